@@ -1,0 +1,245 @@
+"""What a network mistakes for what: tables and pictures from a confusion matrix.
+
+A confusion matrix has a row for each target class and a column for each class that the network
+chose, and holds numbers of images (Part 1 of the assignment).
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+
+from kuzu_data import Images
+
+
+class Confusion(NamedTuple):
+    """`count` images of class `target`, of which there are `total`, were taken for `chosen`."""
+
+    target: int
+    chosen: int
+    count: int
+    total: int
+
+
+def worst_confusions(matrix: np.ndarray, most: int) -> list[Confusion]:
+    """The most frequent confusions of a (10, 10) matrix, at most `most`, worst first."""
+    wrong = matrix.astype(int)
+    np.fill_diagonal(wrong, 0)
+    totals = matrix.sum(axis=1).astype(int)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    cells = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    return [
+        Confusion(int(row), int(column), int(wrong[row, column]), int(totals[row]))
+        for row, column in cells
+        if wrong[row, column]
+    ]
+
+
+def class_accuracy(matrix: np.ndarray) -> np.ndarray:
+    """The share of each class's images that was chosen right, (10,), nan for a class with none."""
+    totals = matrix.sum(axis=1)
+    return np.divide(matrix.diagonal(), totals, out=np.full(len(totals), np.nan), where=totals > 0)
+
+
+def confusion_lines(matrix: np.ndarray, images: Images, glyphs: bool, most: int = 10) -> list[str]:
+    """The worst confusions as lines of text: `ha -> su: 125 of 1000`, worst first."""
+    lines = []
+    for target, chosen, count, total in worst_confusions(matrix, most):
+        line = f"{images.classes[target]} -> {images.classes[chosen]}: {count} of {total}"
+        if glyphs and images.glyphs:
+            line = f"{line:24}{images.glyphs[target]} -> {images.glyphs[chosen]}"
+        lines.append(line)
+    return lines
+
+
+def class_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[str]:
+    """The accuracy of each class as lines of text, with the class it is most often taken for."""
+    lines = []
+    for index, (name, share) in enumerate(zip(images.classes, class_accuracy(matrix), strict=True)):
+        glyph = f" {images.glyphs[index]}" if glyphs and images.glyphs else ""
+        right, total = int(matrix[index, index]), int(matrix[index].sum())
+        lines.append(f"{index} {name:3}{glyph} {right:5} of {total:4} = {share:6.1%}")
+    return lines
+
+
+def comparison(matrices: dict[str, np.ndarray], images: Images) -> str:
+    """How the confusions change from the first network to the last, in sentences with figures.
+
+    matrices: the confusion matrix of each network, by its name, the simplest first.
+    """
+
+    def pair(confusion: Confusion) -> str:
+        return f"{images.classes[confusion.target]} -> {images.classes[confusion.chosen]}"
+
+    names = list(matrices)
+    wrong = {name: int(matrix.sum() - matrix.trace()) for name, matrix in matrices.items()}
+    total = int(matrices[names[0]].sum())
+    errors = ", ".join(f"{name} {count} ({count / total:.1%})" for name, count in wrong.items())
+    lines = [f"Of {total} test images are mistaken: {errors}."]
+    worst = worst_confusions(matrices[names[0]], 6)
+    if worst:
+        lines.append(
+            f"The worst confusions of {names[0]}, and what {' and '.join(names[1:])} leave:"
+        )
+    for confusion in worst:
+        counts = [int(matrix[confusion.target, confusion.chosen]) for matrix in matrices.values()]
+        lines.append(f"  {pair(confusion)}: {' -> '.join(map(str, counts))}")
+    every = {
+        name: {confusion[:2] for confusion in worst_confusions(matrix, matrix.size)}
+        for name, matrix in matrices.items()
+    }
+    gone = len(every[names[0]] - every[names[-1]])
+    lines.append(
+        f"{names[0]} confuses {len(every[names[0]])} of the {len(images.classes) * 9} pairs of "
+        f"characters at least once; {gone} of those pairs are never confused by {names[-1]}."
+    )
+    hardest = ", ".join(
+        f"{pair(confusion)} ({confusion.count})"
+        for confusion in worst_confusions(matrices[names[-1]], 3)
+    )
+    if hardest:
+        lines.append(f"What stays hard for {names[-1]}: {hardest}.")
+    return "\n".join(lines)
+
+
+# Pictures
+
+
+def glyph_font(glyphs: tuple[str, ...]) -> str | None:
+    """The name of a font on this machine that has all of `glyphs`, or None."""
+    marks = ("CJK", "Gothic", "Mincho", "Hiragino", "Meiryo", "IPA", "Takao", "Yu ", "Kosugi")
+    marks += ("Sawarabi", "BIZ UD", "Unicode", "Fallback", "VL ", "Unifont", "Osaka")
+    for entry in font_manager.fontManager.ttflist:
+        if any(mark in entry.name for mark in marks):
+            try:
+                known = font_manager.get_font(entry.fname).get_charmap()
+            except (OSError, RuntimeError):
+                continue
+            if all(ord(glyph) in known for glyph in glyphs):
+                return entry.name
+    return None
+
+
+class _Labels:
+    """The classes' names for a picture, with their glyphs where a font has them."""
+
+    def __init__(self, images: Images):
+        font = glyph_font(images.glyphs) if images.glyphs else None
+        self.family = ["DejaVu Sans", font] if font else ["DejaVu Sans"]
+        pairs = zip(images.classes, images.glyphs, strict=True) if font else ()
+        self.text = [f"{name} {glyph}" for name, glyph in pairs] or list(images.classes)
+
+
+def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
+    """The matrix as a heat map of the mistakes; what was chosen right stands in grey."""
+    labels = _Labels(images)
+    figure = Figure(figsize=(8, 7), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    counts = matrix.astype(int)
+    mistakes = np.ma.masked_array(counts, mask=np.eye(len(counts), dtype=bool))
+    top = max(int(mistakes.max()), 1)
+    axes.set_facecolor("0.88")
+    shown = axes.imshow(mistakes, cmap="YlOrRd", vmin=0, vmax=top)
+    for (row, column), count in np.ndenumerate(counts):
+        right = row == column
+        dark = not right and count > 0.6 * top
+        axes.text(
+            column,
+            row,
+            f"{count}",
+            ha="center",
+            va="center",
+            color="white" if dark else "0.75" if not count else "black",
+            weight="bold" if right else "normal",
+            fontsize=10,
+        )
+    places = range(len(counts))
+    axes.set_xticks(places, labels.text, family=labels.family)
+    axes.set_yticks(places, labels.text, family=labels.family)
+    axes.set_xlabel("chosen by the network")
+    axes.set_ylabel("target character")
+    axes.set_title("\n".join(textwrap.wrap(title, 84)), fontsize=11)
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="images mistaken (right ones: grey, bold)")
+    return figure
+
+
+def typical_images(pixels: np.ndarray, most: int) -> np.ndarray:
+    """One image for each of the `most` main ways in which a character is written.
+
+    pixels: (N, 28, 28), the images of one class. They are clustered by k-means; the result,
+    (at most `most`, 28, 28), has the image nearest to each centre, the largest cluster first.
+    """
+    from sklearn.cluster import KMeans
+
+    flat = pixels.reshape(len(pixels), -1).astype(np.float32)
+    most = min(most, len(np.unique(flat, axis=0)))
+    # A thousand images show the main forms as well as six thousand do.
+    flat = flat[:1000] if most < len(flat) else flat
+    clusters = KMeans(most, n_init=1, random_state=0).fit(flat)
+    nearest = clusters.transform(flat).argmin(axis=0)
+    sizes = np.bincount(clusters.labels_, minlength=most)
+    return pixels[nearest[np.argsort(-sizes, kind="stable")]]
+
+
+def mistakes_picture(
+    matrix: np.ndarray, log_probabilities: np.ndarray, images: Images, title: str
+) -> Figure | None:
+    """For each of the worst confusions, images that were mistaken between typical ones.
+
+    A row is a confusion: on the left typical training images of the target, in the middle test
+    images of it that the network took for the other class, with the probability it gave that
+    class (the surest first), on the right typical training images of the class it chose.
+
+    log_probabilities: (N, 10), the network's output for the N test images.
+    None if nothing was mistaken.
+    """
+    rows, typical, mistaken = 5, 4, 6
+    worst = worst_confusions(matrix, rows)
+    if not worst:
+        return None
+    labels = _Labels(images)
+    train, train_target = images.train.cpu().numpy(), images.train_target.cpu().numpy()
+    test, test_target = images.test.cpu().numpy(), images.test_target.cpu().numpy()
+    forms = {
+        index: typical_images(train[train_target == index], typical)
+        for index in {index for confusion in worst for index in confusion[:2]}
+    }
+    figure = Figure(figsize=(12, 0.9 + 1.2 * len(worst)), dpi=100, layout="constrained")
+    figure.suptitle(title, fontsize=12)
+    chosen = log_probabilities.argmax(axis=1)
+    blocks = figure.subfigures(1, 3, width_ratios=(typical, mistaken, typical), wspace=0.03)
+    heads = ("typical of the target", "mistaken, and how surely", "typical of what was chosen")
+    for block, head in zip(blocks, heads, strict=True):
+        block.suptitle(head, fontsize=11)
+    blocks[1].set_facecolor("#fff1e0")
+    grids = [
+        block.subplots(len(worst), columns, squeeze=False)
+        for block, columns in zip(blocks, (typical, mistaken, typical), strict=True)
+    ]
+    for row, (target, other, count, total) in enumerate(worst):
+        wrong = np.flatnonzero((test_target == target) & (chosen == other))
+        sure = np.exp(log_probabilities[wrong, other])
+        order = np.argsort(-sure, kind="stable")[:mistaken]
+        _fill(grids[0][row], forms[target])
+        _fill(grids[1][row], test[wrong[order]], [f"{share:.0%}" for share in sure[order]])
+        _fill(grids[2][row], forms[other])
+        for grid, index in ((grids[0], target), (grids[2], other)):
+            grid[row][0].set_ylabel(labels.text[index], family=labels.family, fontsize=13)
+        grids[1][row][0].set_ylabel(f"{count} of {total}", fontsize=10)
+    return figure
+
+
+def _fill(row, pictures: np.ndarray, captions: list[str] | None = None) -> None:
+    """Draw pictures into a row of axes, from the left; what is left over stays empty."""
+    for index, axes in enumerate(row):
+        axes.set(xticks=[], yticks=[])
+        if index < len(pictures):
+            axes.imshow(pictures[index], cmap="gray_r", vmin=0, vmax=255)
+            if captions:
+                axes.set_xlabel(captions[index], fontsize=9, labelpad=2)
+        else:
+            axes.axis("off")

@@ -1,0 +1,559 @@
+"""Part 1: train a network to recognise Kuzushiji characters and show what it mistakes for what.
+
+    python3 kuzu_main.py --net lin|full|conv            the brief's three commands
+    python3 kuzu_main.py --net conv --recipe brief      as the brief trains: its network, plain SGD
+    python3 kuzu_main.py --sweep 10,20,50,100,200       accuracy against hidden nodes
+    python3 kuzu_main.py --compare                      the three networks in one table
+    python3 kuzu_main.py --net conv --dataset digits    without KMNIST's images, offline
+
+torch and matplotlib are imported inside the functions, so that --help and a mistyped flag are
+answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import script
+from script import Fault, Progress, Stop
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from kuzu_data import Images
+
+# A training line is printed every so many images: 100 batches of 64, as in the brief.
+REPORT = 6400
+# The accuracy that the brief asks of NetFull.
+WANTED = 0.84
+
+TITLES = {"lin": "NetLin", "full": "NetFull", "conv": "NetConv"}
+# The flags that shape each network.
+SHAPE = {
+    "lin": (),
+    "full": ("hid", "dropout"),
+    "conv": ("filters", "kernels", "fc", "batch_norm", "dropout"),
+}
+# What a flag is where the user does not set it. "brief" is the assignment's own training; "best"
+# was chosen by experiments on training images alone (README.md, "How the recipes were found").
+_BRIEF = dict(
+    optim="sgd", lr=0.01, mom=0.5, batch=64, decay=0.0, schedule="constant", smoothing=0.0,
+    distort=0.0, shuffle=False,
+)  # fmt: skip
+_BEST = dict(
+    optim="adamw", lr=0.003, mom=0.9, batch=128, decay=0.01, schedule="onecycle", smoothing=0.1,
+    distort=0.5, shuffle=True,
+)  # fmt: skip
+RECIPES = {
+    "brief": {
+        "lin": _BRIEF,
+        "full": _BRIEF | dict(hid=100, dropout=0.0),
+        "conv": _BRIEF
+        | dict(filters=(64, 128), kernels=(5, 3), fc=0, batch_norm=False, dropout=0.0),
+    },
+    "best": {
+        "lin": _BEST | dict(smoothing=0.0, distort=0.0),
+        "full": _BEST | dict(hid=300, dropout=0.0),
+        "conv": _BEST
+        | dict(filters=(32, 64), kernels=(5, 3), fc=128, batch_norm=True, dropout=0.3),
+    },
+}
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    from_to, above = script.integer, script.number
+    parser = script.Parser(
+        description="Train a network on Kuzushiji characters and show what it mistakes for what.",
+        epilog="Flags without a default take the recipe's value for the network, which is printed.",
+    )
+    parser.add_argument("--net", choices=TITLES, help="lin, full or conv (default: full)")
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        default="best",
+        help="values of all flags below that are not given: the assignment's own "
+        "(its networks, SGD, lr 0.01, momentum 0.5) or the best that we found",
+    )
+    parser.add_argument("--epochs", type=from_to(1), default=10, help="passes over the images")
+    parser.add_argument(
+        "--seed",
+        type=from_to(0, 2**32 - 1),
+        help="repeats a run: same seed, same output (default: drawn and printed)",
+    )
+    parser.add_argument("--no_cuda", action="store_true", help="do not use a GPU")
+
+    group = parser.add_argument_group("training")
+    group.add_argument("--lr", type=above(0, above=True), help="(highest) learning rate")
+    group.add_argument("--mom", type=above(0, 0.9999), help="momentum (adamw: beta 1)")
+    group.add_argument("--batch", type=from_to(1), help="images in a batch")
+    group.add_argument("--optim", choices=("sgd", "adamw"), help="optimiser")
+    group.add_argument("--decay", type=above(0), help="weight decay")
+    group.add_argument(
+        "--schedule",
+        choices=("constant", "onecycle"),
+        help="learning rate over time: constant, or up and then down to 0",
+    )
+    group.add_argument("--smoothing", type=above(0, 0.9), help="label smoothing, 0 for none")
+    group.add_argument(
+        "--distort",
+        type=above(0, 10),
+        help="random moves and bends of the training images, 0 for none",
+    )
+    script.add_switch(group, "--shuffle", "a new order of the images in each epoch")
+
+    group = parser.add_argument_group("network")
+    group.add_argument("--hid", type=from_to(1, 100_000), help="hidden nodes (full)")
+    group.add_argument(
+        "--filters",
+        type=script.integers(1, 4096, count=2),
+        metavar="N,M",
+        help="filters of the two convolutions (conv)",
+    )
+    group.add_argument(
+        "--kernels",
+        type=script.integers(1, 27, count=2),
+        metavar="N,M",
+        help="their sizes, odd numbers (conv)",
+    )
+    group.add_argument(
+        "--fc",
+        type=from_to(0, 100_000),
+        help="nodes of the fully connected layer, 0 to leave it out (conv)",
+    )
+    script.add_switch(group, "--batch_norm", "batch normalisation before each relu (conv)")
+    group.add_argument("--dropout", type=above(0, 0.95), help="share of nodes (full, conv)")
+
+    group = parser.add_argument_group("images and files")
+    group.add_argument(
+        "--dataset",
+        choices=("kmnist", "digits"),
+        default="kmnist",
+        help="digits: scikit-learn's 1,797 digits, which need no download",
+    )
+    group.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="folder of KMNIST/raw; the images are downloaded into it if missing",
+    )
+    group.add_argument(
+        "--plot", type=Path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
+    )
+    group.add_argument("--save", type=Path, metavar="FILE", help="save the trained weights")
+    group.add_argument(
+        "--load", type=Path, metavar="FILE", help="test these saved weights instead of training"
+    )
+
+    group = parser.add_argument_group("several networks")
+    group = group.add_mutually_exclusive_group()
+    group.add_argument(
+        "--sweep",
+        type=script.integers(1, 100_000),
+        metavar="N,N,...",
+        help="train NetFull with each of these numbers of hidden nodes",
+    )
+    group.add_argument("--compare", action="store_true", help="train all three networks")
+
+    args = parser.parse_args(argv)
+    several = "--sweep" if args.sweep else "--compare" if args.compare else None
+    if several and (args.load or args.save):
+        parser.error(f"{several} trains several networks: it goes with neither --load nor --save")
+    if several and args.net and not (args.sweep and args.net == "full"):
+        parser.error(f"{several} chooses the networks itself: leave out --net {args.net}")
+    if args.kernels and any(kernel % 2 == 0 for kernel in args.kernels):
+        parser.error(f"argument --kernels: {args.kernels} must be odd, to keep the images' size")
+    return args
+
+
+def settings(args: argparse.Namespace, net: str, **fixed) -> argparse.Namespace:
+    """The flags for one network: the user's, else the recipe's; `fixed` overrides both."""
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    values = RECIPES[args.recipe][net] | given | {"net": net} | fixed
+    if values["batch"] == 1 and net == "conv" and values["batch_norm"]:
+        raise Fault("--batch 1 has no spread to normalise: add --batch_norm False", status=2)
+    return argparse.Namespace(**{"load": None, "save": None, "seed": None, **values})
+
+
+# Training and testing
+
+
+@dataclass
+class Result:
+    """What a test gives: the (10, 10) confusion matrix, the average loss and (N, 10) outputs."""
+
+    matrix: np.ndarray
+    loss: float
+    log_probabilities: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.matrix.trace() / self.matrix.sum())
+
+    @property
+    def line(self) -> str:
+        """The brief's line for a test."""
+        right, total = int(self.matrix.trace()), int(self.matrix.sum())
+        return (
+            f"Test set: Average loss: {self.loss:.4f}, "
+            f"Accuracy: {right}/{total} ({100 * self.accuracy:.0f}%)"
+        )
+
+    def show(self) -> None:
+        """Print the confusion matrix and the test line as the brief does."""
+        print(type(self.matrix))
+        print(self.matrix)
+        print(f"\n{self.line}\n", flush=True)
+
+
+def as_flags(args: argparse.Namespace) -> str:
+    """The recipe as flags, to be typed again: '--optim sgd --lr 0.01 ...'."""
+    words = []
+    for name in RECIPES["best"][args.net]:
+        value = getattr(args, name)
+        value = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        words.append(f"--{name} {value}")
+    return " ".join(words)
+
+
+def build(args: argparse.Namespace, device: torch.device) -> torch.nn.Module:
+    """The network that the flags describe."""
+    import kuzu
+
+    shape = {name: getattr(args, name) for name in SHAPE[args.net]}
+    return getattr(kuzu, TITLES[args.net])(**shape).to(device)
+
+
+def optimiser(args: argparse.Namespace, net: torch.nn.Module, steps: int):
+    """The optimiser and its schedule over `steps` batches."""
+    from torch import optim
+
+    if args.optim == "sgd":
+        optimizer = optim.SGD(net.parameters(), args.lr, args.mom, weight_decay=args.decay)
+    else:
+        optimizer = optim.AdamW(
+            net.parameters(), args.lr, (args.mom, 0.999), weight_decay=args.decay, fused=True
+        )
+    if args.schedule == "constant":
+        return optimizer, optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+    return optimizer, optim.lr_scheduler.OneCycleLR(
+        optimizer, args.lr, total_steps=steps, pct_start=0.2, cycle_momentum=False
+    )
+
+
+def batches(args: argparse.Namespace, count: int) -> list[torch.Tensor]:
+    """The indices of the images of each batch of an epoch."""
+    import torch
+
+    order = torch.randperm(count) if args.shuffle else torch.arange(count)
+    parts = list(order.split(args.batch))
+    if len(parts) > 1 and len(parts[-1]) == 1 < args.batch:
+        # Batch normalisation cannot use a batch of one image.
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+def train(args, net, images: Images, optimizer, schedule, epoch: int, stop, progress, quiet):
+    """One pass over the training images; ends early when `stop` is asked for."""
+    import torch.nn.functional as F
+
+    from kuzu_data import prepare
+
+    net.train()
+    total = len(images.train)
+    parts = batches(args, total)
+    for number, chosen in enumerate(parts):
+        if stop:
+            return
+        target = images.train_target[chosen]
+        output = net(prepare(images.train[chosen], args.distort))
+        # The outputs are log probabilities, on which cross entropy is the nll loss; with label
+        # smoothing a share of the target is spread over all classes (Szegedy et al., 2016).
+        loss = F.cross_entropy(output, target, label_smoothing=args.smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        seen = number * args.batch
+        if seen % REPORT < args.batch:
+            loss = F.nll_loss(output.detach(), target).item()
+            if not loss < float("inf"):
+                raise Fault(f"the loss is {loss} in epoch {epoch}; lower --lr {args.lr:g}")
+            if not quiet:
+                progress.clear()
+                share = 100 * number / len(parts)
+                print(f"Train Epoch: {epoch} [{seen}/{total} ({share:.0f}%)]\tLoss: {loss:.6f}")
+        done = (epoch - 1) * len(parts) + number + 1
+        progress.update(done, f"{TITLES[args.net]}, epoch {epoch} of {args.epochs}")
+
+
+def test(net: torch.nn.Module, images: Images) -> Result:
+    """Test a network on the test images."""
+    import torch
+    import torch.nn.functional as F
+    from sklearn.metrics import confusion_matrix
+
+    from kuzu_data import prepare
+
+    net.eval()
+    with torch.inference_mode():
+        output = torch.cat([net(prepare(part)) for part in images.test.split(1000)]).double()
+        loss = F.nll_loss(output, images.test_target).item()
+    target, chosen = images.test_target.cpu(), output.argmax(dim=1).cpu()
+    matrix = confusion_matrix(target, chosen, labels=range(10)).astype(float)
+    return Result(matrix, loss, output.cpu().numpy())
+
+
+def fit(args, images: Images, device, stop: Stop, quiet: bool = False):
+    """Train a network for all epochs and test it after each (if `quiet`, after the last only).
+
+    Returns the network and its last Result.
+    """
+    net = build(args, device)
+    print(f"{describe(net)}\nrecipe: {as_flags(args)}", flush=True)
+    steps = args.epochs * math.ceil(len(images.train) / args.batch)
+    optimizer, schedule = optimiser(args, net, steps)
+    progress = Progress(steps)
+    for epoch in range(1, args.epochs + 1):
+        train(args, net, images, optimizer, schedule, epoch, stop, progress, quiet)
+        last = stop or epoch == args.epochs
+        if last or not quiet:
+            result = test(net, images)
+            progress.clear()
+        if not quiet:
+            result.show()
+        if last:
+            break
+    return net, result
+
+
+def describe(net: torch.nn.Module) -> str:
+    """A network's name and its number of independent parameters, as a sum over its layers."""
+    import kuzu
+
+    return (
+        f"{type(net).__name__}: {net.parameter_sum()} = {kuzu.parameter_count(net)} "
+        "independent parameters"
+    )
+
+
+# Weights
+
+
+def save(args, net: torch.nn.Module, images: Images) -> None:
+    """Write the weights, with what is needed to build the network again, to --save."""
+    import torch
+
+    shape = {name: getattr(args, name) for name in SHAPE[args.net]}
+    state = {name: value.cpu() for name, value in net.state_dict().items()}
+    content = {"net": args.net, "shape": shape, "state": state, "images": images.name}
+    # In memory first: a full disk is then an OSError like any other, not one of torch's own.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with script.replacing(args.save) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+    print(f"weights: {args.save}")
+
+
+def load(args: argparse.Namespace, device: torch.device):
+    """The flags and the network of --load; Fault if it is no such file, or of another network."""
+    import torch
+
+    path = args.load
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+        name, shape, state = content["net"], content["shape"], content["state"]
+        known = set(shape) == set(SHAPE[name])
+    except OSError as error:
+        raise Fault(f"--load {path}: {error.strerror or error}") from error
+    except Exception:  # torch.load raises nearly anything on a damaged or foreign file
+        known = False
+    if not known:
+        raise Fault(f"--load {path}: not a whole file of weights written by --save of this script")
+    if args.net not in (None, name):
+        raise Fault(f"--load {path}: the weights are of --net {name}, not of --net {args.net}")
+    for flag, value in shape.items():
+        if getattr(args, flag) not in (None, value):
+            raise Fault(f"--load {path}: its --{flag} is {value}, not {getattr(args, flag)}")
+    args = settings(args, name, **shape)
+    try:
+        net = build(args, device)
+        net.load_state_dict(state)
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise Fault(f"--load {path}: the weights do not fit their own network: {error}") from error
+    return args, net
+
+
+# What was learned
+
+
+def explain(args, result: Result, images: Images) -> None:
+    """Print what is mistaken for what, and draw it into --plot."""
+    import kuzu_confusion as confusion
+
+    glyphs = _printable("".join(images.glyphs))
+    name = TITLES[args.net]
+    print("Accuracy of each character:")
+    print("\n".join(confusion.class_lines(result.matrix, images, glyphs)))
+    print("Most frequent confusions (target -> chosen):")
+    print("\n".join(confusion.confusion_lines(result.matrix, images, glyphs)) or "none")
+    right, total = int(result.matrix.trace()), int(result.matrix.sum())
+    title = f"{name} on {images.name}: {right} of {total} right, {result.accuracy:.2%}"
+    print(title)
+    picture = confusion.confusion_picture(result.matrix, images, title)
+    script.save_picture(picture, args.plot / f"kuzu_{args.net}_confusion.jpg")
+    picture = confusion.mistakes_picture(
+        result.matrix,
+        result.log_probabilities,
+        images,
+        f"What {name} mistakes for what, worst first ({images.name})",
+    )
+    if picture is not None:
+        script.save_picture(picture, args.plot / f"kuzu_{args.net}_mistakes.jpg")
+
+
+def _printable(text: str) -> bool:
+    """Whether stdout can take `text`; with LANG=C on some machines it cannot."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def sweep(args: argparse.Namespace, images: Images, device, stop: Stop) -> None:
+    """Train NetFull with each number of hidden nodes in --sweep; print a table, draw a curve."""
+    import torch
+
+    import kuzu
+
+    rows = []
+    for hid in dict.fromkeys(args.sweep):
+        torch.manual_seed(args.seed)
+        start = time.monotonic()
+        net, result = fit(settings(args, "full", hid=hid), images, device, stop, quiet=True)
+        seconds = time.monotonic() - start
+        print(result.line, flush=True)
+        if stop:
+            break
+        rows.append((hid, kuzu.parameter_count(net), result.accuracy, seconds))
+    print(f"\nNetFull on {images.name}, {args.epochs} epochs:")
+    print("hidden nodes  parameters  accuracy  seconds")
+    for hid, parameters, accuracy, seconds in rows:
+        print(f"{hid:12}  {parameters:10}  {accuracy:8.2%}  {seconds:7.1f}")
+    enough = [hid for hid, _, accuracy, _ in rows if accuracy >= WANTED]
+    if enough:
+        print(f"{min(enough)} hidden nodes are the fewest of these that reach {WANTED:.0%}")
+    else:
+        print(f"none of these reaches {WANTED:.0%}: try more hidden nodes or more epochs")
+    if rows:
+        sizes, accuracies = [row[0] for row in rows], [row[2] for row in rows]
+        picture = sweep_picture(sizes, accuracies, f"NetFull on {images.name}")
+        script.save_picture(picture, args.plot / "kuzu_sweep.jpg")
+
+
+def sweep_picture(sizes: list[int], accuracies: list[float], title: str):
+    """A Figure of the test accuracy against the number of hidden nodes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    sizes, percent = [sizes[i] for i in order], [100 * accuracies[i] for i in order]
+    axes.axhline(100 * WANTED, color="0.5", linestyle="--", label=f"{WANTED:.0%}, the brief's aim")
+    axes.plot(sizes, percent, "o-", color="tab:blue", label="test accuracy")
+    for size, value in zip(sizes, percent, strict=True):
+        axes.annotate(
+            f"{value:.1f}", (size, value), (0, 7), textcoords="offset points", ha="center"
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.margins(y=0.15)
+    axes.set(xlabel="hidden nodes (logarithmic)", ylabel="test accuracy (%)", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def compare(args: argparse.Namespace, images: Images, device, stop: Stop) -> None:
+    """Train the three networks; print the brief's table and how the confusions change."""
+    import torch
+
+    import kuzu_confusion as confusion
+
+    results, table = {}, []
+    for name, title in TITLES.items():
+        torch.manual_seed(args.seed)
+        own = settings(args, name)
+        net, result = fit(own, images, device, stop, quiet=True)
+        result.show()
+        if stop:
+            break
+        explain(own, result, images)
+        print()
+        results[title] = result.matrix
+        table.append(f"| {title} | {result.accuracy:.2%} | {describe(net).split(': ')[1]} |")
+    if len(results) < len(TITLES):
+        print("not all three networks were trained: no comparison")
+        return
+    print(f"On {images.name}, {args.epochs} epochs:\n")
+    print("| Model | Accuracy | Number of independent parameters |\n| --- | --- | --- |")
+    print("\n".join(table))
+    print(f"\n{confusion.comparison(results, images)}")
+
+
+# The script
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    # What can be refused is refused before torch is imported and hours are spent.
+    script.require_writable(args.plot)
+    if args.save:
+        script.require_writable(args.save.parent)
+        if args.save.is_dir():
+            raise Fault(f"--save {args.save} is a folder; a file name is needed")
+    if args.load and not args.load.is_file():
+        raise Fault(f"--load {args.load}: there is no such file")
+
+    import numpy as np
+    import torch
+
+    from kuzu_data import LOADERS
+
+    np.set_printoptions(precision=4, suppress=True)
+    device = torch.device("cuda" if torch.cuda.is_available() and not args.no_cuda else "cpu")
+    images = LOADERS[args.dataset](args.data).to(device)
+    print(f"images: {images.name}, {len(images.train)} to train, {len(images.test)} to test")
+    with Stop() as stop:
+        if args.sweep or args.compare:
+            # One seed for all, so that the networks differ in nothing else.
+            args.seed = script.seed_everything(args.seed)
+            (sweep if args.sweep else compare)(args, images, device, stop)
+        elif args.load:
+            args, net = load(args, device)
+            print(describe(net))
+            result = test(net, images)
+            result.show()
+            explain(args, result, images)
+        else:
+            args = settings(args, args.net or "full")
+            script.seed_everything(args.seed)
+            net, result = fit(args, images, device, stop)
+            if args.save:
+                save(args, net, images)
+            explain(args, result, images)
+    return stop.status
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,296 @@
+"""How every script here behaves: it can be repeated, it fails in one line, it loses no file.
+
+`run(main)`          ends the process with the right status; no traceback reaches a user.
+`Fault`              an error that the user can mend, told in one line.
+`Parser`, `integer`, `number`   flags whose bad values are refused by name.
+`seed_everything`    one seed decides a run, and is printed.
+`replacing`, `save_picture`     a file appears whole or not at all.
+`Stop`               Ctrl-C ends a loop after its step, so that what was learned is kept.
+`Progress`           the time left, shown on a terminal only.
+
+Only the standard library is imported here; torch and matplotlib are imported by the functions
+that need them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import random
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+
+class Fault(Exception):
+    """An error that the user can mend: `run` prints it as one line.
+
+    status: exit status of the script; 2 when the flags are wrong, 1 for anything else.
+    """
+
+    def __init__(self, message: str, status: int = 1):
+        super().__init__(message)
+        self.status = status
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Call `main` and end the process with its status; every error becomes one line on stderr."""
+    try:
+        status = main() or 0
+        sys.stdout.flush()
+    except Fault as fault:
+        status = _complain(str(fault), fault.status)
+    except KeyboardInterrupt:
+        status = _complain("interrupted; nothing of this run was saved", 130)
+    except BrokenPipeError:
+        # The reader of our output has left (`| head`): no error. Python would flush stdout once
+        # more at its end and complain, so that is given somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except OSError as error:
+        status = _complain(_reason(error), 1)
+    except MemoryError:
+        status = _complain("not enough memory for a network of this size; choose a smaller one", 1)
+    sys.exit(status)
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"{Path(sys.argv[0]).name}: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without errno: 'plot/a.jpg: No space left on device'."""
+    text = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {text}" if error.filename else text
+
+
+# Flags
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults that tell a reader something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False):
+            return action.help
+        return super()._get_help_string(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse as a student needs it: defaults in the help, one line for an error."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def integer(low: int, high: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number of at least `low` and, if given, at most `high`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < low or (high is not None and value > high):
+            wanted = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {wanted}")
+        return value
+
+    return parse
+
+
+def number(low: float, high: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
+    """An argparse type: a finite number of at least (or, with `above`, above) `low`, up to `high`.
+
+    nan and inf are refused.
+    """
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value < low or value > high or (above and value == low):
+            wanted = f"{'above' if above else 'at least'} {low:g}"
+            wanted += f" and at most {high:g}" if math.isfinite(high) else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {wanted}")
+        return value
+
+    return parse
+
+
+def integers(low: int, high: int | None = None, *, count: int | None = None):
+    """An argparse type: whole numbers with commas between them, `count` of them if given."""
+    one = integer(low, high)
+
+    def parse(text: str) -> tuple[int, ...]:
+        values = tuple(one(part.strip()) for part in text.split(","))
+        if count is not None and len(values) != count:
+            raise argparse.ArgumentTypeError(f"{text!r} has {len(values)} numbers, not {count}")
+        return values
+
+    return parse
+
+
+def add_switch(group, flag: str, help: str) -> None:
+    """Add a flag that is on as `--flag` or `--flag True`, off as `--flag False`, else None."""
+
+    def parse(text: str) -> bool:
+        if text.lower() not in ("true", "false"):
+            raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+        return text.lower() == "true"
+
+    group.add_argument(flag, type=parse, nargs="?", const=True, metavar="True|False", help=help)
+
+
+# Repeatable
+
+
+def seed_everything(seed: int | None) -> int:
+    """Seed Python, numpy and torch; draw a seed where none is given. Prints and returns it."""
+    import numpy
+    import torch
+
+    drawn = seed is None
+    if drawn:
+        seed = secrets.randbelow(1_000_000)
+    random.seed(seed)
+    numpy.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    print(f"seed: {seed}" + (f" (drawn; --seed {seed} repeats this run)" if drawn else ""))
+    return seed
+
+
+# Files
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Write `path` whole or not at all.
+
+    Yields a temporary path in the same folder; when the block ends well it is renamed to `path`,
+    otherwise it is removed and what stood at `path` before stays. Raises Fault if it cannot be
+    written.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise Fault(f"cannot write {path}: it is a folder")
+        # The name keeps its ending: matplotlib tells the format by it.
+        handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".", dir=path.parent)
+        temporary = Path(name)
+        # mkstemp makes files private; ours get what an ordinary new file would have.
+        os.close(handle)
+        os.chmod(temporary, 0o666 & ~_umask())
+        yield temporary
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise Fault(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def require_writable(folder: str | Path) -> Path:
+    """Make `folder` and check that files can be made in it, before hours are spent. Or Fault."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = "it is not a folder" if folder.is_file() else error.strerror or error
+        raise Fault(f"cannot write into {folder}: {reason}") from error
+    return folder
+
+
+def save_picture(figure, path: str | Path) -> None:
+    """Save a matplotlib Figure at `path`, atomically, and say so."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+    print(f"picture: {path}")
+
+
+# Long runs
+
+
+class Stop:
+    """Ctrl-C or SIGTERM end a loop after its step; a second one ends the script at once.
+
+    with Stop() as stop:
+        for batch in batches:
+            ...
+            if stop:
+                break
+
+    `stop.status` is then the exit status a shell expects (130 or 143), 0 without a signal.
+    """
+
+    def __init__(self):
+        self.status = 0
+
+    def __enter__(self) -> Stop:
+        self._before = {
+            name: signal.signal(name, self._ask) for name in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+
+    def __bool__(self) -> bool:
+        return self.status != 0
+
+    def _ask(self, number: int, frame) -> None:
+        if self:
+            raise KeyboardInterrupt
+        self.status = 128 + number
+        # os.write, not print: a handler may interrupt a print, and print cannot be re-entered.
+        os.write(2, b"\nstopping after this step; once more ends at once, with nothing saved\n")
+
+
+class Progress:
+    """One line with the time left, on a terminal; nothing at all in a file or a pipe."""
+
+    def __init__(self, total: int):
+        self.total = total
+        self.shown = sys.stderr.isatty()
+        self.start = self.last = time.monotonic()
+
+    def update(self, done: int, text: str) -> None:
+        """Tell that `done` of `total` steps are done; `text` says where we are."""
+        now = time.monotonic()
+        if not self.shown or not done or now - self.last < 0.2:
+            return
+        self.last = now
+        left = round((now - self.start) * (self.total - done) / done)
+        print(f"\r\033[K{text}, {left // 60}:{left % 60:02d} left", end="", file=sys.stderr)
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Wipe the line, before something is printed in its place."""
+        if self.shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
