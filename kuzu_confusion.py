@@ -175,6 +175,8 @@ def typical_images(pixels: np.ndarray, most: int) -> np.ndarray:
     """
     from sklearn.cluster import KMeans
 
+    if not len(pixels):
+        return pixels
     flat = pixels.reshape(len(pixels), -1).astype(np.float32)
     most = min(most, len(np.unique(flat, axis=0)))
     # A thousand images show the main forms as well as six thousand do.

@@ -86,19 +86,26 @@ def distort(pixels: Tensor, strength: float) -> Tensor:
     def uniform(limit: float) -> Tensor:
         return torch.empty(count, device=device).uniform_(-limit * strength, limit * strength)
 
-    angle = uniform(math.radians(10))
-    cos, sin = angle.cos(), angle.sin()
-    wide, high = uniform(0.1).exp(), uniform(0.1).exp()
-    shear = uniform(0.1)
     # Coordinates run from -1 to 1 over the image: a pixel is 2 / SIDE.
     pixel = 2 / SIDE
-    rows = [cos * wide, (shear * cos - sin) * high, uniform(2) * pixel]
-    rows += [sin * wide, (shear * sin + cos) * high, uniform(2) * pixel]
-    matrix = torch.stack(rows, dim=1).view(count, 2, 3)
+    angle, shear = uniform(math.radians(10)), uniform(0.1)
+    wide, high = uniform(0.1).exp(), uniform(0.1).exp()
+    matrix = affine(angle, shear, wide, high, uniform(2) * pixel, uniform(2) * pixel)
     where = F.affine_grid(matrix, list(pixels.shape), align_corners=False)
     nodes = torch.randn(count, 2, 5, 5, device=device) * (strength * pixel)
     bend = F.interpolate(nodes, size=(SIDE, SIDE), mode="bicubic", align_corners=True)
     return F.grid_sample(pixels, where + bend.permute(0, 2, 3, 1), align_corners=False)
+
+
+def affine(angle, shear, wide, high, right, down) -> Tensor:
+    """Matrices (N, 2, 3): scale by (wide, high), shear x by y, rotate by `angle`, then shift.
+
+    All arguments have shape (N,); the angle is in radians.
+    """
+    cos, sin = angle.cos(), angle.sin()
+    first = (cos * wide, (shear * cos - sin) * high, right)
+    second = (sin * wide, (shear * sin + cos) * high, down)
+    return torch.stack(first + second, dim=1).view(-1, 2, 3)
 
 
 # Kuzushiji-MNIST

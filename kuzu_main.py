@@ -69,7 +69,7 @@ RECIPES = {
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    from_to, above = script.integer, script.number
+    integer, number = script.integer, script.number
     parser = script.Parser(
         description="Train a network on Kuzushiji characters and show what it mistakes for what.",
         epilog="Flags without a default take the recipe's value for the network, which is printed.",
@@ -82,35 +82,35 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="values of all flags below that are not given: the assignment's own "
         "(its networks, SGD, lr 0.01, momentum 0.5) or the best that we found",
     )
-    parser.add_argument("--epochs", type=from_to(1), default=10, help="passes over the images")
+    parser.add_argument("--epochs", type=integer(1), default=10, help="passes over the images")
     parser.add_argument(
         "--seed",
-        type=from_to(0, 2**32 - 1),
+        type=integer(0, 2**32 - 1),
         help="repeats a run: same seed, same output (default: drawn and printed)",
     )
     parser.add_argument("--no_cuda", action="store_true", help="do not use a GPU")
 
     group = parser.add_argument_group("training")
-    group.add_argument("--lr", type=above(0, above=True), help="(highest) learning rate")
-    group.add_argument("--mom", type=above(0, 0.9999), help="momentum (adamw: beta 1)")
-    group.add_argument("--batch", type=from_to(1), help="images in a batch")
+    group.add_argument("--lr", type=number(0, above=True), help="(highest) learning rate")
+    group.add_argument("--mom", type=number(0, 0.9999), help="momentum (adamw: beta 1)")
+    group.add_argument("--batch", type=integer(1), help="images in a batch")
     group.add_argument("--optim", choices=("sgd", "adamw"), help="optimiser")
-    group.add_argument("--decay", type=above(0), help="weight decay")
+    group.add_argument("--decay", type=number(0), help="weight decay")
     group.add_argument(
         "--schedule",
         choices=("constant", "onecycle"),
         help="learning rate over time: constant, or up and then down to 0",
     )
-    group.add_argument("--smoothing", type=above(0, 0.9), help="label smoothing, 0 for none")
+    group.add_argument("--smoothing", type=number(0, 0.9), help="label smoothing, 0 for none")
     group.add_argument(
         "--distort",
-        type=above(0, 10),
+        type=number(0, 10),
         help="random moves and bends of the training images, 0 for none",
     )
     script.add_switch(group, "--shuffle", "a new order of the images in each epoch")
 
     group = parser.add_argument_group("network")
-    group.add_argument("--hid", type=from_to(1, 100_000), help="hidden nodes (full)")
+    group.add_argument("--hid", type=integer(1, 100_000), help="hidden nodes (full)")
     group.add_argument(
         "--filters",
         type=script.integers(1, 4096, count=2),
@@ -125,11 +125,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     group.add_argument(
         "--fc",
-        type=from_to(0, 100_000),
+        type=integer(0, 100_000),
         help="nodes of the fully connected layer, 0 to leave it out (conv)",
     )
     script.add_switch(group, "--batch_norm", "batch normalisation before each relu (conv)")
-    group.add_argument("--dropout", type=above(0, 0.95), help="share of nodes (full, conv)")
+    group.add_argument("--dropout", type=number(0, 0.95), help="share of nodes (full, conv)")
 
     group = parser.add_argument_group("images and files")
     group.add_argument(
@@ -369,12 +369,15 @@ def load(args: argparse.Namespace, device: torch.device):
 
     path = args.load
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
-        name, shape, state = content["net"], content["shape"], content["state"]
-        known = set(shape) == set(SHAPE[name])
+        # Read first: torch.load raises an OSError of its own on a file that is cut off.
+        content = io.BytesIO(path.read_bytes())
     except OSError as error:
         raise Fault(f"--load {path}: {error.strerror or error}") from error
-    except Exception:  # torch.load raises nearly anything on a damaged or foreign file
+    try:
+        content = torch.load(content, map_location=device, weights_only=True)
+        name, shape, state = content["net"], content["shape"], content["state"]
+        known = set(shape) == set(SHAPE[name])
+    except Exception:  # nearly anything may be raised by a damaged or foreign file
         known = False
     if not known:
         raise Fault(f"--load {path}: not a whole file of weights written by --save of this script")

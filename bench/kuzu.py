@@ -1,0 +1,132 @@
+"""Seconds per epoch of 60,000 images: the course's own training against kuzu_main.py's.
+
+    python3 bench/kuzu.py [--images 60000] [--rounds 3]
+
+Runs both in turn, in one process, on images of noise (their content does not matter for the
+time), and prints seconds for an epoch of 60,000 and the ratio. The course's side is written out
+below: torchvision's KMNIST through a DataLoader with ToTensor and Normalize, batches of 64, SGD,
+and for NetConv the network of the brief's formula (64 filters of 5 x 5, 128 of 3 x 3, 138,250
+parameters). Our side is kuzu_main.train with its default recipe, distortions included.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision import transforms
+from torchvision.datasets import KMNIST
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import kuzu_main
+from kuzu_data import load_kmnist
+from script import Progress, Stop
+
+EPOCH = 60_000
+
+
+class BriefConv(nn.Module):
+    """The network of the brief's conv formula, layer by layer as students write it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 64, 5, padding=2)
+        self.conv2 = nn.Conv2d(64, 128, 3, padding=1)
+        self.output = nn.Linear(128 * 7 * 7, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return F.log_softmax(self.output(x.view(x.shape[0], -1)), dim=1)
+
+
+COURSE = {
+    "lin": lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.LogSoftmax(dim=1)),
+    "full": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 100), nn.Tanh(), nn.Linear(100, 10), nn.LogSoftmax(dim=1)
+    ),
+    "conv": BriefConv,
+}
+
+
+def write_noise(root: Path, count: int) -> None:
+    """A data set of noise in KMNIST's form."""
+    raw = root / "KMNIST" / "raw"
+    raw.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for split, number in (("train", count), ("t10k", 10)):
+        images = np.array([0x803, number, 28, 28], ">i4").tobytes()
+        images += random.integers(0, 256, (number, 28, 28), np.uint8).tobytes()
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(images)
+        labels = np.array([0x801, number], ">i4").tobytes()
+        labels += random.integers(0, 10, number, np.uint8).tobytes()
+        (raw / f"{split}-labels-idx1-ubyte").write_bytes(labels)
+
+
+def course_epoch(net: nn.Module, root: Path) -> None:
+    """An epoch as the course trains."""
+    steps = [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
+    images = KMNIST(root, transform=transforms.Compose(steps))
+    loader = torch.utils.data.DataLoader(images, batch_size=64, shuffle=False)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.5)
+    net.train()
+    for data, target in loader:
+        optimizer.zero_grad()
+        F.nll_loss(net(data), target).backward()
+        optimizer.step()
+
+
+def our_epoch(name: str, root: Path) -> None:
+    """An epoch of `kuzu_main.py --net NAME`, reading the images included."""
+    args = kuzu_main.settings(kuzu_main.parse(["--epochs", "1"]), name)
+    images = load_kmnist(root)
+    net = kuzu_main.build(args, torch.device("cpu"))
+    steps = len(images.train) // args.batch + 1
+    optimizer, schedule = kuzu_main.optimiser(args, net, steps)
+    with Stop() as stop:
+        kuzu_main.train(
+            args, net, images, optimizer, schedule, 1, stop, Progress(steps), quiet=True
+        )
+
+
+def seconds(function, *arguments) -> float:
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=int, default=EPOCH, help="images timed (scaled to 60000)")
+    parser.add_argument("--rounds", type=int, default=1, help="both sides are timed so often")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads; seconds per 60,000 images"
+    )
+    print("network   course   ours   ratio")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_noise(root, args.images)
+        scale = EPOCH / args.images
+        for name, course in COURSE.items():
+            theirs, ours = [], []
+            for _ in range(args.rounds):
+                theirs.append(seconds(course_epoch, course(), root) * scale)
+                ours.append(seconds(our_epoch, name, root) * scale)
+            ratio = statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
+            print(
+                f"{kuzu_main.TITLES[name]:8} {statistics.median(theirs):7.1f} "
+                f"{statistics.median(ours):6.1f} {ratio:7.1f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

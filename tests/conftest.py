@@ -1,0 +1,64 @@
+"""What the tests share: small data sets in KMNIST's form, and the way to run a script."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    """Write uint8 images (N, 28, 28) or labels (N,) as an IDX file."""
+    magic = 0x0803 if values.ndim == 3 else 0x0801
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = np.array([magic, *values.shape], ">i4")
+    path.write_bytes(header.tobytes() + values.astype(np.uint8).tobytes())
+
+
+def write_digits(root: Path, train: int = 300, test: int = 120) -> Path:
+    """scikit-learn's digits as a small data set in KMNIST's form; returns the folder."""
+    from kuzu_data import load_digits
+
+    digits = load_digits()
+    raw = root / "KMNIST" / "raw"
+    write_idx(raw / "train-images-idx3-ubyte", digits.train[:train].numpy())
+    write_idx(raw / "train-labels-idx1-ubyte", digits.train_target[:train].numpy())
+    write_idx(raw / "t10k-images-idx3-ubyte", digits.test[:test].numpy())
+    write_idx(raw / "t10k-labels-idx1-ubyte", digits.test_target[:test].numpy())
+    return root
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """A folder for --data with 300 training and 120 test images."""
+    return write_digits(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real Kuzushiji images that KUZU_DATA names."""
+    folder = os.environ.get("KUZU_DATA")
+    if not folder:
+        pytest.skip("KUZU_DATA names no folder with Kuzushiji images")
+    return Path(folder)
+
+
+def environment() -> dict[str, str]:
+    """The environment for a script: no screen, modules found from any folder."""
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
+def run_script(*words, cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess:
+    """Run `python3 SCRIPT FLAGS...` as a user would, in the folder `cwd`."""
+    command = [sys.executable, str(ROOT / words[0]), *map(str, words[1:])]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout
+    )

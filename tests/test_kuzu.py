@@ -1,0 +1,157 @@
+"""The networks of Part 1 against their equations, written out with numpy and scipy."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import correlate2d
+from scipy.special import log_softmax
+
+import kuzu
+
+# The sums as the brief prints them.
+BRIEF = [
+    (kuzu.NetLin(), "(28*28*10+10)", 7850),
+    (kuzu.NetFull(100), "(28*28*100+100)+(100*10+10)", 79510),
+    (
+        kuzu.NetConv((64, 128), (5, 3), fc=0, batch_norm=False),
+        "(1*64*5*5+64)+(64*128*3*3+128)+(128*7*7*10+10)",
+        138250,
+    ),
+]
+
+
+def images(count: int) -> torch.Tensor:
+    return torch.rand(count, 1, 28, 28, generator=torch.Generator().manual_seed(count)) * 2 - 1
+
+
+def arrays(net) -> dict[str, np.ndarray]:
+    return {name: value.double().numpy() for name, value in net.state_dict().items()}
+
+
+@pytest.mark.parametrize(("net", "formula", "count"), BRIEF)
+def test_parameters_of_the_brief(net, formula, count):
+    assert net.parameter_sum() == formula
+    assert kuzu.parameter_count(net) == count == eval(formula)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.tuples(st.sampled_from([1, 3, 5, 7]), st.sampled_from([1, 3, 5, 7])),
+    st.integers(0, 20),
+    st.booleans(),
+)
+def test_parameter_sum_of_any_netconv_is_what_its_tensors_hold(filters, kernels, fc, batch_norm):
+    net = kuzu.NetConv(filters, kernels, fc, batch_norm)
+    assert eval(net.parameter_sum()) == kuzu.parameter_count(net)
+
+
+@given(st.integers(1, 400))
+@settings(max_examples=20, deadline=None)
+def test_parameter_sum_of_any_netfull_is_what_its_tensors_hold(hid):
+    net = kuzu.NetFull(hid)
+    assert eval(net.parameter_sum()) == kuzu.parameter_count(net) == 795 * hid + 10
+
+
+def test_netlin_is_log_softmax_of_a_linear_function():
+    net = kuzu.NetLin()
+    weight = arrays(net)
+    pixels = images(5)
+    expected = log_softmax(
+        pixels.numpy().reshape(5, 784) @ weight["output.weight"].T + weight["output.bias"], axis=1
+    )
+    assert np.allclose(net(pixels).detach(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("hid", [1, 7, 130])
+def test_netfull_has_one_tanh_layer(hid):
+    net = kuzu.NetFull(hid, dropout=0.5).eval()
+    weight = arrays(net)
+    pixels = images(4).numpy().reshape(4, 784)
+    hidden = np.tanh(pixels @ weight["hidden.weight"].T + weight["hidden.bias"])
+    expected = log_softmax(hidden @ weight["output.weight"].T + weight["output.bias"], axis=1)
+    assert np.allclose(net(images(4)).detach(), expected, atol=1e-5)
+
+
+def convolution(maps: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Zero padded, one output map at a time."""
+    return np.stack(
+        [
+            sum(correlate2d(m, k, mode="same") for m, k in zip(maps, kernels, strict=True)) + shift
+            for kernels, shift in zip(weight, bias, strict=True)
+        ]
+    )
+
+
+def normalisation(values: np.ndarray, weight: dict, name: str) -> np.ndarray:
+    if f"{name}.weight" not in weight:
+        return values
+    mean, var = weight[f"{name}.running_mean"], weight[f"{name}.running_var"]
+    scale = weight[f"{name}.weight"] / np.sqrt(var + 1e-5)
+    shift = weight[f"{name}.bias"] - mean * scale
+    trailing = (slice(None), *[None] * (values.ndim - 1))
+    return values * scale[trailing] + shift[trailing]
+
+
+def pooled(maps: np.ndarray) -> np.ndarray:
+    count, height, width = maps.shape
+    return maps.reshape(count, height // 2, 2, width // 2, 2).max(axis=(2, 4))
+
+
+@pytest.mark.parametrize("fc", [0, 6])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_netconv_is_the_brief_s_sequence_of_layers(fc, batch_norm):
+    torch.manual_seed(0)
+    net = kuzu.NetConv((3, 4), (5, 3), fc, batch_norm, dropout=0.4)
+    net(images(16))  # moves the running averages away from 0 and 1
+    net.eval()
+    for part in net.modules():
+        if isinstance(part, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
+            torch.nn.init.uniform_(part.weight, 0.5, 2)
+            torch.nn.init.uniform_(part.bias, -1, 1)
+    weight = arrays(net)
+
+    def layer(maps, name, norm):
+        bias = weight.get(f"{name}.bias", np.zeros(len(weight[f"{name}.weight"])))
+        maps = convolution(maps, weight[f"{name}.weight"], bias)
+        return np.maximum(normalisation(pooled(maps), weight, norm), 0)
+
+    for pixels in images(3):
+        maps = layer(pixels.numpy().astype(float), "conv1", "norm1")
+        hidden = layer(maps, "conv2", "norm2").reshape(-1)
+        if fc:
+            hidden = weight["fc.weight"] @ hidden + weight.get("fc.bias", 0)
+            hidden = np.maximum(normalisation(hidden, weight, "norm3"), 0)
+        expected = log_softmax(weight["output.weight"] @ hidden + weight["output.bias"])
+        assert np.allclose(net(pixels[None]).detach(), expected, atol=1e-4)
+
+
+def test_pooling_before_relu_changes_nothing():
+    maps = torch.randn(2, 3, 8, 8)
+    after = torch.relu(torch.nn.functional.max_pool2d(maps, 2))
+    assert torch.equal(after, torch.nn.functional.max_pool2d(torch.relu(maps), 2))
+
+
+def test_a_bias_before_batch_normalisation_would_not_be_independent():
+    net = kuzu.NetConv((2, 2), (3, 3), fc=4)
+    net.train()
+    before = net(images(8))
+    moved = torch.nn.Conv2d(1, 2, 3, padding="same")
+    moved.weight = net.conv1.weight
+    net.conv1 = moved
+    assert torch.allclose(before, net(images(8)), atol=1e-4)
+
+
+@pytest.mark.parametrize("net", [kuzu.NetLin(), kuzu.NetFull(20), kuzu.NetConv()])
+@pytest.mark.parametrize("count", [2, 9])
+def test_outputs_are_log_probabilities(net, count):
+    output = net(images(count))
+    assert output.shape == (count, 10)
+    assert torch.allclose(output.exp().sum(dim=1), torch.ones(count), atol=1e-5)
+
+
+def test_even_kernels_are_refused():
+    with pytest.raises(ValueError, match="odd"):
+        kuzu.NetConv(kernels=(5, 4))

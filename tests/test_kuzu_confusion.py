@@ -1,0 +1,137 @@
+"""Tables and pictures of confusions, against scikit-learn and by counting."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import confusion_matrix, recall_score
+
+import kuzu_confusion as confusion
+from kuzu_data import HIRAGANA, Images
+
+CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
+
+def images(count: int = 60) -> Images:
+    random = np.random.default_rng(0)
+    pixels = torch.from_numpy(random.integers(0, 256, (count, 28, 28), np.uint8))
+    target = torch.arange(count) % 10
+    return Images("noise", pixels, target, pixels, target, CLASSES, HIRAGANA)
+
+
+def outputs(target: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Log probabilities of a network that chooses `chosen` with probability 0.91."""
+    return np.log(0.01 + 0.9 * np.eye(10)[chosen])
+
+
+@given(arrays(int, (10, 10), elements=st.integers(0, 30)), st.integers(1, 120))
+@settings(max_examples=100, deadline=None)
+def test_worst_confusions_are_the_largest_counts_off_the_diagonal(matrix, most):
+    found = confusion.worst_confusions(matrix.astype(float), most)
+    wrong = [int(n) for (i, j), n in np.ndenumerate(matrix) if i != j and n]
+    assert [item.count for item in found] == sorted(wrong, reverse=True)[:most]
+    for target, chosen, count, total in found:
+        assert count == matrix[target, chosen]
+        assert total == matrix[target].sum()
+    assert len({item[:2] for item in found}) == len(found)
+
+
+def test_class_accuracy_is_the_recall_of_each_class():
+    random = np.random.default_rng(1)
+    target, chosen = random.integers(0, 10, 300), random.integers(0, 10, 300)
+    matrix = confusion_matrix(target, chosen, labels=range(10))
+    expected = recall_score(target, chosen, average=None)
+    assert np.allclose(confusion.class_accuracy(matrix), expected)
+    matrix[3] = 0
+    assert np.isnan(confusion.class_accuracy(matrix)[3])
+
+
+def test_lines_are_the_brief_s():
+    matrix = np.zeros((10, 10))
+    matrix[5, 2], matrix[5, 5], matrix[6, 2] = 125, 875, 142
+    assert confusion.confusion_lines(matrix, images(), glyphs=False) == [
+        "ma -> su: 142 of 142",
+        "ha -> su: 125 of 1000",
+    ]
+    assert confusion.confusion_lines(matrix, images(), glyphs=True)[1].endswith("は -> す")
+    line = confusion.class_lines(matrix, images(), glyphs=True)[5]
+    assert "ha" in line
+    assert "は" in line
+    assert "875 of 1000 =  87.5%" in line
+
+
+def test_comparison_counts_what_vanishes():
+    first, last = 90 * np.eye(10), 99 * np.eye(10)
+    first[6, 2], first[5, 2], last[6, 2] = 40, 25, 4
+    text = confusion.comparison({"NetLin": first, "NetConv": last}, images())
+    assert "NetLin 65 (6.7%), NetConv 4 (0.4%)" in text
+    assert "ma -> su: 40 -> 4" in text
+    assert "ha -> su: 25 -> 0" in text
+    assert "NetLin confuses 2 of the 90 pairs" in text
+    assert "1 of those pairs are never confused by NetConv" in text
+    assert "What stays hard for NetConv: ma -> su (4)." in text
+
+
+def test_typical_images_show_each_form_the_most_frequent_first():
+    forms = np.zeros((3, 28, 28), np.uint8)
+    forms[0, :9], forms[1, 9:18], forms[2, 18:] = 255, 255, 255
+    noise = np.random.default_rng(0).integers(0, 20, (60, 28, 28), np.uint8)
+    pixels = np.maximum(forms[[0] * 10 + [1] * 30 + [2] * 20], noise)
+    typical = confusion.typical_images(pixels, 3)
+    assert [int(np.argmax((image @ np.ones(28))[[4, 13, 22]])) for image in typical] == [1, 2, 0]
+    assert all((image == pixels).all(axis=(1, 2)).any() for image in typical)
+    assert len(confusion.typical_images(np.repeat(pixels[:2], 5, axis=0), 4)) == 2
+
+
+def texts(figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text"))]
+
+
+def test_confusion_picture_shows_every_count():
+    matrix = np.arange(100).reshape(10, 10)
+    figure = confusion.confusion_picture(matrix, images(), "NetLin")
+    shown = texts(figure)
+    assert all(str(count) in shown for count in range(100))
+    assert {"chosen by the network", "target character"} <= set(shown)
+
+
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_mistakes_picture_shows_only_images_that_were_mistaken(share):
+    data = images()
+    target = data.test_target.numpy()
+    chosen = np.where(np.random.default_rng(0).random(60) < share, (target + 1) % 10, target)
+    matrix = confusion_matrix(target, chosen, labels=range(10))
+    figure = confusion.mistakes_picture(matrix, outputs(target, chosen), data, "NetLin")
+    middle = figure.subfigs[1]
+    wrong = data.test.numpy()[target != chosen]
+    drawn = [image.get_array() for axes in middle.axes for image in axes.images]
+    assert drawn
+    assert all((image == wrong).all(axis=(1, 2)).any() for image in drawn)
+    assert "91%" in texts(figure)
+
+
+def test_a_network_without_mistakes_has_no_picture_of_them():
+    data = images()
+    target = data.test_target.numpy()
+    matrix = confusion_matrix(target, target, labels=range(10))
+    assert confusion.mistakes_picture(matrix, outputs(target, target), data, "x") is None
+
+
+def test_a_font_is_used_only_if_it_has_the_characters():
+    from matplotlib import font_manager
+
+    font = confusion.glyph_font(HIRAGANA)
+    if font is not None:
+        path = font_manager.findfont(font, fallback_to_default=False)
+        known = font_manager.get_font(path).get_charmap()
+        assert all(ord(glyph) in known for glyph in HIRAGANA)
+    assert confusion.glyph_font(("\U0010fffd",)) is None
+
+
+@pytest.mark.parametrize("font", [True, False])
+def test_hiragana_stand_in_pictures_only_with_a_font(font, monkeypatch):
+    monkeypatch.setattr(confusion, "glyph_font", lambda glyphs: "DejaVu Sans" if font else None)
+    labels = confusion._Labels(images())
+    assert labels.text[0] == ("o お" if font else "o")

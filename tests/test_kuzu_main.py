@@ -1,0 +1,341 @@
+"""kuzu_main.py as a user runs it: the brief's commands, its printed lines, faults and Ctrl-C."""
+
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, environment, run_script, write_digits
+from PIL import Image
+
+import kuzu_main
+from script import Fault
+
+TRAIN = re.compile(r"Train Epoch: (\d+) \[(\d+)/(\d+) \((\d+)%\)\]\tLoss: \d+\.\d{6}")
+TEST = re.compile(r"Test set: Average loss: \d+\.\d{4}, Accuracy: (\d+)/(\d+) \((\d+)%\)")
+
+
+def matrices(printed: str) -> list[np.ndarray]:
+    """The confusion matrices in what was printed."""
+    found = re.findall(r"<class 'numpy.ndarray'>\n(\[\[.*?\]\])\n", printed, flags=re.DOTALL)
+    return [np.array(re.findall(r"[\d.]+", text), float).reshape(10, 10) for text in found]
+
+
+def run(*words, capsys, data=None) -> str:
+    """Run main in this process, which saves the seconds of importing torch; what it printed."""
+    words = [*words, *(("--data", str(data)) if data else ())]
+    kuzu_main.main(list(map(str, words)))
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("net", ["lin", "full", "conv"])
+def test_the_brief_s_commands(net, tmp_path):
+    write_digits(tmp_path / "data")
+    done = run_script("kuzu_main.py", "--net", net, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    # Per epoch: the training lines, the type, the matrix, an empty line, the test line.
+    lines = done.stdout.splitlines()
+    trained = [match.groups() for line in lines if (match := TRAIN.fullmatch(line))]
+    assert trained == [(str(epoch), "0", "300", "0") for epoch in range(1, 11)]
+    tested = [match.groups() for line in lines if (match := TEST.fullmatch(line))]
+    assert len(tested) == len(matrices(done.stdout)) == 10
+    for matrix, (right, total, percent) in zip(matrices(done.stdout), tested, strict=True):
+        assert (matrix.trace(), matrix.sum()) == (int(right), int(total)) == (int(right), 120)
+        assert percent == f"{100 * int(right) / 120:.0f}"
+    assert int(tested[-1][0]) > 60
+    assert re.search(r"Net\w+: \(28\*28|Net\w+: \(1\*", done.stdout)
+    for kind in ("confusion", "mistakes"):
+        with Image.open(tmp_path / "plot" / f"kuzu_{net}_{kind}.jpg") as picture:
+            picture.load()
+            assert min(picture.size) > 200
+
+
+def test_lines_come_every_6400_images_as_in_the_brief(tmp_path, capsys):
+    from conftest import write_idx
+
+    random = np.random.default_rng(0)
+    raw = tmp_path / "KMNIST" / "raw"
+    for split, count in (("train", 20_000), ("t10k", 50)):
+        write_idx(raw / f"{split}-images-idx3-ubyte", random.integers(0, 256, (count, 28, 28)))
+        write_idx(raw / f"{split}-labels-idx1-ubyte", random.integers(0, 10, count))
+    for flags in (["--recipe", "brief"], ["--batch", "128"], ["--batch", "100"]):
+        words = ["--net", "lin", "--epochs", "1", "--plot", tmp_path, *flags]
+        printed = run(*words, capsys=capsys, data=tmp_path)
+        seen = [int(match[1]) for match in TRAIN.findall(printed)]
+        assert seen == [0, 6400, 12800, 19200]
+    # The last flags' share is 64 of 200 batches.
+    assert "[6400/20000 (32%)]" in printed
+
+
+def plain_loop(net, root, epochs: int):
+    """The course's training, written anew: a DataLoader, SGD, nothing shuffled."""
+    from torchvision import transforms
+    from torchvision.datasets import KMNIST
+
+    normalise = transforms.Normalize((0.5,), (0.5,))
+    images = KMNIST(root, transform=transforms.Compose([transforms.ToTensor(), normalise]))
+    loader = torch.utils.data.DataLoader(images, batch_size=64, shuffle=False)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.5)
+    for _ in range(epochs):
+        for data, target in loader:
+            optimizer.zero_grad()
+            torch.nn.functional.nll_loss(net(data), target).backward()
+            optimizer.step()
+    return net
+
+
+@pytest.mark.parametrize("name", ["lin", "full", "conv"])
+def test_the_recipe_brief_trains_as_the_course_does(name, small, tmp_path, capsys):
+    saved = tmp_path / "net.pth"
+    words = ["--recipe", "brief", "--net", name, "--epochs", 2, "--seed", 3, "--plot", tmp_path]
+    run(*words, "--save", saved, capsys=capsys, data=small)
+    torch.manual_seed(3)
+    args = kuzu_main.settings(kuzu_main.parse(["--recipe", "brief"]), name)
+    expected = plain_loop(kuzu_main.build(args, torch.device("cpu")), small, 2).state_dict()
+    state = torch.load(saved, weights_only=True)["state"]
+    for key, value in expected.items():
+        assert torch.allclose(state[key], value, atol=1e-5), key
+
+
+@pytest.mark.parametrize("net", ["lin", "full", "conv"])
+def test_the_same_seed_gives_the_same_output_and_weights(net, small, tmp_path, capsys):
+    def once(name: str, seed: int) -> tuple[str, bytes]:
+        words = ["--net", net, "--epochs", 2, "--plot", tmp_path, "--save", tmp_path / "net.pth"]
+        printed = run(*words, "--seed", seed, capsys=capsys, data=small)
+        state = torch.load(tmp_path / "net.pth", weights_only=True)["state"]
+        return printed, b"".join(value.numpy().tobytes() for value in state.values())
+
+    first = once("a", 5)
+    assert first == once("b", 5)
+    assert first[1] != once("c", 6)[1]
+
+
+def test_a_seed_is_drawn_and_repeats_the_run(small, tmp_path, capsys):
+    words = ["--net", "lin", "--epochs", 1, "--plot", tmp_path]
+    printed = run(*words, capsys=capsys, data=small)
+    seed = re.search(r"seed: (\d+) \(drawn", printed)[1]
+    again = run(*words, "--seed", seed, capsys=capsys, data=small)
+    assert matrices(again)[0].tolist() == matrices(printed)[0].tolist()
+
+
+def test_the_printed_recipe_is_the_command_that_repeats_it(small, tmp_path, capsys):
+    words = ["--epochs", 1, "--seed", 1, "--plot", tmp_path, "--net", "conv"]
+    printed = run(*words, capsys=capsys, data=small)
+    flags = re.search(r"^recipe: (.*)$", printed, flags=re.MULTILINE)[1].split()
+    again = run(*words, "--recipe", "brief", *flags, capsys=capsys, data=small)
+    assert again == printed
+
+
+@pytest.mark.parametrize("net", ["lin", "full", "conv"])
+def test_saved_weights_test_as_they_did(net, small, tmp_path, capsys):
+    saved = tmp_path / "some folder" / "重み.pth"
+    words = ["--plot", tmp_path]
+    shape = ["--hid", 10] if net == "full" else ["--fc", 0] if net == "conv" else []
+    printed = run("--net", net, *shape, "--epochs", 1, "--save", saved, *words,
+                  capsys=capsys, data=small)  # fmt: skip
+    again = run("--load", saved, *words, capsys=capsys, data=small)
+    assert matrices(again)[0].tolist() == matrices(printed)[0].tolist()
+    assert TEST.findall(again) == TEST.findall(printed)
+
+
+def test_weights_of_another_network_are_refused(small, tmp_path, capsys):
+    saved = tmp_path / "full.pth"
+    words = ["--plot", tmp_path]
+    run("--net", "full", "--hid", 10, "--epochs", 1, "--save", saved, *words,
+        capsys=capsys, data=small)  # fmt: skip
+    with pytest.raises(Fault, match="are of --net full, not of --net conv"):
+        run("--load", saved, "--net", "conv", *words, capsys=capsys, data=small)
+    with pytest.raises(Fault, match="its --hid is 10, not 20"):
+        run("--load", saved, "--hid", 20, *words, capsys=capsys, data=small)
+    content = torch.load(saved, weights_only=True)
+    content["shape"]["hid"] = 11
+    torch.save(content, saved)
+    with pytest.raises(Fault, match="do not fit their own network"):
+        run("--load", saved, *words, capsys=capsys, data=small)
+
+
+class Bomb:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return open, (str(self.canary), "w")
+
+
+def test_damaged_and_hostile_weights_are_refused(small, tmp_path, capsys):
+    whole = tmp_path / "whole.pth"
+    words = ["--plot", tmp_path]
+    run("--net", "lin", "--epochs", 1, "--save", whole, *words, capsys=capsys, data=small)
+    content, bad = whole.read_bytes(), tmp_path / "bad.pth"
+    canary = tmp_path / "canary"
+    bad_contents = [content[: len(content) * tenth // 10] for tenth in range(10)]
+    bad_contents += [b"text", pickle.dumps(Bomb(canary)), pickle.dumps([1, 2])]
+    for number, other in enumerate(({"a": 1}, [torch.ones(2)], {"net": "lin", "shape": 3})):
+        torch.save(other, tmp_path / f"{number}.pth")
+        bad_contents.append((tmp_path / f"{number}.pth").read_bytes())
+    for bad_content in bad_contents:
+        bad.write_bytes(bad_content)
+        with pytest.raises(Fault, match="not a whole file of weights"):
+            run("--load", bad, *words, capsys=capsys, data=small)
+    assert not canary.exists()
+
+
+BAD = [
+    (["--net", "foo"], 2, "argument --net: invalid choice: 'foo'"),
+    (["--hid", "0"], 2, "argument --hid: '0' is not a whole number"),
+    (["--lr", "-1"], 2, "argument --lr: '-1' is not a number above 0"),
+    (["--lr", "nan"], 2, "argument --lr: 'nan' is not a number"),
+    (["--mom", "1"], 2, "argument --mom"),
+    (["--epochs", "0"], 2, "argument --epochs: '0' is not a whole number at least 1"),
+    (["--seed", "-1"], 2, "argument --seed"),
+    (["--filters", "3"], 2, "argument --filters: '3' has 1 numbers, not 2"),
+    (["--kernels", "4,3"], 2, "argument --kernels: (4, 3) must be odd"),
+    (["--sweep", "10,0"], 2, "argument --sweep: '0'"),
+    (["--sweep", "10", "--net", "lin"], 2, "leave out --net lin"),
+    (["--compare", "--load", "x"], 2, "--compare trains several networks"),
+    (["--shuffle", "maybe"], 2, "'maybe' is neither True nor False"),
+    (["--unknown"], 2, "--unknown"),
+    (["--load", "nothing.pth"], 1, "--load nothing.pth: there is no such file"),
+    (["--load", "."], 1, "--load .: there is no such file"),
+    (["--plot", "a_file"], 1, "cannot write into a_file: it is not a folder"),
+    (["--plot", "a_file/plot"], 1, "cannot write into a_file/plot"),
+    (["--save", "a_file/x.pth"], 1, "cannot write into a_file"),
+    (["--save", "."], 1, "--save . is a folder"),
+    (["--data", "a_file"], 1, "--data a_file is a file"),
+    (["--net", "conv", "--batch", "1", "--dataset", "digits"], 2, "--batch 1"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
+def test_bad_input_costs_one_clear_line(words, status, message, tmp_path):
+    (tmp_path / "a_file").touch()
+    done = run_script("kuzu_main.py", *words, cwd=tmp_path)
+    assert done.returncode == status
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("kuzu_main.py: error: ")
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(small, tmp_path, capsys):
+    words = ["--net", "full", "--optim", "sgd", "--lr", "1e30", "--schedule", "constant"]
+    with pytest.raises(Fault, match=r"the loss is (nan|inf) in epoch \d+; lower --lr 1e\+30"):
+        run(*words, "--plot", tmp_path, capsys=capsys, data=small)
+
+
+@pytest.mark.parametrize("count", [129, 257, 1])
+def test_a_last_batch_of_one_image_is_no_trouble(count, tmp_path, capsys):
+    data = write_digits(tmp_path / "data", train=count)
+    words = ["--net", "conv", "--filters", "2,2", "--fc", 4, "--epochs", 1, "--plot", tmp_path]
+    if count == 1:
+        words += ["--batch_norm", "False"]
+    assert "Test set" in run(*words, capsys=capsys, data=data)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_training_and_keeps_what_was_learned(number, tmp_path):
+    write_digits(tmp_path / "data", train=1437)
+    command = [sys.executable, str(ROOT / "kuzu_main.py"), "--net", "lin", "--epochs", "100000"]
+    process = subprocess.Popen(
+        [*command, "--save", "net.pth"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.startswith("Train Epoch: 3"):
+            process.send_signal(number)
+            break
+    printed, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert told.count("\n") == 2
+    assert "stopping after this step" in told
+    assert "Traceback" not in told
+    assert TEST.search(printed)
+    assert "weights: net.pth" in printed
+    assert torch.load(tmp_path / "net.pth", weights_only=True)["net"] == "lin"
+    assert (tmp_path / "plot" / "kuzu_lin_confusion.jpg").exists()
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+def test_output_that_nobody_reads_on_ends_quietly(tmp_path):
+    write_digits(tmp_path / "data")
+    shell = f"'{sys.executable}' '{ROOT / 'kuzu_main.py'}' --net lin --epochs 30 | head -1"
+    done = subprocess.run(
+        shell, shell=True, cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.stdout.startswith("images: ")
+    assert done.stderr == ""
+
+
+def test_sweep_tells_sizes_and_draws_a_curve(small, tmp_path, capsys):
+    words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path]
+    printed = run(*words, capsys=capsys, data=small)
+    rows = re.findall(r"^ +(\d+) +(\d+) +([\d.]+)% +[\d.]+$", printed, flags=re.MULTILINE)
+    assert [(int(hid), int(count)) for hid, count, _ in rows] == [(2, 1600), (40, 31810)]
+    reached = [int(hid) for hid, _, percent in rows if float(percent) >= 84]
+    assert reached == [40]
+    assert "40 hidden nodes are the fewest of these that reach 84%" in printed
+    assert (tmp_path / "kuzu_sweep.jpg").stat().st_size > 5000
+    assert "Train Epoch" not in printed
+
+
+def test_compare_prints_the_brief_s_table(small, tmp_path, capsys):
+    words = ["--compare", "--epochs", 1, "--seed", 0, "--plot", tmp_path]
+    printed = run(*words, capsys=capsys, data=small)
+    rows = re.findall(r"^\| (Net\w+) \| ([\d.]+)% \| (.*) = (\d+) ", printed, flags=re.MULTILINE)
+    assert [row[0] for row in rows] == ["NetLin", "NetFull", "NetConv"]
+    for (_, percent, formula, count), matrix in zip(rows, matrices(printed), strict=True):
+        assert float(percent) == pytest.approx(100 * matrix.trace() / matrix.sum(), abs=0.006)
+        assert eval(formula) == int(count)
+    assert "Of 120 test images are mistaken: NetLin" in printed
+    assert len(list(tmp_path.glob("kuzu_*_confusion.jpg"))) == 3
+
+
+def test_digits_need_no_files_and_are_named(tmp_path):
+    done = run_script("kuzu_main.py", "--net", "lin", "--dataset", "digits", "--epochs", "3",
+                      cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0
+    assert done.stdout.startswith("images: scikit-learn's digits, enlarged to 28 x 28, 1437 to")
+    assert "NetLin on scikit-learn's digits" in done.stdout
+    assert os.listdir(tmp_path) == ["plot"]
+
+
+def test_help_and_mistakes_do_not_wait_for_torch():
+    code = (
+        "import sys, kuzu_main\n"
+        "for words in (['--help'], ['--hid', '0'], ['--load', 'nothing']):\n"
+        "    try:\n"
+        "        kuzu_main.main(words)\n"
+        "    except (SystemExit, Exception):\n"
+        "        pass\n"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'sklearn', 'torchvision'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+# On real images
+
+
+@pytest.mark.parametrize(
+    ("flags", "least"),
+    [
+        (["--net", "lin", "--recipe", "brief", "--epochs", 10], 0.66),
+        (["--net", "full", "--epochs", 10], 0.84),
+        (["--net", "conv", "--epochs", 2], 0.90),
+    ],
+)
+def test_real_characters_are_learned(flags, least, real_data, tmp_path, capsys):
+    printed = run(*flags, "--seed", 1, "--plot", tmp_path, capsys=capsys, data=real_data)
+    matrix = matrices(printed)[-1]
+    assert matrix.trace() / matrix.sum() > least
