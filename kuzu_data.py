@@ -78,7 +78,7 @@ def distort(pixels: Tensor, strength: float) -> Tensor:
     pixels: (N, 1, 28, 28), background 0.
     strength: 1 draws rotation within 10 degrees, scale within 10 % and shear within 0.1 along
         each axis, shift within 2 pixels, all uniform, and bends the plane smoothly by a normal
-        displacement of 1 pixel at the nodes of a 5 x 5 grid (after Simard et al., 2003). Other
+        displacement of half a pixel at the nodes of a 5 x 5 grid (after Simard et al., 2003). Other
         values multiply all of these.
     """
     count, device = len(pixels), pixels.device
@@ -92,7 +92,7 @@ def distort(pixels: Tensor, strength: float) -> Tensor:
     wide, high = uniform(0.1).exp(), uniform(0.1).exp()
     matrix = affine(angle, shear, wide, high, uniform(2) * pixel, uniform(2) * pixel)
     where = F.affine_grid(matrix, list(pixels.shape), align_corners=False)
-    nodes = torch.randn(count, 2, 5, 5, device=device) * (strength * pixel)
+    nodes = torch.randn(count, 2, 5, 5, device=device) * (strength * pixel / 2)
     bend = F.interpolate(nodes, size=(SIDE, SIDE), mode="bicubic", align_corners=True)
     return F.grid_sample(pixels, where + bend.permute(0, 2, 3, 1), align_corners=False)
 

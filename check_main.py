@@ -1,0 +1,304 @@
+"""Part 2: a two-layer perceptron on nine points, trained, or with weights designed by hand.
+
+    python3 check_main.py --act sig --hid 5                   train it
+    python3 check_main.py --act step --hid 4 --set_weights    step units, weights from check.py
+    python3 check_main.py --act sig --hid 4 --set_weights     the same, rescaled for sigmoid units
+    python3 check_main.py --design                            the fewest step units, with proof
+    python3 check_main.py --recipe brief --hid 5              train as the course does: one network
+
+torch and matplotlib are imported inside the functions, so that --help and a mistyped flag are
+answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import script
+from script import Fault, Progress, Stop
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from check import MLP
+    from dichotomies import Design
+
+# Epochs between two lines, and for how many a network must be right before training ends.
+REPORT, HOLD = 100, 2000
+# Weight decay of the course's Adam.
+DECAY = 1e-5
+RECIPES = {
+    "brief": dict(lr=0.001, init=0.15, epoch=200_000, restarts=1),
+    "best": dict(lr=0.1, init=1.0, epoch=6000, restarts=32),
+}
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = script.Parser(
+        description="Train a two-layer perceptron on points in the plane, or enter its weights.",
+        epilog="The recipe 'best' trains 32 networks side by side (--lr 0.1 --init 1 --epoch 6000) "
+        "and shows the one that is best; 'brief' trains one as the course does (--lr 0.001 "
+        "--init 0.15 --epoch 200000).",
+    )
+    parser.add_argument("--hid", type=script.integer(1, 1000), default=4, help="hidden units")
+    parser.add_argument(
+        "--act",
+        choices=("sig", "step"),
+        default="sig",
+        help="activation of both layers: sigmoid, or step (only with --set_weights or --design)",
+    )
+    parser.add_argument(
+        "--set_weights",
+        action="store_true",
+        help='take the weights that stand in check.py under "Enter Weights Here"',
+    )
+    parser.add_argument(
+        "--scale",
+        type=script.number(0, 1e6, above=True),
+        help="factor on the weights of --set_weights (default: 1 for step, 10 for sig)",
+    )
+    parser.add_argument(
+        "--design",
+        action="store_true",
+        help="find the fewest step units that solve the data, and prove that fewer cannot",
+    )
+    parser.add_argument(
+        "--recipe", choices=RECIPES, default="best", help="values of the flags below, see the end"
+    )
+    parser.add_argument("--lr", type=script.number(0, 100, above=True), help="learning rate")
+    parser.add_argument(
+        "--init", type=script.number(0, 100), help="standard deviation of the initial weights"
+    )
+    parser.add_argument("--epoch", type=script.integer(1), help="most training epochs")
+    parser.add_argument(
+        "--restarts", type=script.integer(1, 10_000), help="networks trained side by side"
+    )
+    parser.add_argument(
+        "--seed",
+        type=script.integer(0, 2**32 - 1),
+        help="repeats a run: same seed, same output (default: drawn and printed)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(__file__).parent / "data" / "check.csv",
+        metavar="FILE",
+        help="points and targets: CSV with the columns X1,X2,T",
+    )
+    parser.add_argument(
+        "--plot", type=Path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
+    )
+    args = parser.parse_args(argv)
+    if args.act == "step" and not (args.set_weights or args.design):
+        parser.error(
+            "--act step cannot be trained: the step function's derivative is 0 wherever it has "
+            "one, so there is no gradient to follow; add --set_weights, or train with --act sig"
+        )
+    if args.scale and not args.set_weights:
+        parser.error("--scale multiplies the weights of --set_weights; add that flag")
+    if args.design and args.set_weights:
+        parser.error("--design finds weights itself: leave out --set_weights")
+    for name, value in RECIPES[args.recipe].items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    return args
+
+
+# Training
+
+
+def train(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
+    """Train `--restarts` networks on all points at once; the best of them.
+
+    Each trains as if it were alone: Adam treats every number by itself, and a network's loss
+    depends on its own weights only. Ends when one has been right on all points for 2,000 epochs.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    from check import MLP
+
+    nets = MLP(args.hid, args.act, copies=args.restarts)
+    nets.draw_weights(args.init)
+    optimizer = torch.optim.Adam(nets.parameters(), args.lr, weight_decay=DECAY, fused=True)
+    wanted = target.expand(args.restarts, *target.shape)
+    held = torch.zeros(args.restarts, dtype=torch.int64)
+    best, progress = 0, Progress(args.epoch)
+    for epoch in range(1, args.epoch + 1):
+        output = nets(points)
+        loss = F.binary_cross_entropy(output, wanted, reduction="none").mean(dim=(1, 2))
+        optimizer.zero_grad()
+        loss.sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            right = ((output >= 0.5) == (wanted >= 0.5)).sum(dim=(1, 2))
+            held = (held + 1) * (right == len(points))
+            done = stop or epoch == args.epoch or held.max() >= HOLD
+            if epoch % REPORT == 0 or done:
+                # Right on the most points, for the longest, with the smallest loss.
+                best = max(range(args.restarts), key=lambda i: (right[i], held[i], -loss[i]))
+                accuracy = 100 * right[best].item() / len(points)
+                progress.clear()
+                if epoch % REPORT == 0:
+                    print(f"ep: {epoch} loss: {loss[best]:.4f} acc: {accuracy:.2f}", flush=True)
+        if done:
+            break
+        progress.update(epoch, f"epoch {epoch} of at most {args.epoch}")
+    return nets.one(best)
+
+
+# What is printed and drawn
+
+
+def show_weights(net: MLP, when: str) -> None:
+    print(f"{when} Weights:")
+    for parameter in net.parameters():
+        print(parameter.data)
+
+
+def accuracy(net: MLP, points: Tensor, target: Tensor) -> float:
+    """The share of points that are classified right, in percent."""
+    from check import right_items
+
+    return 100 * right_items(net, points, target).double().mean().item()
+
+
+def explain(net: MLP, points: Tensor, target: Tensor) -> None:
+    """Print the dividing lines, the table of activations, and which points are wrong."""
+    from check import activation_table, dividing_lines, right_items, short
+
+    print("\nDividing lines of the hidden units:")
+    for node, (line, side) in enumerate(dividing_lines(net), 1):
+        print(f"  H{node}: {line}, active where {side}")
+    rows = activation_table(net, points).tolist()
+    names = ["X1", "X2", *(f"H{node}" for node in range(1, len(rows[0]))), "Output", "Target"]
+    print("\nActivations:")
+    print("| " + " | ".join(names) + " |")
+    print("|" + " --- |" * len(names))
+    digits = 0 if net.act == "step" else 3
+    for point, row, wanted in zip(points.tolist(), rows, target.flatten().tolist(), strict=True):
+        cells = [short(value) for value in point]
+        cells += [f"{value:.{digits}f}" for value in row] + [f"{wanted:.0f}"]
+        print("| " + " | ".join(cells) + " |")
+    right = right_items(net, points, target)
+    wrong = [f"({short(x)}, {short(y)})" for x, y in points[~right].tolist()]
+    print(f"\nWrong: {', '.join(wrong)}" if wrong else f"\nAll {len(points)} points are right.")
+
+
+def draw(net: MLP, points: Tensor, target: Tensor, plot: Path) -> None:
+    """Save the pictures of every hidden unit, of the output and of the network."""
+    import check_pictures as pictures
+
+    count = len(net.hid_bias)
+    # A picture of each of a hundred hidden units is of no use; the course draws up to 30.
+    for node in range(count if count <= 30 else 0):
+        picture = pictures.hidden_picture(net, node, points, target)
+        script.save_picture(picture, plot / f"hid_{count}_{node}.jpg")
+    script.save_picture(pictures.output_picture(net, points, target), plot / f"out_{count}.jpg")
+    picture = pictures.surface_picture(net, points, target)
+    script.save_picture(picture, plot / f"out_{count}_surface.jpg")
+    if count <= 30:
+        script.save_picture(pictures.network_picture(net), plot / f"net_{count}.jpg")
+
+
+def show_design(design: Design, points: Tensor) -> None:
+    """Print the proof by exhaustion and the weights as check.py takes them."""
+    for count, (sets, solutions) in design.tried.items():
+        units = "unit " if count == 1 else "units"
+        what = f"{solutions} can solve the data" if solutions else "none can solve the data"
+        print(f"{count} hidden {units}: {sets} sets of lines tried, {what}")
+    count = len(design.hidden)
+    print(f"So {count} hidden step units are the fewest that solve these {len(points)} points.")
+    print('\nTheir simplest weights, for "Enter Weights Here" in check.py:')
+    for name, value in design_weights(design).items():
+        print(f"        {name} = {value}")
+
+
+def design_weights(design: Design) -> dict[str, list]:
+    """The weights of a design by the names that check.py uses."""
+
+    def plain(value: float) -> float | int:
+        return int(value) if value == int(value) else value
+
+    return {
+        "in_hid_weight": [[plain(w) for w in unit.weight] for unit in design.hidden],
+        "hid_bias": [plain(unit.bias) for unit in design.hidden],
+        "hid_out_weight": [[plain(w) for w in design.output.weight]],
+        "out_bias": [plain(design.output.bias)],
+    }
+
+
+def by_hand(args, points: Tensor, target: Tensor) -> MLP:
+    """The network with the weights entered in check.py; prints them and how they do."""
+    from check import MLP, smallest_scale
+
+    scale = args.scale or (1.0 if args.act == "step" else 10.0)
+    net = MLP(args.hid, args.act)
+    net.set_weights(scale)
+    show_weights(net, "Initial")
+    print("Initial Accuracy: ", accuracy(net, points, target))
+    if args.act == "sig":
+        plain = MLP(args.hid, args.act)
+        plain.set_weights()
+        least = smallest_scale(plain, points, target)
+        print(f"\nThe weights of check.py are multiplied by {scale:g}.")
+        if least is None:
+            print("No factor up to 100 makes the sigmoid network classify all points right.")
+        else:
+            print(f"From a factor of {least:.4f} on, the sigmoid network is right on all points.")
+    return net
+
+
+def by_search(points: Tensor, target: Tensor) -> MLP:
+    """The step network with the fewest hidden units, found by trying all; prints the proof."""
+    from check import MLP
+    from dichotomies import fewest_units
+
+    if target.min() == target.max():
+        raise Fault("all targets are the same: the data need no hidden unit")
+    design = fewest_units(points.double().numpy(), target.squeeze(1).int().numpy())
+    if design is None:
+        raise Fault("no network with up to 6 hidden step units solves these data")
+    show_design(design, points)
+    net = MLP(len(design.hidden), "step")
+    net.enter_weights(design_weights(design))
+    print("\nAccuracy: ", accuracy(net, points, target))
+    return net
+
+
+def by_training(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
+    """A trained network; prints its weights and how it does."""
+    script.seed_everything(args.seed)
+    if args.restarts > 1:
+        print(f"{args.restarts} networks are trained side by side; the best one is shown.")
+    net = train(args, points, target, stop)
+    show_weights(net, "Final")
+    print("Final Accuracy: ", accuracy(net, points, target))
+    return net
+
+
+# The script
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    script.require_writable(args.plot)
+    from check import read_table
+
+    points, target = read_table(args.data)
+    with Stop() as stop:
+        if args.design:
+            net = by_search(points, target)
+        elif args.set_weights:
+            net = by_hand(args, points, target)
+        else:
+            net = by_training(args, points, target, stop)
+        explain(net, points, target)
+        draw(net, points, target, args.plot)
+    return stop.status or (0 if accuracy(net, points, target) == 100 else 3)
+
+
+if __name__ == "__main__":
+    script.run(main)

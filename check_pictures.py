@@ -1,0 +1,208 @@
+"""Pictures of a two-layer perceptron: what each unit computes over the plane, and its weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from torch import Tensor
+
+from check import MLP, dividing_lines, short
+
+# Colours that the colour-blind can tell apart: orange where a unit fires, blue where it does not.
+FIRES, SILENT = "#f6c28b", "#c9dcf0"
+
+
+class Plane:
+    """The part of the plane that is drawn: all points and a margin, with a fine grid over it."""
+
+    def __init__(self, points: Tensor, steps: int = 400):
+        low, high = points.min(dim=0).values, points.max(dim=0).values
+        margin = max(0.5, (high - low).max().item() / 4)
+        (left, bottom), (right, top) = (low - margin).tolist(), (high + margin).tolist()
+        self.extent = (left, right, bottom, top)
+        across, up = torch.linspace(left, right, steps), torch.linspace(bottom, top, steps)
+        self.grid = torch.cartesian_prod(across, up)
+        self.steps = steps
+
+    def image(self, values: Tensor) -> np.ndarray:
+        """Values on the grid, (steps * steps,), as an image whose first row is the lowest."""
+        return values.view(self.steps, self.steps).T.numpy()
+
+
+def _plane_axes(plane: Plane, points: Tensor, target: Tensor, title: str):
+    """A figure with the points, coloured by target, on which a unit's function is to be drawn."""
+    figure = Figure(figsize=(5.6, 5.2), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    for value, face, marker in ((1, "#b2182b", "o"), (0, "white", "s")):
+        chosen = points[target.squeeze(1) == value]
+        axes.scatter(
+            *chosen.T, s=90, c=face, marker=marker, edgecolors="black", zorder=5,
+            label=f"target {value}",
+        )  # fmt: skip
+    axes.set(xlim=plane.extent[:2], ylim=plane.extent[2:], xlabel="x1", ylabel="x2")
+    axes.set_aspect("equal")
+    axes.set_title(title, fontsize=11)
+    return figure, axes
+
+
+def _legend(figure: Figure) -> Figure:
+    """Put the legend of all that was drawn under the picture."""
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_line(axes, plane: Plane, weight, bias: float, **style) -> float | None:
+    """Draw where weight . x + bias = 0.
+
+    Returns the height of the line's middle, or None if it does not cross the plane drawn.
+    """
+    left, right, bottom, top = plane.extent
+    (w1, w2), ends = weight, []
+    if w2:
+        ends += [(x, -(w1 * x + bias) / w2) for x in (left, right)]
+    if w1:
+        ends += [(-(w2 * y + bias) / w1, y) for y in (bottom, top)]
+    slack = 1e-6 * (right - left)
+    inside = [
+        (x, y)
+        for x, y in ends
+        if left - slack <= x <= right + slack and bottom - slack <= y <= top + slack
+    ]
+    if len(inside) < 2:
+        return None
+    inside.sort()
+    (x, y), (u, v) = inside[0], inside[-1]
+    axes.plot([x, u], [y, v], **style)
+    return (y + v) / 2
+
+
+def hidden_picture(net: MLP, node: int, points: Tensor, target: Tensor) -> Figure:
+    """Where hidden unit `node` is active (at least 0.5), with its dividing line and equation."""
+    plane = Plane(points)
+    with torch.no_grad():
+        net(plane.grid)
+    active = (net.hid[:, node] >= 0.5).float()
+    line, side = dividing_lines(net)[node]
+    name = f"H{node + 1} (hid_{len(net.hid_bias)}_{node})"
+    figure, axes = _plane_axes(plane, points, target, f"{name}: active where {side}")
+    _show(axes, plane.image(active), plane, ("active", "not active"))
+    weight, bias = net.in_hid_weight[node].tolist(), net.hid_bias[node].item()
+    middle = _draw_line(axes, plane, weight, bias, color="black", linewidth=2)
+    label = f"line {line}" if middle is not None else f"line {line}: outside this picture"
+    # In the half of the picture where the line is not.
+    low = middle is not None and middle > sum(plane.extent[2:]) / 2
+    axes.text(
+        0.5, 0.02 if low else 0.98, label, transform=axes.transAxes, zorder=6,
+        ha="center", va="bottom" if low else "top",
+        bbox=dict(facecolor="white", edgecolor="0.6", boxstyle="round,pad=0.25"),
+    )  # fmt: skip
+    return _legend(figure)
+
+
+def output_picture(net: MLP, points: Tensor, target: Tensor) -> Figure:
+    """Where the whole network answers 1, with the hidden units' dividing lines, dashed."""
+    plane = Plane(points)
+    with torch.no_grad():
+        answer = (net(plane.grid).squeeze(1) >= 0.5).float()
+    count = len(net.hid_bias)
+    wrong = int(((net(points) >= 0.5) != (target >= 0.5)).sum())
+    title = f"Output of the network with {count} hidden units: {len(points) - wrong} of "
+    figure, axes = _plane_axes(plane, points, target, f"{title}{len(points)} right")
+    _show(axes, plane.image(answer), plane, ("output 1", "output 0"))
+    pairs = zip(net.in_hid_weight.tolist(), net.hid_bias.tolist(), strict=True)
+    for node, (weight, bias) in enumerate(pairs):
+        style = dict(color=f"C{node % 10}", linestyle="--", linewidth=1.3)
+        # More names than these would leave no room for the picture.
+        name = {"label": f"line of H{node + 1}"} if count <= 12 else {}
+        _draw_line(axes, plane, weight, bias, **style, **name)
+    return _legend(figure)
+
+
+def _show(axes, values: np.ndarray, plane: Plane, names: tuple[str, str]) -> None:
+    """Colour the plane by a function with values 1 and 0, which are called `names`."""
+    from matplotlib.colors import ListedColormap
+
+    colours = ListedColormap([SILENT, FIRES])
+    axes.imshow(
+        values, cmap=colours, vmin=0, vmax=1, origin="lower", extent=plane.extent,
+        interpolation="nearest", zorder=0,
+    )  # fmt: skip
+    for name, colour in zip(names, (FIRES, SILENT), strict=True):
+        axes.fill_between([], [], color=colour, label=name)
+
+
+def surface_picture(net: MLP, points: Tensor, target: Tensor) -> Figure:
+    """The output before it is cut at 0.5, in shades, with contour lines."""
+    plane = Plane(points)
+    with torch.no_grad():
+        output = plane.image(net(plane.grid).squeeze(1))
+    count = len(net.hid_bias)
+    title = f"Output with {count} hidden units, not cut at 0.5"
+    figure, axes = _plane_axes(plane, points, target, title)
+    shown = axes.imshow(
+        output, cmap="cividis", vmin=0, vmax=1, origin="lower", extent=plane.extent, zorder=0
+    )
+    levels = [0.1, 0.3, 0.5, 0.7, 0.9]
+    if output.min() < 0.5 < output.max():
+        lines = axes.contour(
+            output, levels=levels, origin="lower", extent=plane.extent, colors="white",
+            linewidths=[1, 1, 2.4, 1, 1],
+        )  # fmt: skip
+        if net.act == "sig":
+            axes.clabel(lines, fmt="%.1f", fontsize=8)
+    figure.colorbar(shown, ax=axes, label="output (thick line: 0.5)", shrink=0.85)
+    return _legend(figure)
+
+
+def network_picture(net: MLP) -> Figure:
+    """The network as circles and arrows, with every weight at its arrow and bias in its circle."""
+    weights, biases = net.in_hid_weight.tolist(), net.hid_bias.tolist()
+    outgoing, count = net.hid_out_weight[0].tolist(), len(biases)
+    figure = Figure(figsize=(9, max(4.0, 1.05 * count + 0.8)), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    heights = [(count - 1) / 2 - node for node in range(count)]
+    spread = max(0.5, (count - 1) / 4)
+    inputs = [(0.0, spread), (0.0, -spread)]
+    hidden = [(4.0, height) for height in heights]
+    largest = max(map(abs, [w for row in weights for w in row] + outgoing)) or 1.0
+
+    def connect(start, end, weight: float, place: float) -> None:
+        colour = "#b2182b" if weight < 0 else "#2166ac"
+        axes.annotate(
+            "", end, start, zorder=1,
+            arrowprops=dict(
+                arrowstyle="-|>", color=colour, shrinkA=20, shrinkB=24,
+                linewidth=0.8 + 2 * abs(weight) / largest,
+            ),
+        )  # fmt: skip
+        x, y = (a + place * (b - a) for a, b in zip(start, end, strict=True))
+        axes.text(
+            x, y, short(weight), ha="center", va="center", fontsize=9, color=colour, zorder=3,
+            bbox=dict(facecolor="white", edgecolor="none", pad=1),
+        )  # fmt: skip
+
+    def circle(place, name: str, bias: float | None = None) -> None:
+        axes.add_patch(Circle(place, 0.36, facecolor="white", edgecolor="black", zorder=4))
+        text = name if bias is None else f"{name}\nb {short(bias)}"
+        axes.text(*place, text, ha="center", va="center", fontsize=8.5, zorder=5)
+
+    for node, place in enumerate(hidden):
+        # The labels of the two inputs stand in two columns, so that they never meet.
+        connect(inputs[0], place, weights[node][0], 0.72)
+        connect(inputs[1], place, weights[node][1], 0.5)
+        connect(place, (8.0, 0.0), outgoing[node], 0.42)
+        circle(place, f"H{node + 1}", biases[node])
+    for index, place in enumerate(inputs, 1):
+        circle(place, f"x{index}")
+    circle((8.0, 0.0), "output", net.out_bias.item())
+    unit = "sigmoid" if net.act == "sig" else "step"
+    axes.set_title(
+        f"{count} hidden {unit} units; blue: weight above 0, red: below 0, b: bias", fontsize=11
+    )
+    axes.set_xlim(-0.5, 8.5)
+    axes.set_ylim(min(heights[-1], -spread) - 0.5, max(heights[0], spread) + 0.5)
+    axes.set_aspect("equal")
+    axes.axis("off")
+    return figure
