@@ -1,0 +1,224 @@
+"""The perceptron of Part 2: its equations, what is read off its weights, and its table of data."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import check
+from script import Fault
+
+POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
+# The brief's table: X1 X2 H1 H2 H3 H4 Output.
+BRIEF = """
+0 0 0 0 0 0 0
+0 1 0 1 0 0 1
+0 2 0 1 0 1 0
+1 0 1 0 0 0 1
+1 1 0 0 0 0 0
+1 2 0 1 0 0 1
+2 0 1 0 1 0 0
+2 1 1 0 0 0 1
+2 2 0 0 0 0 0
+"""
+
+
+def by_hand(act: str, scale: float = 1.0) -> check.MLP:
+    net = check.MLP(4, act)
+    net.set_weights(scale)
+    return net
+
+
+def test_the_data_are_the_brief_s():
+    assert POINTS.tolist() == [[i, j] for i in range(3) for j in range(3)]
+    assert TARGET.flatten().tolist() == [0, 1, 0, 1, 0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("act", ["sig", "step"])
+@pytest.mark.parametrize("hid", [1, 4, 9])
+def test_a_network_is_its_equations(act, hid):
+    net = check.MLP(hid, act)
+    net.draw_weights(1.0)
+    w, b, v, c = (parameter.detach().double().numpy() for parameter in net.parameters())
+    points = torch.randn(20, 2)
+
+    def squash(z):
+        return 1 / (1 + np.exp(-z)) if act == "sig" else np.where(z >= 0, 1, 0)
+
+    hidden = squash(points.double().numpy() @ w.T + b)
+    output = net(points)
+    assert np.allclose(net.hid.detach(), hidden, atol=1e-5)
+    assert np.allclose(output.detach(), squash(hidden @ v.T + c), atol=1e-5)
+
+
+def test_copies_are_networks_side_by_side():
+    nets = check.MLP(3, copies=5)
+    nets.draw_weights(1.0)
+    together = nets(POINTS)
+    for copy in range(5):
+        assert torch.allclose(nets.one(copy)(POINTS), together[copy], atol=1e-6)
+    right = check.right_items(nets, POINTS, TARGET)
+    assert right.shape == (5, 9)
+    assert torch.equal(right[2], check.right_items(nets.one(2), POINTS, TARGET))
+
+
+def test_gradients_agree_with_finite_differences():
+    net = check.MLP(3).double()
+    net.draw_weights(1.0)
+    names = [name for name, _ in net.named_parameters()]
+
+    def outputs(*values):
+        parameters = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(net, parameters, (POINTS.double(),))
+
+    inputs = [parameter.detach().requires_grad_() for parameter in net.parameters()]
+    assert torch.autograd.gradcheck(outputs, inputs)
+
+
+def test_a_step_unit_fires_at_net_input_0():
+    assert check.heaviside(torch.tensor([-1e-9, 0.0, 1e-9])).tolist() == [0, 1, 1]
+
+
+def test_the_hand_made_weights_give_the_brief_s_table():
+    expected = np.array([line.split() for line in BRIEF.strip().splitlines()], float)
+    assert np.array_equal(check.activation_table(by_hand("step"), POINTS), expected[:, 2:])
+    rescaled = check.activation_table(by_hand("sig", 10), POINTS)
+    assert np.array_equal(rescaled >= 0.5, expected[:, 2:] == 1)
+
+
+def test_right_items_says_which_are_wrong():
+    net = by_hand("step")
+    with torch.no_grad():
+        net.out_bias += 1  # now the output is 1 wherever no unit of H3 and H4 fires
+    wrong = ~check.right_items(net, POINTS, TARGET)
+    assert POINTS[wrong].tolist() == [[0, 0], [0, 2], [1, 1], [2, 0], [2, 2]]
+
+
+def test_weights_of_the_wrong_shape_are_named():
+    with pytest.raises(Fault, match=r"in_hid_weight in check\.py has the shape \(4, 2\), but 5"):
+        check.MLP(5, "step").set_weights()
+    with pytest.raises(Fault, match=r"hid_bias in check\.py is no table of numbers"):
+        check.MLP(2).enter_weights({"hid_bias": ["a", "b"]})
+    with pytest.raises(Fault, match=r"in_hid_weight in check\.py is no table of numbers"):
+        check.MLP(2).enter_weights({"in_hid_weight": [[1, 2], [3]]})
+    with pytest.raises(Fault, match="not finite"):
+        check.MLP(2).enter_weights({"hid_bias": [1, float("nan")]})
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "line", "side"),
+    [
+        ([1, -1], -0.5, "x1 - x2 = 0.5", "x1 - x2 >= 0.5"),
+        ([-10, 10], -5, "x2 - x1 = 0.5", "x2 - x1 >= 0.5"),
+        ([2, 1], 0, "x1 + 0.5 x2 = 0", "x1 + 0.5 x2 >= 0"),
+        ([-1, -1], 3, "x1 + x2 = 3", "x1 + x2 <= 3"),
+        ([0, -4], 2, "x2 = 0.5", "x2 <= 0.5"),
+        ([1e-9, 5], 1, "x2 = -0.2", "x2 >= -0.2"),
+        ([0, 0], -1, "no line", "nowhere"),
+        ([0, 0], 0, "no line", "everywhere"),
+    ],
+)
+def test_line_equation_is_what_a_person_would_write(weight, bias, line, side):
+    assert check.line_equation(weight, bias) == (line, side)
+
+
+number = st.floats(-20, 20).map(lambda value: round(value, 2))
+
+
+@given(st.tuples(number, number), number, st.tuples(number, number))
+@settings(max_examples=300, deadline=None)
+def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
+    net_input = weight[0] * point[0] + weight[1] * point[1] + bias
+    largest = max(map(abs, weight))
+    # The equation shows three decimals, so points nearer than those can hide are left out.
+    assume(largest > 0)
+    assume(abs(net_input) / largest > 0.002 * (1 + sum(map(abs, point))))
+    _, side = check.line_equation(list(weight), bias)
+    formula = re.sub(r"(\d) x", r"\1 * x", side)
+    fires = eval(formula, {"x1": point[0], "x2": point[1]})
+    assert fires == (net_input >= 0)
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.0, "0"), (1.0, "1"), (-2.34567, "-2.346")])
+def test_short(value, text):
+    assert check.short(value) == text
+
+
+def test_smallest_scale_is_where_the_sigmoid_network_begins_to_work():
+    least = check.smallest_scale(by_hand("sig"), POINTS, TARGET)
+    for factor, works in ((0.98, False), (0.9999, False), (1.0001, True), (1.5, True), (20, True)):
+        net = by_hand("sig", least * factor).double()
+        assert check.right_items(net, POINTS.double(), TARGET).all() == works
+    # It does not depend on the scale that the weights have already.
+    assert check.smallest_scale(by_hand("sig", 4), POINTS, TARGET) == pytest.approx(least / 4)
+
+
+def test_smallest_scale_of_weights_that_never_or_always_work():
+    assert check.smallest_scale(by_hand("sig", -1), POINTS, TARGET) is None
+    always = check.MLP(1)
+    always.enter_weights({"out_bias": [1.0]})
+    assert check.smallest_scale(always, POINTS, torch.ones(9, 1)) == 0.0
+
+
+# The table of data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "X1,X2,T\n0,1,1\n2,0,0\n",
+        "\ufeffX1,X2,T\r\n0,1,1\r\n2,0,0\r\n",
+        " X, Y, T\n 0, 1, 1\n\n 2, 0, 0",
+        '"X1","X2","T"\n"0","1","1"\n2e0,0.0,0',
+    ],
+)
+def test_a_table_is_read_however_it_is_written(text, tmp_path):
+    path = tmp_path / "点.csv"
+    path.write_text(text, encoding="utf-8")
+    points, target = check.read_table(path)
+    assert points.tolist() == [[0, 1], [2, 0]]
+    assert target.tolist() == [[1], [0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no data"),
+        ("X1,X2,T\n", "has no data"),
+        ("X1,T\n0,1\n", "row 1: columns X1,T, not the three of X1,X2,T"),
+        ("X1,X2,T\n0,1,1\n0,1\n", "row 3: 2 values, not one for each of X1,X2,T"),
+        ("X1,X2,T\n0,1,1,1\n", "row 2: 4 values"),
+        ("X1,X2,T\n0,1,1\n0,b,1\n", "row 3: X2 is 'b', which is no number"),
+        ("X1,X2,T\n0,,1\n", "row 2: X2 is '', which is no number"),
+        ("X1,X2,T\n0,1,2\n", "row 2: the target T is 2, but only 0 and 1 are allowed"),
+        ("X1,X2,T\n0,1,0.5\n", "row 2: the target T is 0.5"),
+        ("X1,X2,T\nnan,1,0\n", "row 2: X1 is nan"),
+        ("X1,X2,T\n1,inf,0\n", "row 2: X2 is inf"),
+        ("X1,X2,T\n1,2,0\n3,4,0\n1,2,1\n", "rows 2 and 4 are the same point"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_named_with_its_row(text, message, tmp_path):
+    path = tmp_path / "check.csv"
+    path.write_text(text)
+    with pytest.raises(Fault) as told:
+        check.read_table(path)
+    assert message in str(told.value)
+
+
+@given(st.binary(max_size=80))
+@settings(max_examples=200, deadline=None)
+def test_no_content_of_a_table_escapes_as_anything_but_a_fault(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(content)
+    with pytest.raises(Fault):
+        check.read_table(path)
+    path.write_bytes(b"X1,X2,T\n" + content)
+    try:
+        points, target = check.read_table(path)
+    except Fault:
+        return
+    assert len(points) == len(target) > 0

@@ -1,0 +1,260 @@
+"""check_main.py as a user runs it: the brief's three commands, the design, faults and Ctrl-C."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, environment, run_script
+from PIL import Image
+
+import check
+import check_main
+
+POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
+EPOCH = re.compile(r"ep: (\d+) loss: (\d\.\d{4}) acc: (\d+\.\d\d)")
+# As the brief prints it.
+BY_HAND = """Initial Weights:
+tensor([[ 1., -1.],
+        [-1.,  1.],
+        [ 1., -1.],
+        [-1.,  1.]])
+tensor([-0.5000, -0.5000, -1.5000, -1.5000])
+tensor([[ 1.,  1., -1., -1.]])
+tensor([-0.5000])
+"""
+TABLE = """| X1 | X2 | H1 | H2 | H3 | H4 | Output | Target |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |
+| 0 | 1 | 0 | 1 | 0 | 0 | 1 | 1 |
+| 0 | 2 | 0 | 1 | 0 | 1 | 0 | 0 |
+"""
+
+
+def run(*words, capsys, status=0) -> str:
+    """Run main in this process; what it printed."""
+    assert check_main.main([str(word) for word in words]) == status
+    return capsys.readouterr().out
+
+
+def pictures(folder, hid: int) -> None:
+    """All pictures of a network are there, whole, and no others."""
+    names = {f"hid_{hid}_{node}.jpg" for node in range(hid)}
+    names |= {f"out_{hid}.jpg", f"out_{hid}_surface.jpg", f"net_{hid}.jpg"}
+    assert set(os.listdir(folder)) - {".gitkeep"} == names
+    for name in names:
+        with Image.open(folder / name) as picture:
+            picture.load()
+            # Drawn, not empty: many colours.
+            assert len(np.unique(np.asarray(picture.convert("L")))) > 20
+
+
+def test_training_as_in_the_brief(tmp_path):
+    done = run_script("check_main.py", "--act", "sig", "--hid", "5", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    epochs = [match.groups() for match in map(EPOCH.fullmatch, done.stdout.splitlines()) if match]
+    assert [int(epoch) for epoch, _, _ in epochs] == [100 * (i + 1) for i in range(len(epochs))]
+    assert epochs[-1][2] == "100.00"
+    assert int(epochs[-1][0]) + 100 > 2000
+    assert "Final Weights:\ntensor([[" in done.stdout
+    assert "Final Accuracy:  100.0\n" in done.stdout
+    assert "32 networks are trained side by side; the best one is shown." in done.stdout
+    assert re.search(r"^seed: \d+ \(drawn", done.stdout, flags=re.MULTILINE)
+    pictures(tmp_path / "plot", 5)
+
+
+def test_step_units_by_hand_as_in_the_brief(tmp_path):
+    words = ("--act", "step", "--hid", "4", "--set_weights")
+    done = run_script("check_main.py", *words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(BY_HAND)
+    assert re.search(r"^Initial Accuracy: +100\.0$", done.stdout, flags=re.MULTILINE)
+    assert TABLE in done.stdout
+    for line in ("H1: x1 - x2 = 0.5", "H2: x2 - x1 = 0.5", "H3: x1 - x2 = 1.5"):
+        assert f"  {line}, active where" in done.stdout
+    pictures(tmp_path / "plot", 4)
+
+
+def test_rescaled_sigmoid_units_as_in_the_brief(tmp_path):
+    words = ("--act", "sig", "--hid", "4", "--set_weights")
+    done = run_script("check_main.py", *words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "tensor([[ 10., -10.],\n        [-10.,  10.]," in done.stdout
+    assert "Initial Accuracy:  100.0" in done.stdout
+    least = float(re.search(r"From a factor of ([\d.]+) on", done.stdout)[1])
+    assert 1 < least < 10
+    assert "All 9 points are right." in done.stdout
+    pictures(tmp_path / "plot", 4)
+
+
+def test_scale_decides_what_the_sigmoid_network_can_do(tmp_path, capsys):
+    words = ["--act", "sig", "--set_weights", "--plot", tmp_path]
+    printed = run(*words, "--scale", 1.9, capsys=capsys, status=3)
+    assert re.search(r"^Wrong: \(", printed, flags=re.MULTILINE)
+    run(*words, "--scale", 2, capsys=capsys)
+    printed = run(*words, "--act", "step", "--scale", 3, capsys=capsys)
+    assert "tensor([[ 3., -3.]," in printed
+
+
+def test_design_prints_what_check_py_takes(tmp_path, capsys):
+    printed = run("--design", "--plot", tmp_path, capsys=capsys)
+    assert "3 hidden units: 3276 sets of lines tried, none can solve the data" in printed
+    assert "So 4 hidden step units are the fewest that solve these 9 points." in printed
+    lines = re.findall(r"^        (\w+ = .*)$", printed, flags=re.MULTILINE)
+    # Enter them in a copy of check.py, as a student would, and run the brief's command with it.
+    for name in ("check_main.py", "script.py", "check_pictures.py", "dichotomies.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    source = (ROOT / "check.py").read_text()
+    head, rest = source.split("# ---------------- Enter Weights Here ----------------\n")
+    _, tail = rest.split("        # -----------------------------------------------------\n")
+    entered = "".join(f"        {line}\n" for line in lines)
+    (tmp_path / "check.py").write_text(head + entered + tail)
+    shutil.copytree(ROOT / "data", tmp_path / "data", ignore=shutil.ignore_patterns("KMNIST"))
+    command = [sys.executable, "check_main.py", "--act", "step", "--hid", "4", "--set_weights"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert re.search(r"^Initial Accuracy: +100\.0$", done.stdout, flags=re.MULTILINE)
+
+
+def test_other_data_are_solved(tmp_path, capsys):
+    path = tmp_path / "xor.csv"
+    path.write_text("X1,X2,T\n-1,-1,0\n-1,1,1\n1,-1,1\n1,1,0\n")
+    words = ["--data", path, "--plot", tmp_path / "plot"]
+    assert "So 2 hidden step units" in run("--design", *words, capsys=capsys)
+    printed = run("--hid", 2, "--seed", 0, *words, capsys=capsys)
+    assert "All 4 points are right." in printed
+    path.write_text("X1,X2,T\n0,0,1\n0,1,1\n")
+    with pytest.raises(check_main.Fault, match="all targets are the same"):
+        check_main.main(["--design", "--data", str(path), "--plot", str(tmp_path)])
+
+
+def plain_loop(weights, lr: float, epochs: int):
+    """One network trained alone, written anew with torch's layers."""
+    hidden, output = torch.nn.Linear(2, len(weights[1])), torch.nn.Linear(len(weights[1]), 1)
+    parameters = [hidden.weight, hidden.bias, output.weight, output.bias]
+    with torch.no_grad():
+        for parameter, value in zip(parameters, weights, strict=True):
+            parameter.copy_(value)
+    optimizer = torch.optim.Adam(parameters, lr, weight_decay=1e-5)
+    loss_function = torch.nn.BCELoss()
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        loss_function(torch.sigmoid(output(torch.sigmoid(hidden(POINTS)))), TARGET).backward()
+        optimizer.step()
+    return parameters
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_side_by_side_each_network_trains_as_if_alone(restarts):
+    words = ["--hid", "3", "--restarts", str(restarts), "--epoch", "200", "--lr", "0.05"]
+    args = check_main.parse(words)
+    torch.manual_seed(4)
+    start = check.MLP(3, copies=restarts)
+    start.draw_weights(args.init)
+    torch.manual_seed(4)
+    with check_main.Stop() as stop:
+        best = check_main.train(args, POINTS, TARGET, stop)
+    alone = [
+        plain_loop([parameter[copy] for parameter in start.parameters()], 0.05, 200)
+        for copy in range(restarts)
+    ]
+    found = [
+        all(
+            torch.allclose(ours, theirs, atol=1e-4)
+            for ours, theirs in zip(best.parameters(), parameters, strict=True)
+        )
+        for parameters in alone
+    ]
+    assert any(found)
+
+
+def test_the_recipe_brief_is_the_course_s(tmp_path, capsys):
+    args = check_main.parse(["--recipe", "brief", "--hid", "5"])
+    assert (args.lr, args.init, args.epoch, args.restarts) == (0.001, 0.15, 200_000, 1)
+    words = ["--recipe", "brief", "--hid", 5, "--seed", 0, "--epoch", 200, "--plot", tmp_path]
+    printed = run(*words, capsys=capsys, status=3)
+    # A small start says nothing yet: the loss of guessing, close to log 2.
+    assert re.search(r"^ep: 100 loss: 0\.[67]\d{3} acc: ", printed, flags=re.MULTILINE)
+
+
+def test_the_same_seed_gives_the_same_output(tmp_path, capsys):
+    words = ["--hid", 3, "--epoch", 300, "--plot", tmp_path]
+
+    def once(seed: int) -> str:
+        check_main.main([str(word) for word in [*words, "--seed", seed]])
+        return capsys.readouterr().out
+
+    assert once(3) == once(3)
+    assert once(3) != once(4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_training_succeeds_the_first_time(seed, tmp_path, capsys):
+    for hid in (5, 4):
+        printed = run("--hid", hid, "--seed", seed, "--plot", tmp_path, capsys=capsys)
+        assert "Final Accuracy:  100.0" in printed
+
+
+BAD = [
+    (["--act", "step"], 2, "--act step cannot be trained"),
+    (["--act", "relu"], 2, "argument --act: invalid choice: 'relu'"),
+    (["--hid", "0"], 2, "argument --hid: '0' is not a whole number"),
+    (["--lr", "nan"], 2, "argument --lr: 'nan' is not a number"),
+    (["--init", "-1"], 2, "argument --init"),
+    (["--epoch", "0"], 2, "argument --epoch"),
+    (["--scale", "0", "--set_weights"], 2, "argument --scale"),
+    (["--scale", "5"], 2, "--scale multiplies the weights of --set_weights"),
+    (["--design", "--set_weights"], 2, "leave out --set_weights"),
+    (["--hid", "5", "--set_weights"], 1, "but 5 hidden units need (5, 2)"),
+    (["--data", "nothing.csv"], 1, "--data nothing.csv: No such file"),
+    (["--data", "."], 1, "--data .: Is a directory"),
+    (["--data", "bad.csv"], 1, "--data bad.csv, row 2: the target T is 7"),
+    (["--plot", "bad.csv"], 1, "cannot write into bad.csv: it is not a folder"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
+def test_bad_input_costs_one_clear_line(words, status, message, tmp_path):
+    (tmp_path / "bad.csv").write_text("X1,X2,T\n0,0,7\n")
+    done = run_script("check_main.py", *words, cwd=tmp_path)
+    assert done.returncode == status
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_ctrl_c_ends_training_and_shows_what_was_learned(tmp_path):
+    command = [sys.executable, str(ROOT / "check_main.py"), "--hid", "2", "--epoch", "1000000"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("ep: 300"):
+            process.send_signal(signal.SIGINT)
+            break
+    printed, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Final Weights:" in printed
+    assert told.count("\n") == 2
+    pictures(tmp_path / "plot", 2)
+
+
+def test_help_does_not_wait_for_torch():
+    code = (
+        "import sys, check_main\n"
+        "for words in (['--help'], ['--act', 'step']):\n"
+        "    try:\n"
+        "        check_main.main(words)\n"
+        "    except SystemExit:\n"
+        "        pass\n"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)

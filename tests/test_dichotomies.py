@@ -1,0 +1,137 @@
+"""The search for the fewest step units, against known counts and against brute force."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog
+
+import check
+from dichotomies import Unit, dichotomies, fewest_units, output_unit, threshold_functions
+
+GRID = np.array(list(itertools.product(range(3), repeat=2)), float)
+
+
+def separable(points: np.ndarray, target: np.ndarray) -> bool:
+    """Whether a line divides the points by their targets, by linear programming."""
+    sign = np.where(target, 1.0, -1.0)[:, None]
+    sides = np.hstack([points, np.ones((len(points), 1))]) * sign
+    free = [(None, None)] * sides.shape[1]
+    return linprog(np.zeros(sides.shape[1]), -sides, -np.ones(len(sides)), bounds=free).status == 0
+
+
+def check_lines(points: np.ndarray, lines: dict[tuple[bool, ...], Unit]) -> None:
+    """Each line divides as its key says, up to which side fires."""
+    for key, unit in lines.items():
+        fires = tuple(unit.fires(points).tolist())
+        assert fires in (key, tuple(not fired for fired in key))
+
+
+def test_the_grid_has_58_divisions():
+    lines = dichotomies(GRID)
+    # 58 counts both sides of each line, and the division into all and nothing.
+    assert 2 * len(lines) + 2 == 58
+    check_lines(GRID, lines)
+    expected = {
+        tuple(target if target[0] else [not t for t in target])
+        for target in itertools.product([False, True], repeat=9)
+        if len(set(target)) == 2 and separable(GRID, np.array(target))
+    }
+    assert set(lines) == expected
+
+
+def test_lines_on_the_grid_are_integer_and_half_integer():
+    for unit in dichotomies(GRID).values():
+        assert all(weight == int(weight) for weight in unit.weight)
+        assert 2 * unit.bias == int(2 * unit.bias)
+
+
+coordinate = st.integers(-30, 30)
+
+
+@given(st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=6, unique=True))
+@settings(max_examples=25, deadline=None)
+def test_all_divisions_of_any_points_are_found(points):
+    points = np.array(points, float)
+    lines = dichotomies(points)
+    check_lines(points, lines)
+    for target in itertools.product([False, True], repeat=len(points) - 1):
+        key = (True, *target)
+        if not all(key):
+            assert (key in lines) == separable(points, np.array(key))
+
+
+@pytest.mark.parametrize(("inputs", "count"), [(1, 4), (2, 14), (3, 104), (4, 1882)])
+def test_numbers_of_threshold_functions(inputs, count):
+    """The known numbers of threshold functions (OEIS A000609)."""
+    functions = threshold_functions(inputs)
+    assert len(functions) == count
+    corners = np.array([[j >> i & 1 for i in range(inputs)] for j in range(2**inputs)])
+    for function, unit in functions.items():
+        assert int((unit.fires(corners) * (1 << np.arange(2**inputs))).sum()) == function
+
+
+@given(st.integers(1, 5), st.data())
+@settings(max_examples=60, deadline=None)
+def test_an_output_unit_is_found_exactly_where_one_exists(count, data):
+    bits = st.lists(st.booleans(), min_size=count, max_size=count)
+    rows = data.draw(st.lists(bits, min_size=1, max_size=9))
+    codes = np.array(rows, int)
+    target = np.array(
+        data.draw(st.lists(st.integers(0, 1), min_size=len(rows), max_size=len(rows)))
+    )
+    unit = output_unit(codes, target)
+    assert (unit is not None) == separable(codes, target == 1)
+    if unit is not None:
+        assert np.array_equal(unit.fires(codes), target == 1)
+
+
+def solved(points: np.ndarray, target: np.ndarray, design) -> bool:
+    hidden = np.stack([unit.fires(points) for unit in design.hidden], axis=1)
+    return np.array_equal(design.output.fires(hidden), target == 1)
+
+
+def test_the_brief_s_data_need_four_units():
+    points, target = check.read_table(ROOT / "data" / "check.csv")
+    design = fewest_units(points.double().numpy(), target.squeeze(1).int().numpy())
+    assert len(design.hidden) == 4
+    assert solved(GRID, target.squeeze(1).numpy(), design)
+    assert [(count, sets) for count, (sets, _) in design.tried.items()] == [
+        (1, 28), (2, 378), (3, 3276), (4, 20475),
+    ]  # fmt: skip
+    assert [solutions for _, solutions in design.tried.values()][:3] == [0, 0, 0]
+
+
+def test_three_units_are_too_few_by_linear_programming_too():
+    """The same proof by other means: every triple of lines, every output by scipy."""
+    points, target = check.read_table(ROOT / "data" / "check.csv")
+    wanted = target.squeeze(1).numpy() == 1
+    lines = np.array(list(dichotomies(GRID)))
+    for triple in itertools.combinations(lines, 3):
+        codes = np.stack(triple, axis=1)
+        ones = {tuple(code) for code in codes[wanted]}
+        zeros = {tuple(code) for code in codes[~wanted]}
+        if not ones & zeros:
+            assert not separable(codes, wanted)
+    assert torch.equal(points, torch.from_numpy(GRID).float())
+
+
+@given(st.lists(st.integers(0, 1), min_size=9, max_size=9).filter(lambda t: len(set(t)) == 2))
+@settings(max_examples=25, deadline=None)
+def test_any_table_on_the_grid_is_solved(target):
+    target = np.array(target)
+    design = fewest_units(GRID, target)
+    assert solved(GRID, target, design)
+    assert (len(design.hidden) == 1) == separable(GRID, target == 1)
+
+
+def test_points_that_need_more_than_four_units():
+    angle = np.arange(10) * 2 * np.pi / 10
+    points, target = np.stack([np.cos(angle), np.sin(angle)], axis=1), np.arange(10) % 2
+    design = fewest_units(points, target)
+    assert solved(points, target, design)
+    assert fewest_units(points, target, most=1) is None
