@@ -285,8 +285,12 @@ def by_training(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     script.require_writable(args.plot)
+    import torch
+
     from check import read_table
 
+    # The matrices are so small that threads would only wait for each other.
+    torch.set_num_threads(1)
     points, target = read_table(args.data)
     with Stop() as stop:
         if args.design:

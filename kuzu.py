@@ -71,8 +71,8 @@ class NetConv(nn.Module):
 
     def __init__(
         self,
-        filters: tuple[int, int] = (32, 64),
-        kernels: tuple[int, int] = (5, 3),
+        filters: tuple[int, int] = (24, 64),
+        kernels: tuple[int, int] = (5, 5),
         fc: int = 128,
         batch_norm: bool = True,
         dropout: float = 0.0,

@@ -77,8 +77,9 @@ def distort(pixels: Tensor, strength: float) -> Tensor:
 
     pixels: (N, 1, 28, 28), background 0.
     strength: 1 draws rotation within 10 degrees, scale within 10 % and shear within 0.1 along
-        each axis, shift within 2 pixels, all uniform, and bends the plane smoothly by a normal
-        displacement of half a pixel at the nodes of a 5 x 5 grid (after Simard et al., 2003). Other
+        each axis, shift within 2 pixels, all uniform, bends the plane smoothly by a normal
+        displacement of half a pixel at the nodes of a 5 x 5 grid (after Simard et al., 2003), and
+        thickens or thins the strokes by up to half of what a pixel all round would be. Other
         values multiply all of these.
     """
     count, device = len(pixels), pixels.device
@@ -94,7 +95,11 @@ def distort(pixels: Tensor, strength: float) -> Tensor:
     where = F.affine_grid(matrix, list(pixels.shape), align_corners=False)
     nodes = torch.randn(count, 2, 5, 5, device=device) * (strength * pixel / 2)
     bend = F.interpolate(nodes, size=(SIDE, SIDE), mode="bicubic", align_corners=True)
-    return F.grid_sample(pixels, where + bend.permute(0, 2, 3, 1), align_corners=False)
+    moved = F.grid_sample(pixels, where + bend.permute(0, 2, 3, 1), align_corners=False)
+    # A fuller or a drier brush: part of the way to each pixel's brightest or darkest neighbour.
+    brush = uniform(0.5).view(-1, 1, 1, 1)
+    fuller, drier = F.max_pool2d(moved, 3, 1, 1), -F.max_pool2d(-moved, 3, 1, 1)
+    return moved.lerp(torch.where(brush > 0, fuller, drier), brush.abs().clamp(max=1))
 
 
 def affine(angle, shear, wide, high, right, down) -> Tensor:

@@ -50,7 +50,7 @@ _BRIEF = dict(
 )  # fmt: skip
 _BEST = dict(
     optim="adamw", lr=0.003, mom=0.9, batch=128, decay=0.01, schedule="onecycle", smoothing=0.1,
-    distort=0.5, shuffle=True,
+    distort=1.0, shuffle=True,
 )  # fmt: skip
 RECIPES = {
     "brief": {
@@ -63,7 +63,7 @@ RECIPES = {
         "lin": _BEST | dict(smoothing=0.0, distort=0.0),
         "full": _BEST | dict(hid=300, dropout=0.0),
         "conv": _BEST
-        | dict(filters=(32, 64), kernels=(5, 3), fc=128, batch_norm=True, dropout=0.3),
+        | dict(filters=(24, 64), kernels=(5, 5), fc=128, batch_norm=True, dropout=0.3),
     },
 }
 

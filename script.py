@@ -56,6 +56,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         status = 0
     except OSError as error:
         status = _complain(_reason(error), 1)
+    except SyntaxError as error:
+        # check.py asks its reader to edit it, and a bracket is soon lost.
+        status = _complain(f"{error.filename}, line {error.lineno}: {error.msg}", 1)
     except MemoryError:
         status = _complain("not enough memory for a network of this size; choose a smaller one", 1)
     sys.exit(status)

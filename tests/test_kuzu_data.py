@@ -256,7 +256,11 @@ def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
     pixels[:, :, 12:16, 12:16] = 1
     moved = kuzu_data.distort(pixels, 1.0)
     ink = moved.sum(dim=(1, 2, 3))
-    assert 15 < ink.mean() < 18  # a square of 16 pixels, scaled by up to 10 % each way
+    # A square of 16 pixels, scaled by up to 10 % each way; a pixel all round adds 20 or takes 12,
+    # a quarter of it on average, as often as the other.
+    assert 16 < ink.mean() < 18.5
+    assert (ink > 20).any()
+    assert (ink < 13).any()
     place = torch.arange(28.0)
     right = (moved.sum(dim=(1, 2)) * place).sum(dim=1) / ink - 13.5
     # Uniform within 2 pixels, and bent by about 1 pixel at nodes that are interpolated.
