@@ -76,20 +76,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--restarts", type=script.integer(1, 10_000), help="networks trained side by side"
     )
     parser.add_argument(
-        "--seed",
-        type=script.integer(0, 2**32 - 1),
-        help="repeats a run: same seed, same output (default: drawn and printed)",
-    )
-    parser.add_argument(
         "--data",
         type=Path,
         default=Path(__file__).parent / "data" / "check.csv",
         metavar="FILE",
         help="points and targets: CSV with the columns X1,X2,T",
     )
-    parser.add_argument(
-        "--plot", type=Path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
-    )
+    script.add_common_flags(parser)
     args = parser.parse_args(argv)
     if args.act == "step" and not (args.set_weights or args.design):
         parser.error(

@@ -230,7 +230,10 @@ def mistakes_picture(
         _fill(grids[1][row], test[wrong[order]], [f"{share:.0%}" for share in sure[order]])
         _fill(grids[2][row], forms[other])
         for grid, index in ((grids[0], target), (grids[2], other)):
-            grid[row][0].set_ylabel(labels.text[index], family=labels.family, fontsize=13)
+            name = labels.text[index]
+            grid[row][0].set_ylabel(
+                name, family=labels.family, fontsize=13, rotation=0, ha="right", va="center"
+            )
         grids[1][row][0].set_ylabel(f"{count} of {total}", fontsize=10)
     return figure
 

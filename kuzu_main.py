@@ -61,7 +61,7 @@ RECIPES = {
     },
     "best": {
         "lin": _BEST | dict(smoothing=0.0, distort=0.0),
-        "full": _BEST | dict(hid=300, dropout=0.0),
+        "full": _BEST | dict(lr=0.001, batch=32, hid=300, dropout=0.0),
         "conv": _BEST
         | dict(filters=(24, 64), kernels=(5, 5), fc=128, batch_norm=True, dropout=0.3),
     },
@@ -83,11 +83,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "(its networks, SGD, lr 0.01, momentum 0.5) or the best that we found",
     )
     parser.add_argument("--epochs", type=integer(1), default=10, help="passes over the images")
-    parser.add_argument(
-        "--seed",
-        type=integer(0, 2**32 - 1),
-        help="repeats a run: same seed, same output (default: drawn and printed)",
-    )
+    script.add_common_flags(parser)
     parser.add_argument("--no_cuda", action="store_true", help="do not use a GPU")
 
     group = parser.add_argument_group("training")
@@ -145,9 +141,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="folder of KMNIST/raw; the images are downloaded into it if missing",
     )
-    group.add_argument(
-        "--plot", type=Path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
-    )
     group.add_argument("--save", type=Path, metavar="FILE", help="save the trained weights")
     group.add_argument(
         "--load", type=Path, metavar="FILE", help="test these saved weights instead of training"
@@ -175,12 +168,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def settings(args: argparse.Namespace, net: str, **fixed) -> argparse.Namespace:
-    """The flags for one network: the user's, else the recipe's; `fixed` overrides both."""
+    """The flags for one network: the user's, else the recipe's; `fixed` overrides both.
+
+    A quiet run prints no line for each epoch; it is one of several networks in a table.
+    """
     given = {name: value for name, value in vars(args).items() if value is not None}
     values = RECIPES[args.recipe][net] | given | {"net": net} | fixed
     if values["batch"] == 1 and net == "conv" and values["batch_norm"]:
         raise Fault("--batch 1 has no spread to normalise: add --batch_norm False", status=2)
-    return argparse.Namespace(**{"load": None, "save": None, "seed": None, **values})
+    return argparse.Namespace(**{"seed": None, "save": None, "quiet": False, **values})
 
 
 # Training and testing
@@ -261,7 +257,7 @@ def batches(args: argparse.Namespace, count: int) -> list[torch.Tensor]:
     return parts
 
 
-def train(args, net, images: Images, optimizer, schedule, epoch: int, stop, progress, quiet):
+def train(args, net, images: Images, optimizer, schedule, epoch: int, stop, progress) -> None:
     """One pass over the training images; ends early when `stop` is asked for."""
     import torch.nn.functional as F
 
@@ -287,7 +283,7 @@ def train(args, net, images: Images, optimizer, schedule, epoch: int, stop, prog
             loss = F.nll_loss(output.detach(), target).item()
             if not loss < float("inf"):
                 raise Fault(f"the loss is {loss} in epoch {epoch}; lower --lr {args.lr:g}")
-            if not quiet:
+            if not args.quiet:
                 progress.clear()
                 share = 100 * number / len(parts)
                 print(f"Train Epoch: {epoch} [{seen}/{total} ({share:.0f}%)]\tLoss: {loss:.6f}")
@@ -312,8 +308,8 @@ def test(net: torch.nn.Module, images: Images) -> Result:
     return Result(matrix, loss, output.cpu().numpy())
 
 
-def fit(args, images: Images, device, stop: Stop, quiet: bool = False):
-    """Train a network for all epochs and test it after each (if `quiet`, after the last only).
+def fit(args, images: Images, device, stop: Stop):
+    """Train a network for all epochs and test it after each (if quiet, after the last only).
 
     Returns the network and its last Result.
     """
@@ -323,12 +319,12 @@ def fit(args, images: Images, device, stop: Stop, quiet: bool = False):
     optimizer, schedule = optimiser(args, net, steps)
     progress = Progress(steps)
     for epoch in range(1, args.epochs + 1):
-        train(args, net, images, optimizer, schedule, epoch, stop, progress, quiet)
+        train(args, net, images, optimizer, schedule, epoch, stop, progress)
         last = stop or epoch == args.epochs
-        if last or not quiet:
+        if last or not args.quiet:
             result = test(net, images)
             progress.clear()
-        if not quiet:
+        if not args.quiet:
             result.show()
         if last:
             break
@@ -442,7 +438,7 @@ def sweep(args: argparse.Namespace, images: Images, device, stop: Stop) -> None:
     for hid in dict.fromkeys(args.sweep):
         torch.manual_seed(args.seed)
         start = time.monotonic()
-        net, result = fit(settings(args, "full", hid=hid), images, device, stop, quiet=True)
+        net, result = fit(settings(args, "full", hid=hid, quiet=True), images, device, stop)
         seconds = time.monotonic() - start
         print(result.line, flush=True)
         if stop:
@@ -496,8 +492,8 @@ def compare(args: argparse.Namespace, images: Images, device, stop: Stop) -> Non
     results, table = {}, []
     for name, title in TITLES.items():
         torch.manual_seed(args.seed)
-        own = settings(args, name)
-        net, result = fit(own, images, device, stop, quiet=True)
+        own = settings(args, name, quiet=True)
+        net, result = fit(own, images, device, stop)
         result.show()
         if stop:
             break

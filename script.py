@@ -146,6 +146,18 @@ def integers(low: int, high: int | None = None, *, count: int | None = None):
     return parse
 
 
+def add_common_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that every script here has: --seed and --plot."""
+    parser.add_argument(
+        "--seed",
+        type=integer(0, 2**32 - 1),
+        help="repeats a run: same seed, same output (default: drawn and printed)",
+    )
+    parser.add_argument(
+        "--plot", type=Path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
+    )
+
+
 def add_switch(group, flag: str, help: str) -> None:
     """Add a flag that is on as `--flag` or `--flag True`, off as `--flag False`, else None."""
 

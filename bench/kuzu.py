@@ -84,15 +84,13 @@ def course_epoch(net: nn.Module, root: Path) -> None:
 
 def our_epoch(name: str, root: Path) -> None:
     """An epoch of `kuzu_main.py --net NAME`, reading the images included."""
-    args = kuzu_main.settings(kuzu_main.parse(["--epochs", "1"]), name)
+    args = kuzu_main.settings(kuzu_main.parse(["--epochs", "1"]), name, quiet=True)
     images = load_kmnist(root)
     net = kuzu_main.build(args, torch.device("cpu"))
     steps = len(images.train) // args.batch + 1
     optimizer, schedule = kuzu_main.optimiser(args, net, steps)
     with Stop() as stop:
-        kuzu_main.train(
-            args, net, images, optimizer, schedule, 1, stop, Progress(steps), quiet=True
-        )
+        kuzu_main.train(args, net, images, optimizer, schedule, 1, stop, Progress(steps))
 
 
 def seconds(function, *arguments) -> float:
