@@ -25,9 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kuzu import SIDE
 from script import Fault, require_writable
 
-SIDE = 28
 HIRAGANA = ("お", "き", "す", "つ", "な", "は", "ま", "や", "れ", "を")
 # What a set in KMNIST's form is called, by its numbers of training and test images. Kuzushiji-10k
 # is KMNIST's test set, split in two; its figures cannot be compared with KMNIST's.
@@ -61,15 +61,18 @@ class Images:
         return Images(self.name, *moved, self.classes, self.glyphs)
 
 
-def prepare(images: Tensor, distortion: float = 0.0) -> Tensor:
-    """uint8 images (N, 28, 28) as floats (N, 1, 28, 28) from -1 (background) to 1 (ink).
+def prepare(images: Tensor, normalize: tuple[float, float], distortion: float = 0.0) -> Tensor:
+    """uint8 images (N, 28, 28) as a network reads them: floats (N, 1, 28, 28).
 
-    distortion: 0 for none, else each image is moved and bent at random, see `distort`.
+    normalize: mean and deviation; pixels of 0 (background) to 1 (ink) are reduced by the first
+        and divided by the second. (0.5, 0.5), the assignment's, gives -1 to 1.
+    distortion: 0 for none, else the strength of `distort`.
     """
     pixels = images.unsqueeze(1).float().div_(255)
     if distortion:
         pixels = distort(pixels, distortion)
-    return pixels.mul_(2).sub_(1)
+    mean, deviation = normalize
+    return pixels.sub_(mean).div_(deviation)
 
 
 def distort(pixels: Tensor, strength: float) -> Tensor:

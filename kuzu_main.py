@@ -13,7 +13,6 @@ answered at once.
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import sys
 import time
@@ -46,11 +45,11 @@ SHAPE = {
 # was chosen by experiments on training images alone (README.md, "How the recipes were found").
 _BRIEF = dict(
     optim="sgd", lr=0.01, mom=0.5, batch=64, decay=0.0, schedule="constant", smoothing=0.0,
-    distort=0.0, shuffle=False,
+    distort=0.0, shuffle=False, normalize=(0.5, 0.5),
 )  # fmt: skip
 _BEST = dict(
     optim="adamw", lr=0.003, mom=0.9, batch=128, decay=0.01, schedule="onecycle", smoothing=0.1,
-    distort=1.0, shuffle=True,
+    distort=1.0, shuffle=True, normalize=(0.5, 0.5),
 )  # fmt: skip
 RECIPES = {
     "brief": {
@@ -61,7 +60,7 @@ RECIPES = {
     },
     "best": {
         "lin": _BEST | dict(smoothing=0.0, distort=0.0),
-        "full": _BEST | dict(lr=0.001, batch=32, hid=300, dropout=0.0),
+        "full": _BEST | dict(lr=0.001, batch=32, normalize=(0.19, 0.35), hid=300, dropout=0.0),
         "conv": _BEST
         | dict(filters=(24, 64), kernels=(5, 5), fc=128, batch_norm=True, dropout=0.3),
     },
@@ -105,17 +104,24 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     script.add_switch(group, "--shuffle", "a new order of the images in each epoch")
 
+    group.add_argument(
+        "--normalize",
+        type=script.several(number(0, 1), count=2),
+        metavar="MEAN,STD",
+        help="what is subtracted from pixels of 0 to 1, and what they are then divided by",
+    )
+
     group = parser.add_argument_group("network")
     group.add_argument("--hid", type=integer(1, 100_000), help="hidden nodes (full)")
     group.add_argument(
         "--filters",
-        type=script.integers(1, 4096, count=2),
+        type=script.several(integer(1, 4096), count=2),
         metavar="N,M",
         help="filters of the two convolutions (conv)",
     )
     group.add_argument(
         "--kernels",
-        type=script.integers(1, 27, count=2),
+        type=script.several(integer(1, 27), count=2),
         metavar="N,M",
         help="their sizes, odd numbers (conv)",
     )
@@ -150,7 +156,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     group = group.add_mutually_exclusive_group()
     group.add_argument(
         "--sweep",
-        type=script.integers(1, 100_000),
+        type=script.several(integer(1, 100_000)),
         metavar="N,N,...",
         help="train NetFull with each of these numbers of hidden nodes",
     )
@@ -164,6 +170,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"{several} chooses the networks itself: leave out --net {args.net}")
     if args.kernels and any(kernel % 2 == 0 for kernel in args.kernels):
         parser.error(f"argument --kernels: {args.kernels} must be odd, to keep the images' size")
+    if args.normalize and args.normalize[1] == 0:
+        parser.error("argument --normalize: the second number must be above 0")
     return args
 
 
@@ -200,7 +208,7 @@ class Result:
         right, total = int(self.matrix.trace()), int(self.matrix.sum())
         return (
             f"Test set: Average loss: {self.loss:.4f}, "
-            f"Accuracy: {right}/{total} ({100 * self.accuracy:.0f}%)"
+            f"Accuracy: {right}/{total} ({100 * right / total:.0f}%)"
         )
 
     def show(self) -> None:
@@ -270,7 +278,7 @@ def train(args, net, images: Images, optimizer, schedule, epoch: int, stop, prog
         if stop:
             return
         target = images.train_target[chosen]
-        output = net(prepare(images.train[chosen], args.distort))
+        output = net(prepare(images.train[chosen], args.normalize, args.distort))
         # The outputs are log probabilities, on which cross entropy is the nll loss; with label
         # smoothing a share of the target is spread over all classes (Szegedy et al., 2016).
         loss = F.cross_entropy(output, target, label_smoothing=args.smoothing)
@@ -291,7 +299,7 @@ def train(args, net, images: Images, optimizer, schedule, epoch: int, stop, prog
         progress.update(done, f"{TITLES[args.net]}, epoch {epoch} of {args.epochs}")
 
 
-def test(net: torch.nn.Module, images: Images) -> Result:
+def test(args: argparse.Namespace, net: torch.nn.Module, images: Images) -> Result:
     """Test a network on the test images."""
     import torch
     import torch.nn.functional as F
@@ -301,7 +309,8 @@ def test(net: torch.nn.Module, images: Images) -> Result:
 
     net.eval()
     with torch.inference_mode():
-        output = torch.cat([net(prepare(part)) for part in images.test.split(1000)]).double()
+        parts = [net(prepare(part, args.normalize)) for part in images.test.split(1000)]
+        output = torch.cat(parts).double()
         loss = F.nll_loss(output, images.test_target).item()
     target, chosen = images.test_target.cpu(), output.argmax(dim=1).cpu()
     matrix = confusion_matrix(target, chosen, labels=range(10)).astype(float)
@@ -322,7 +331,7 @@ def fit(args, images: Images, device, stop: Stop):
         train(args, net, images, optimizer, schedule, epoch, stop, progress)
         last = stop or epoch == args.epochs
         if last or not args.quiet:
-            result = test(net, images)
+            result = test(args, net, images)
             progress.clear()
         if not args.quiet:
             result.show()
@@ -344,45 +353,41 @@ def describe(net: torch.nn.Module) -> str:
 # Weights
 
 
+# The flags without which saved weights are worth nothing: the network's, and what it reads.
+def _needed(net: str) -> tuple[str, ...]:
+    return *SHAPE[net], "normalize"
+
+
 def save(args, net: torch.nn.Module, images: Images) -> None:
     """Write the weights, with what is needed to build the network again, to --save."""
-    import torch
+    import checkpoint
 
-    shape = {name: getattr(args, name) for name in SHAPE[args.net]}
+    flags = {name: getattr(args, name) for name in _needed(args.net)}
     state = {name: value.cpu() for name, value in net.state_dict().items()}
-    content = {"net": args.net, "shape": shape, "state": state, "images": images.name}
-    # In memory first: a full disk is then an OSError like any other, not one of torch's own.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    with script.replacing(args.save) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    content = {"net": args.net, "flags": flags, "state": state, "images": images.name}
+    checkpoint.write(args.save, content)
     print(f"weights: {args.save}")
 
 
 def load(args: argparse.Namespace, device: torch.device):
     """The flags and the network of --load; Fault if it is no such file, or of another network."""
-    import torch
+    import checkpoint
 
     path = args.load
+    content = checkpoint.read(path, "--load")
     try:
-        # Read first: torch.load raises an OSError of its own on a file that is cut off.
-        content = io.BytesIO(path.read_bytes())
-    except OSError as error:
-        raise Fault(f"--load {path}: {error.strerror or error}") from error
-    try:
-        content = torch.load(content, map_location=device, weights_only=True)
-        name, shape, state = content["net"], content["shape"], content["state"]
-        known = set(shape) == set(SHAPE[name])
-    except Exception:  # nearly anything may be raised by a damaged or foreign file
+        name, flags, state = content["net"], content["flags"], content["state"]
+        known = set(flags) == set(_needed(name))
+    except (KeyError, TypeError):
         known = False
     if not known:
-        raise Fault(f"--load {path}: not a whole file of weights written by --save of this script")
+        raise Fault(f"--load {path}: not a whole file of weights saved by this script")
     if args.net not in (None, name):
         raise Fault(f"--load {path}: the weights are of --net {name}, not of --net {args.net}")
-    for flag, value in shape.items():
+    for flag, value in flags.items():
         if getattr(args, flag) not in (None, value):
             raise Fault(f"--load {path}: its --{flag} is {value}, not {getattr(args, flag)}")
-    args = settings(args, name, **shape)
+    args = settings(args, name, **flags)
     try:
         net = build(args, device)
         net.load_state_dict(state)
@@ -541,7 +546,7 @@ def main(argv: list[str] | None = None) -> int:
         elif args.load:
             args, net = load(args, device)
             print(describe(net))
-            result = test(net, images)
+            result = test(args, net, images)
             result.show()
             explain(args, result, images)
         else:

@@ -133,11 +133,10 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Callab
     return parse
 
 
-def integers(low: int, high: int | None = None, *, count: int | None = None):
-    """An argparse type: whole numbers with commas between them, `count` of them if given."""
-    one = integer(low, high)
+def several(one: Callable, count: int | None = None) -> Callable[[str], tuple]:
+    """An argparse type: values of the type `one` with commas between them, `count` if given."""
 
-    def parse(text: str) -> tuple[int, ...]:
+    def parse(text: str) -> tuple:
         values = tuple(one(part.strip()) for part in text.split(","))
         if count is not None and len(values) != count:
             raise argparse.ArgumentTypeError(f"{text!r} has {len(values)} numbers, not {count}")

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+# One thread: the networks of the tests are small, and two threads that wait for each other on a
+# busy machine make them many times slower. Set before torch is imported, for the scripts as well.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -230,8 +230,10 @@ def test_digits_are_split_evenly_and_kept_apart():
 def test_prepare_is_the_course_s_normalisation():
     images = torch.arange(256, dtype=torch.uint8).repeat(784 * 2 // 256 + 1)[: 784 * 2]
     images = images.view(2, 28, 28)
-    expected = (images.double() / 255 - 0.5) / 0.5
-    assert torch.allclose(kuzu_data.prepare(images).double(), expected.unsqueeze(1), atol=1e-6)
+    for mean, deviation in ((0.5, 0.5), (0.19, 0.35)):
+        expected = ((images.double() / 255 - mean) / deviation).unsqueeze(1)
+        prepared = kuzu_data.prepare(images, (mean, deviation))
+        assert torch.allclose(prepared.double(), expected, atol=1e-6)
 
 
 @given(*[st.floats(-2, 2)] * 2, *[st.floats(0.5, 2)] * 2, *[st.floats(-1, 1)] * 2)

@@ -154,7 +154,7 @@ def test_weights_of_another_network_are_refused(small, tmp_path, capsys):
     with pytest.raises(Fault, match="its --hid is 10, not 20"):
         run("--load", saved, "--hid", 20, *words, capsys=capsys, data=small)
     content = torch.load(saved, weights_only=True)
-    content["shape"]["hid"] = 11
+    content["flags"]["hid"] = 11
     torch.save(content, saved)
     with pytest.raises(Fault, match="do not fit their own network"):
         run("--load", saved, *words, capsys=capsys, data=small)
@@ -178,7 +178,7 @@ def test_damaged_and_hostile_weights_are_refused(small, tmp_path, capsys):
     canary = tmp_path / "canary"
     bad_contents = [content[: len(content) * tenth // 10] for tenth in range(10)]
     bad_contents += [b"text", pickle.dumps(Bomb(canary)), pickle.dumps([1, 2])]
-    for number, other in enumerate(({"a": 1}, [torch.ones(2)], {"net": "lin", "shape": 3})):
+    for number, other in enumerate(({"a": 1}, [torch.ones(2)], {"net": "lin", "flags": 3})):
         torch.save(other, tmp_path / f"{number}.pth")
         bad_contents.append((tmp_path / f"{number}.pth").read_bytes())
     for bad_content in bad_contents:

@@ -29,13 +29,13 @@ def test_flags_accept_what_they_should():
     assert script.integer(1, 10)("10") == 10
     assert script.number(0)("0") == 0
     assert script.number(0, 2, above=True)("1e-9") == 1e-9
-    assert script.integers(1)("10,20, 50") == (10, 20, 50)
+    assert script.several(script.integer(1))("10,20, 50") == (10, 20, 50)
 
 
 @pytest.mark.parametrize("text", ["5", "5,3,1", "5,,3", "", "5;3"])
-def test_integers_wants_the_right_number_of_them(text):
+def test_several_wants_the_right_number_of_them(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        script.integers(1, count=2)(text)
+        script.several(script.integer(1), count=2)(text)
 
 
 @pytest.mark.parametrize(
