@@ -59,7 +59,7 @@ RECIPES = {
         | dict(filters=(64, 128), kernels=(5, 3), fc=0, batch_norm=False, dropout=0.0),
     },
     "best": {
-        "lin": _BEST | dict(smoothing=0.0, distort=0.0),
+        "lin": _BEST | dict(decay=1.0, smoothing=0.0, distort=0.0, normalize=(0.19, 0.35)),
         "full": _BEST | dict(lr=0.001, batch=32, normalize=(0.19, 0.35), hid=300, dropout=0.0),
         "conv": _BEST
         | dict(filters=(24, 64), kernels=(5, 5), fc=128, batch_norm=True, dropout=0.3),
