@@ -218,16 +218,6 @@ class Result:
         print(f"\n{self.line}\n", flush=True)
 
 
-def as_flags(args: argparse.Namespace) -> str:
-    """The recipe as flags, to be typed again: '--optim sgd --lr 0.01 ...'."""
-    words = []
-    for name in RECIPES["best"][args.net]:
-        value = getattr(args, name)
-        value = ",".join(map(str, value)) if isinstance(value, tuple) else value
-        words.append(f"--{name} {value}")
-    return " ".join(words)
-
-
 def build(args: argparse.Namespace, device: torch.device) -> torch.nn.Module:
     """The network that the flags describe."""
     import kuzu
@@ -323,7 +313,8 @@ def fit(args, images: Images, device, stop: Stop):
     Returns the network and its last Result.
     """
     net = build(args, device)
-    print(f"{describe(net)}\nrecipe: {as_flags(args)}", flush=True)
+    recipe = {name: getattr(args, name) for name in RECIPES["best"][args.net]}
+    print(f"{describe(net)}\nrecipe: {script.as_flags(recipe)}", flush=True)
     steps = args.epochs * math.ceil(len(images.train) / args.batch)
     optimizer, schedule = optimiser(args, net, steps)
     progress = Progress(steps)

@@ -168,6 +168,15 @@ def add_switch(group, flag: str, help: str) -> None:
     group.add_argument(flag, type=parse, nargs="?", const=True, metavar="True|False", help=help)
 
 
+def as_flags(values: dict) -> str:
+    """Flags with their values, to be typed again: '--optim sgd --lr 0.01 --filters 24,64'."""
+    words = []
+    for name, value in values.items():
+        value = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        words.append(f"--{name} {value}")
+    return " ".join(words)
+
+
 # Repeatable
 
 

@@ -1,0 +1,68 @@
+"""Reber's grammar, and the embedded one that needs a memory.
+
+The graph is Reber's (1967) as Cleeremans, Servan-Schreiber and McClelland (1989) use it; where two
+edges leave a node, each is taken half of the time. A word begins with B and ends with E:
+
+    0 -T-> 1   1 -S-> 1   2 -S-> 3   3 -E-> end   4 -P-> 2   5 -T-> 5
+    0 -P-> 5   1 -X-> 2   2 -X-> 5                4 -V-> 3   5 -V-> 4
+
+The embedded grammar (Hochreiter and Schmidhuber, 1997) puts a whole word between two equal
+letters: B, T or P, a word, the same T or P, E. Its last symbol but one can only be known by
+remembering the second.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from language import Language
+
+SYMBOLS = "BTSXPVE"
+EDGES = {
+    0: {"T": 1, "P": 5},
+    1: {"S": 1, "X": 2},
+    2: {"S": 3, "X": 5},
+    3: {"E": 6},
+    4: {"P": 2, "V": 3},
+    5: {"T": 5, "V": 4},
+}
+# The mean squared error of the probabilities that counts as success.
+BAR = 0.01
+
+
+def reber(embed: bool = False, least: int = 0) -> Language:
+    """The grammar, or the embedded one, with words of at least `least` symbols.
+
+    Nodes: 0 between words, 1 .. 6 the graph's nodes 0 .. 5 after the B. Embedded: 1 after the
+    first B, then the whole word after a T, the node that waits for the T, the same for P, and the
+    node that waits for the last E.
+    """
+    edges = {0: {"B": 1}}
+    if not embed:
+        edges |= _graph(first=1, after=0)
+    else:
+        size = 1 + len(EDGES)
+        doors = {"T": 2, "P": 2 + size + 1}
+        last = 2 + 2 * (size + 1)
+        edges |= {1: doors, last: {"E": 0}}
+        for letter, door in doors.items():
+            edges |= {door: {"B": door + 1}, door + size: {letter: last}}
+            edges |= _graph(first=door + 1, after=door + size)
+    follows = np.full((len(edges), len(SYMBOLS)), -1)
+    for node, out in edges.items():
+        for letter, after in out.items():
+            follows[node, SYMBOLS.index(letter)] = after
+    chance = (follows >= 0) / (follows >= 0).sum(axis=1, keepdims=True)
+    number = np.arange(len(edges), dtype=float)
+    name = "reber_embed" if embed else "reber"
+    return Language(name, SYMBOLS, least, follows, chance, chance, number, BAR, max(least, 1))
+
+
+def _graph(first: int, after: int) -> dict[int, dict[str, int]]:
+    """The grammar's edges with node 0 numbered `first` and its end numbered `after`."""
+    return {
+        first + node: {
+            letter: after if to == len(EDGES) else first + to for letter, to in out.items()
+        }
+        for node, out in EDGES.items()
+    }

@@ -1,0 +1,209 @@
+"""Recurrent networks that predict the next symbol: Elman's SRN and the LSTM.
+
+A network reads symbols by their number (one-hot input) and gives, after each, one output for every
+symbol, which a softmax turns into probabilities. Parameters carry the names of the equations and
+of the course's skeleton, whose saved weights therefore load as they are.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Activations(NamedTuple):
+    """What a network does on N sequences of T symbols.
+
+    hidden: (T, N, H); output: (T, N, C) before the softmax; context: (T, N, H), the LSTM's cells,
+    None for an SRN (whose context units are a copy of its hidden units) or where not asked for.
+    """
+
+    hidden: Tensor
+    context: Tensor | None
+    output: Tensor
+
+
+class _Recurrent(nn.Module):
+    """What both networks share: weights for C symbols and H hidden units, G blocks of H each.
+
+    W (C, G H) from the input, U (H, G H) from the previous hidden vector, hid_bias (G H), and to
+    the output V (H, C) and out_bias (C).
+    """
+
+    blocks = 1
+
+    def __init__(self, symbols: int, hid: int):
+        super().__init__()
+        self.symbols, self.hid = symbols, hid
+        width = self.blocks * hid
+        self.W = nn.Parameter(torch.zeros(symbols, width))
+        self.U = nn.Parameter(torch.zeros(hid, width))
+        self.hid_bias = nn.Parameter(torch.zeros(width))
+        self.V = nn.Parameter(torch.zeros(hid, symbols))
+        self.out_bias = nn.Parameter(torch.zeros(symbols))
+
+    def read_out(self, hidden: Tensor) -> Tensor:
+        """The outputs (..., C) for hidden vectors (..., H): h V + out_bias."""
+        return hidden @ self.V + self.out_bias
+
+
+class SRN(_Recurrent):
+    """Simple recurrent network (Elman, 1990), its initial hidden vector tanh(H0) learned.
+
+        h_t = tanh(x_t W + h_{t-1} U + hid_bias)
+
+    init: standard deviation of the normal distribution that all parameters start from.
+    identity: U starts at the identity instead, so that at first every hidden unit keeps what it
+    holds (Le, Jaitly and Hinton, 2015).
+    """
+
+    def __init__(self, symbols: int, hid: int, init: float = 0.1, identity: bool = True):
+        super().__init__(symbols, hid)
+        self.H0 = nn.Parameter(torch.zeros(hid))
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, 0, init)
+        if identity:
+            nn.init.eye_(self.U)
+
+    def initial(self, count: int) -> tuple[Tensor]:
+        """The state before the first symbol: (hidden (N, H),)."""
+        return (self.H0.tanh().expand(count, -1),)
+
+    def forward(
+        self, symbols: Tensor, state: tuple[Tensor] | None = None, context: bool = True
+    ) -> Activations:
+        """All steps over symbols (T, N) int64, from `state` or the initial one."""
+        (hidden,) = state or self.initial(symbols.shape[1])
+        hidden = _SRNSteps.apply(F.embedding(symbols, self.W) + self.hid_bias, self.U, hidden)
+        return Activations(hidden, None, self.read_out(hidden))
+
+    def step(self, symbol: Tensor, state: tuple[Tensor]) -> tuple[Tensor]:
+        """The state after one symbol each (N,)."""
+        (hidden,) = state
+        return (torch.tanh(F.embedding(symbol, self.W) + hidden @ self.U + self.hid_bias),)
+
+
+class _SRNSteps(torch.autograd.Function):
+    """The SRN's loop over time, h_t = tanh(p_t + h_{t-1} U), and its gradient, by hand.
+
+    With two hidden units a step is some tens of multiplications, and nearly all time goes into
+    calling them. numpy calls cost a third of torch's, and a tenth of torch's with autograd or of
+    nn.RNN, see bench/seq.py. The gradient is back-propagation through time (Werbos, 1990):
+
+        d_t = (g_t + d_{t+1} U^T) * (1 - h_t^2)
+    """
+
+    @staticmethod
+    def forward(ctx, inputs: Tensor, U: Tensor, initial: Tensor) -> Tensor:
+        p, weights = inputs.detach().cpu().numpy(), U.detach().cpu().numpy()
+        hidden = np.empty((len(p) + 1, *p.shape[1:]), p.dtype)
+        hidden[0] = initial.detach().cpu().numpy()
+        for t, step in enumerate(p):
+            now = hidden[t + 1]
+            np.dot(hidden[t], weights, out=now)
+            now += step
+            np.tanh(now, out=now)
+        ctx.hidden, ctx.weights = hidden, weights
+        return torch.from_numpy(hidden[1:]).to(inputs.device)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        hidden, back = ctx.hidden, np.ascontiguousarray(ctx.weights.T)
+        device = gradient.device
+        slope = 1 - hidden[1:] ** 2
+        d = gradient.cpu().numpy().copy()
+        flow = np.zeros_like(hidden[0])
+        for t in range(len(d) - 1, -1, -1):
+            now = d[t]
+            now += flow
+            now *= slope[t]
+            np.dot(now, back, out=flow)
+        size = hidden.shape[-1]
+        weights = hidden[:-1].reshape(-1, size).T @ d.reshape(-1, size)
+        return tuple(torch.from_numpy(part).to(device) for part in (d, weights, flow))
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000).
+
+        i, f, g, o = x_t W + h_{t-1} U + hid_bias    (blocks of H, in this order)
+        c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g)
+        h_t = sigmoid(o) tanh(c_t)
+
+    from zero hidden and context vectors. All parameters start evenly from -1/sqrt(H) to 1/sqrt(H).
+    """
+
+    blocks = 4
+
+    def __init__(self, symbols: int, hid: int):
+        super().__init__(symbols, hid)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -(hid**-0.5), hid**-0.5)
+
+    def initial(self, count: int) -> tuple[Tensor, Tensor]:
+        """The state before the first symbol: (hidden (N, H), context (N, H)), all zero."""
+        zero = self.U.new_zeros(count, self.hid)
+        return zero, zero
+
+    def forward(
+        self, symbols: Tensor, state: tuple[Tensor, Tensor] | None = None, context: bool = True
+    ) -> Activations:
+        """All steps over symbols (T, N) int64, from `state` or the initial one.
+
+        context: False leaves out the context vectors, which training does not need.
+        """
+        state = state or self.initial(symbols.shape[1])
+        inputs = F.one_hot(symbols, self.symbols).to(self.W.dtype)
+        weights = (self.W.T, self.U.T, self.hid_bias, torch.zeros_like(self.hid_bias))
+        hidden = _fused_lstm(inputs, state, weights)
+        cells = self.context(symbols, hidden, state) if context else None
+        return Activations(hidden, cells, self.read_out(hidden))
+
+    def gates(self, symbols: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Input, forget, cell and output gate (..., H) each, for symbols (...) read after `before`.
+
+        before: (..., H), the hidden vectors of the step before.
+        """
+        blocks = F.embedding(symbols, self.W) + before @ self.U + self.hid_bias
+        i, f, g, o = blocks.chunk(4, dim=-1)
+        return i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+
+    def context(self, symbols: Tensor, hidden: Tensor, state: tuple[Tensor, Tensor]) -> Tensor:
+        """The context vectors (T, N, H) of a run that gave these hidden vectors (T, N, H)."""
+        before, cell = state
+        i, f, g, _ = self.gates(symbols, torch.cat([before[None], hidden[:-1]]))
+        cells = []
+        for keep, new in zip(f, i * g, strict=True):
+            cell = keep * cell + new
+            cells.append(cell)
+        return torch.stack(cells)
+
+    def step(self, symbol: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The state after one symbol each (N,)."""
+        hidden, cell = state
+        i, f, g, o = self.gates(symbol, hidden)
+        cell = f * cell + i * g
+        return o * cell.tanh(), cell
+
+
+def _fused_lstm(inputs: Tensor, state: tuple[Tensor, Tensor], weights: tuple) -> Tensor:
+    """The hidden vectors (T, N, H) by torch's fused LSTM kernel, which gives no context vectors."""
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    with torch.device("meta"):
+        lstm = nn.LSTM(inputs.shape[-1], state[0].shape[-1])
+    state = tuple(part[None] for part in state)
+    return torch.func.functional_call(
+        lstm, dict(zip(names, weights, strict=True)), (inputs, state)
+    )[0]
+
+
+# The names of the parameters of either network: what a file of weights alone has in it.
+PARAMETERS = (
+    {"W", "U", "hid_bias", "V", "out_bias", "H0"},
+    {"W", "U", "hid_bias", "V", "out_bias"},
+)

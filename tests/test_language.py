@@ -1,0 +1,255 @@
+"""The languages: their words, probabilities and colours against definitions written anew."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import anb2n
+import reber
+from language import WORDS, named
+
+times = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(lambda more: (1, *more))
+
+
+def name_of(times: tuple[int, ...]) -> str:
+    runs = zip("abcdefghij", times, strict=False)
+    return "".join(f"{letter}{'' if factor == 1 else factor}n" for letter, factor in runs)
+
+
+# Counting languages
+
+
+@given(times)
+def test_a_name_tells_the_multiples(times):
+    assert anb2n.multiples(name_of(times)) == times
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "an", "abn", "bnan", "anb", "a2nbn", "anbncn ", "anb0n", "ANBN", "anbnbn", "ancn", "foo"],
+)
+def test_other_names_are_refused(name):
+    assert anb2n.multiples(name) is None
+    with pytest.raises(ValueError, match=f"'{name}' is no language: names are like anbn"):
+        named(name)
+
+
+def matches(text: str, times: tuple[int, ...], length: int) -> bool:
+    """Whether text is a^n b^(times n)... with n of 1 .. length, by counting letters."""
+    n = text.count("A")
+    return 1 <= n <= length and text == "".join(
+        letter * (factor * n) for letter, factor in zip("ABCDE", times, strict=False)
+    )
+
+
+@given(times, st.integers(1, 6), st.data())
+@settings(max_examples=60, deadline=None)
+def test_words_are_those_of_the_definition(times, length, data):
+    language = anb2n.counting(name_of(times), length)
+    longest = sum(times) * length
+    words = language.words(longest)
+    assert len(words) == length
+    assert set(words) == set(language.listed)
+    assert all(matches(word, times, length) and language.is_word(word) for word in words)
+    # A word with one letter changed, added or lost is none, unless it happens to be another.
+    word = list(data.draw(st.sampled_from(words)))
+    place = data.draw(st.integers(0, len(word) - 1))
+    change = data.draw(st.sampled_from(["lose", "add", "swap"]))
+    if change == "lose":
+        del word[place]
+    else:
+        word[place : place + (change == "swap")] = [data.draw(st.sampled_from(language.symbols))]
+    assert language.is_word("".join(word)) == matches("".join(word), times, length)
+
+
+@given(times, st.integers(1, 5), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_sequences_are_five_words_and_the_next_a(times, length, seed):
+    language = anb2n.counting(name_of(times), length)
+    batch = language.batch(7, np.random.default_rng(seed))
+    assert batch.count == 7
+    for column in range(7):
+        steps = int(batch.mask[:, column].sum())
+        text = language.spell(batch.symbols[: steps + 1, column])
+        words = re.findall(r"A+[^A]+", text[:-1])
+        assert text[-1] == "A"
+        assert "".join(words) == text[:-1]
+        assert len(words) == WORDS
+        assert all(matches(word, times, length) for word in words)
+        assert not batch.mask[steps:, column].any()
+        # Each node is where its symbol leads to, and the padding stays between two words.
+        nodes = batch.nodes[:, column].tolist()
+        node = 0
+        for letter, after in zip(text[:-1], nodes[:steps], strict=True):
+            node = int(language.next[node, language.symbols.index(letter)])
+            assert node == after
+        assert nodes[steps - 1 :] == [0] * (len(nodes) - steps + 1)
+
+
+@pytest.mark.parametrize(("name", "length"), [("anb2n", 4), ("anb2nc3n", 4), ("anbn", 7)])
+def test_each_n_is_drawn_equally_often(name, length):
+    language = named(name, length)
+    words = language.draw_words(20_000, np.random.default_rng(0))
+    counts = Counter((words == 0).sum(axis=0).tolist())
+    assert sorted(counts) == list(range(1, length + 1))
+    # Five standard deviations of a binomial count.
+    share = 1 / length
+    spread = 5 * (20_000 * share * (1 - share)) ** 0.5
+    assert all(abs(count - 20_000 * share) < spread for count in counts.values())
+
+
+def test_the_course_s_probabilities_and_state_numbers():
+    language = named("anb2nc3n")
+    sequences = language.spelled(["AAABBBBBBCCCCCCCCC", "ABBCCC"])
+    nodes = sequences.nodes[:, 0].numpy()
+    target = language.target[nodes]
+    assert (target[:3] == [0.8, 0.2, 0]).all()
+    assert (target[3:8] == [0, 1, 0]).all()
+    assert (target[8:17] == [0, 0, 1]).all()
+    assert (target[17] == [1, 0, 0]).all()
+    assert (language.deterministic[nodes] == [False] * 3 + [True] * 15).all()
+    third = 1 / 3
+    assert language.number[nodes] == pytest.approx(
+        [
+            1,
+            2,
+            3,
+            3,
+            2.5,
+            2,
+            1.5,
+            1,
+            0,
+            3,
+            3 - third,
+            3 - 2 * third,
+            2,
+            2 - third,
+            2 - 2 * third,
+            1,
+            1 - third,
+            0,
+        ]
+    )
+    number = language.number[sequences.nodes[:6, 1].numpy()]
+    assert number == pytest.approx([1, 1, 0, 1, 1 - third, 0])
+
+
+@pytest.mark.parametrize("name", ["anbn", "anbncn", "anb3nc2n"])
+def test_the_bar_is_just_above_what_full_knowledge_gives(name):
+    language = named(name)
+    loss, steps = 0.0, 0
+    for n, word in enumerate(language.listed, 1):
+        for place in range(len(word)):
+            more = 4 - place - 1
+            if place < n:
+                # Of the words with at least so many A's, those that go on have one more.
+                known = more / (more + 1)
+                loss += ((known - 0.8) ** 2 + (1 - known - 0.2) ** 2) / language.classes
+            steps += 1
+    assert language.bar == pytest.approx(loss / steps + 0.01)
+
+
+# Reber's grammars
+
+# Reber's words as a regular expression, from the drawing: S* is the loop at node 1, T* that at 5.
+LOWER = "T*V(?:PXT*V)*(?:V|PS)"
+PLAIN = f"B(?:TS*X(?:S|X{LOWER})|P{LOWER})E"
+
+
+def test_ten_thousand_drawn_words_are_of_the_grammar():
+    for embed, pattern in ((False, PLAIN), (True, f"B(?:T{PLAIN}T|P{PLAIN}P)E")):
+        language = named("reber", embed=embed)
+        words = language.draw_words(10_000, np.random.default_rng(1)).T
+        texts = {language.spell(word[word >= 0]) for word in words}
+        assert len(texts) > 300
+        assert all(re.fullmatch(pattern, text) and language.is_word(text) for text in texts)
+
+
+@pytest.mark.parametrize("embed", [False, True])
+def test_the_recogniser_rejects_what_is_not_in_the_language(embed):
+    language = named("reber", embed=embed)
+    pattern = re.compile(f"B(?:T{PLAIN}T|P{PLAIN}P)E" if embed else PLAIN)
+    random = np.random.default_rng(2)
+    words = language.draw_words(3000, random).T
+    rejected = 0
+    for word in words:
+        letters = list(language.spell(word[word >= 0]))
+        letters[random.integers(len(letters))] = "BTSXPVE"[random.integers(7)]
+        text = "".join(letters)
+        assert language.is_word(text) == bool(pattern.fullmatch(text))
+        rejected += not language.is_word(text)
+    assert rejected > 2000
+    for text in ("", "B", "BTXSEB", "BTXSE BTXSE", "btxse", "AB"):
+        assert not language.is_word(text)
+
+
+@pytest.mark.parametrize("embed", [False, True])
+def test_all_short_words_are_listed(embed):
+    language = named("reber", embed=embed)
+    words = language.words(10)
+    drawn = language.draw_words(20_000, np.random.default_rng(3)).T
+    short = {language.spell(word[word >= 0]) for word in drawn if (word >= 0).sum() <= 10}
+    assert set(words) == short
+    assert len(words) == len(set(words))
+
+
+def test_every_edge_is_taken_half_of_the_time():
+    language = named("reber")
+    batch = language.batch(4000, np.random.default_rng(4))
+    nodes, after = batch.nodes[batch.mask].numpy(), batch.symbols[1:][batch.mask].numpy()
+    for node in range(len(language.next)):
+        share = np.bincount(after[nodes == node], minlength=7) / (nodes == node).sum()
+        assert share == pytest.approx(language.target[node], abs=0.02)
+
+
+@pytest.mark.parametrize("embed", [False, True])
+@pytest.mark.parametrize("least", [0, 9, 20, 40])
+def test_words_have_the_least_length_and_keep_their_relative_chances(embed, least):
+    language = named("reber", least, embed)
+    words = language.draw_words(5000, np.random.default_rng(5))
+    lengths = (words >= 0).sum(axis=0)
+    assert lengths.min() >= max(least, 5)
+    # Independently: words drawn without a least length, the shorter ones thrown away.
+    if least == 20 and not embed:
+        free = named("reber").draw_words(400_000, np.random.default_rng(6))
+        free = (free >= 0).sum(axis=0)
+        free = free[free >= least]
+        assert lengths.mean() == pytest.approx(free.mean(), abs=0.4)
+        assert (lengths == least).mean() == pytest.approx((free == least).mean(), abs=0.03)
+
+
+def test_the_embedded_grammar_repeats_its_second_letter():
+    language = reber.reber(embed=True)
+    for text in language.words(14):
+        assert text[1] == text[-2]
+        assert re.fullmatch(PLAIN, text[2:-2])
+    # The node that waits for the letter knows it: both are certain.
+    nodes = language.spelled(["BTBTXSETE", "BPBTXSEPE"]).nodes[-3]
+    assert language.deterministic[nodes.numpy()].all()
+    assert nodes[0] != nodes[1]
+    assert len(set(language.number.tolist())) == len(language.next) == 19
+
+
+def test_a_seed_decides_every_sequence():
+    for name in ("anb2n", "reber"):
+        first, same, other = (
+            named(name).batch(50, np.random.default_rng(seed)) for seed in (1, 1, 2)
+        )
+        assert all((a == b).all() for a, b in zip(first, same, strict=True))
+        assert first.symbols.shape != other.symbols.shape or (first.symbols != other.symbols).any()
+
+
+def test_part_cuts_and_trims():
+    batch = named("anb2n").batch(30, np.random.default_rng(0))
+    part = batch.part(4, 9)
+    steps = int(batch.mask[:, 4:9].sum(dim=0).max())
+    assert part.count == 5
+    assert len(part.mask) == len(part.nodes) == steps == len(part.symbols) - 1
+    assert (part.symbols == batch.symbols[: steps + 1, 4:9]).all()
+    assert not batch.mask[steps:, 4:9].any()
+    assert batch.part(28, 40).count == 2

@@ -1,0 +1,130 @@
+"""Losses and exactness on networks whose behaviour is known by construction."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+import prediction
+from language import named
+from seq_models import SRN, Activations
+
+
+class Oracle(torch.nn.Module):
+    """Predicts by the language's own table: all that can be known. `spoil` changes its outputs."""
+
+    def __init__(self, language, spoil=lambda nodes, output: output, table="chance"):
+        super().__init__()
+        self.language, self.spoil, self.table = language, spoil, table
+        self.V = torch.zeros(1)
+
+    def forward(self, symbols, state=None, context=True):
+        nodes = torch.from_numpy(self.language.follow(symbols.numpy()))
+        output = torch.from_numpy(getattr(self.language, self.table))[nodes].float().log()
+        return Activations(torch.zeros(0), None, self.spoil(nodes, output))
+
+
+@pytest.mark.parametrize("name", ["anb2n", "anb2nc3n", "anbncn"])
+def test_full_knowledge_is_exact_and_just_below_the_bar(name):
+    language = named(name)
+    result = prediction.score(Oracle(language), language, prediction.evaluation_set(language))
+    assert result.exact
+    assert result.right == result.asked > 10_000
+    assert 0.005 < result.loss < language.bar
+    perfect = Oracle(language, table="target")
+    assert prediction.score(perfect, language, prediction.evaluation_set(language)).loss < 1e-12
+
+
+def test_the_loss_is_the_mean_squared_difference_of_probabilities():
+    torch.manual_seed(0)
+    language, net = named("anb2n"), SRN(2, 3, init=1.0, identity=False)
+    text = "AABBBBABB"
+    with torch.no_grad():
+        output = net(language.spelled([text]).symbols[:-1]).output[:, 0].numpy()
+    probability = np.exp(output) / np.exp(output).sum(axis=1, keepdims=True)
+    true = [(0.8, 0.2), (0.8, 0.2), (0, 1), (0, 1), (0, 1), (1, 0), (0.8, 0.2), (0, 1), (1, 0)]
+    result = prediction.score(net, language, language.spelled([text]))
+    assert result.loss == pytest.approx(((probability - np.array(true)) ** 2).mean(), abs=1e-6)
+    # The first B is never certain, the A's after the first neither.
+    certain = [2, 3, 4, 5, 7, 8]
+    right = (probability.argmax(axis=1) == np.array(true).argmax(axis=1))[certain].sum()
+    assert (result.right, result.asked) == (right, 6)
+
+
+def test_padding_changes_nothing():
+    torch.manual_seed(1)
+    language, net = named("anb2nc3n"), SRN(3, 2, init=1.0)
+    texts = ["ABBCCC", "AAABBBBBBCCCCCCCCC", "AABBBBCCCCCC"]
+    together = prediction.score(net, language, language.spelled(texts))
+    single = [prediction.score(net, language, language.spelled([text])) for text in texts]
+    assert together.right == sum(score.right for score in single)
+    lengths = [len(text) for text in texts]
+    mean = np.average([score.loss for score in single], weights=lengths)
+    assert together.loss == pytest.approx(mean, abs=1e-6)
+
+
+def test_the_evaluation_set_is_every_sequence_of_five_words():
+    for name in ("anb2n", "anb2nc3n"):
+        language = named(name)
+        judged = prediction.evaluation_set(language)
+        texts = {
+            language.spell(column[: int(steps)])
+            for column, steps in zip(judged.symbols.T, judged.mask.sum(dim=0), strict=True)
+        }
+        assert texts == {"".join(row) for row in product(language.listed, repeat=5)}
+        assert judged.count == len(texts) == 1024
+
+
+@pytest.mark.parametrize(("name", "length"), [("anb2n", 9), ("anbn", 1), ("reber", 0)])
+def test_other_evaluation_sets_are_fixed_and_even(name, length):
+    language = named(name, length)
+    judged, again = prediction.evaluation_set(language), prediction.evaluation_set(language)
+    assert (judged.symbols == again.symbols).all()
+    if name == "anb2n":
+        # The last A of each word is the one before a B: so many words have at least n A's.
+        visits = torch.bincount(judged.nodes[judged.mask], minlength=10)[1:10]
+        words = visits - torch.cat([visits[1:], torch.zeros(1, dtype=int)])
+        assert words.sum() == 5 * 1024
+        assert words.max() - words.min() <= 1
+
+
+@pytest.mark.parametrize("limit", [1, 3, 6])
+def test_reach_is_where_a_network_fails(limit):
+    # A network that knows the language up to n = limit only, and says A for ever after.
+    language = named("anb2n", limit)
+
+    def foreign(nodes, output):
+        return torch.where((nodes < 0)[..., None], torch.tensor([0.0, -9.0]), output)
+
+    assert prediction.reach(Oracle(language, foreign), "anb2n", limit=8) == (limit, limit)
+
+
+def test_a_network_that_knows_nothing_reaches_nothing():
+    blind = Oracle(named("anbn"), lambda nodes, output: torch.zeros_like(output))
+    assert prediction.reach(blind, "anbn") == (0, 0)
+
+
+def test_reach_after_each_other_may_be_shorter():
+    language = named("anb2n", 8)
+
+    def forgets(nodes, output):
+        # After a word of n > 2 the next word's B's are taken for A's.
+        big = (nodes == 3).cumsum(dim=0) > 0
+        later = (((nodes == 0) & big).cumsum(dim=0) > 0) & (nodes > 0)
+        return torch.where(later[..., None], torch.tensor([0.0, -9.0]), output)
+
+    assert prediction.reach(Oracle(language, forgets), "anb2n", limit=5) == (5, 2)
+
+
+def test_remembered_asks_for_the_last_symbol_but_one():
+    language = named("reber", embed=True)
+    assert prediction.remembered(Oracle(language), language, 500) == 1
+
+    def guesses(nodes, output):
+        # The two nodes that wait for the letter: T and P are both said to be T.
+        waits = ((nodes == 9) | (nodes == 17))[..., None]
+        return torch.where(waits, torch.eye(7)[1], output)
+
+    share = prediction.remembered(Oracle(language, guesses), language, 5000)
+    assert share == pytest.approx(0.5, abs=0.04)

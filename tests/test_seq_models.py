@@ -1,0 +1,141 @@
+"""The recurrent networks against their equations written out, torch's own cells and differences."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from seq_models import LSTM, PARAMETERS, SRN
+
+NETS = {"srn": SRN, "lstm": LSTM}
+sizes = st.tuples(*[st.integers(1, 6)] * 4)
+
+
+def written_out(net, symbols, state=None):
+    """The network step by step in numpy, by the equations alone: hidden, context, output."""
+    weights = {name: value.detach().numpy() for name, value in net.named_parameters()}
+    eye = np.eye(len(weights["W"]))
+    steps = []
+    if isinstance(net, SRN):
+        hidden = np.tanh(weights["H0"]) if state is None else state[0].numpy()
+        cell = np.zeros(0)
+    else:
+        hidden, cell = (part.numpy() for part in state or net.initial(symbols.shape[1]))
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    for symbol in symbols.numpy():
+        total = eye[symbol] @ weights["W"] + hidden @ weights["U"] + weights["hid_bias"]
+        if isinstance(net, SRN):
+            hidden = np.tanh(total)
+        else:
+            i, f, g, o = np.split(total, 4, axis=-1)
+            cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
+            hidden = sigmoid(o) * np.tanh(cell)
+        steps.append((hidden, cell, hidden @ weights["V"] + weights["out_bias"]))
+    return [np.stack(part) for part in zip(*steps, strict=True)]
+
+
+@pytest.mark.parametrize("model", NETS)
+@given(sizes, st.integers(0, 1000), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_the_fused_path_is_the_written_out_one(model, sizes, seed, given_state):
+    steps, count, symbols, hid = sizes
+    torch.manual_seed(seed)
+    net = NETS[model](symbols, hid).double()
+    inputs = torch.randint(symbols, (steps, count))
+    state = None
+    if given_state:
+        state = tuple(torch.rand(count, hid, dtype=torch.float64) for _ in net.initial(1))
+    with torch.no_grad():
+        fused = net(inputs, state)
+        hidden, context, output = written_out(net, inputs, state)
+        assert fused.hidden.numpy() == pytest.approx(hidden, abs=1e-6)
+        assert fused.output.numpy() == pytest.approx(output, abs=1e-6)
+        if model == "lstm":
+            assert fused.context.numpy() == pytest.approx(context, abs=1e-6)
+        assert net(inputs, state, context=False).context is None
+        # One step at a time leads to the same place.
+        state = state or net.initial(count)
+        for symbol in inputs:
+            state = net.step(symbol, state)
+        assert state[0].numpy() == pytest.approx(hidden[-1], abs=1e-6)
+        if model == "lstm":
+            assert state[1].numpy() == pytest.approx(context[-1], abs=1e-6)
+
+
+@pytest.mark.parametrize("model", NETS)
+@given(sizes, st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_gradients_agree_with_finite_differences(model, sizes, seed):
+    steps, count, symbols, hid = sizes
+    torch.manual_seed(seed)
+    net = NETS[model](symbols, hid).double()
+    inputs = torch.randint(symbols, (steps, count))
+    names = [name for name, _ in net.named_parameters()]
+
+    def outputs(*parameters):
+        values = dict(zip(names, parameters, strict=True))
+        return torch.func.functional_call(net, values, (inputs,)).output
+
+    assert torch.autograd.gradcheck(outputs, tuple(net.parameters()), atol=1e-6)
+
+
+@pytest.mark.parametrize("model", NETS)
+def test_torch_s_own_networks_agree_with_ours(model):
+    torch.manual_seed(0)
+    net = NETS[model](3, 5)
+    own = (nn.RNN if model == "srn" else nn.LSTM)(3, 5)
+    with torch.no_grad():
+        own.weight_ih_l0.copy_(net.W.T)
+        own.weight_hh_l0.copy_(net.U.T)
+        own.bias_ih_l0.copy_(net.hid_bias)
+        own.bias_hh_l0.zero_()
+    inputs = torch.randint(3, (20, 4))
+    state = tuple(part[None].contiguous() for part in net.initial(4))
+    expected, _ = own(torch.eye(3)[inputs], state[0] if model == "srn" else state)
+    hidden = net(inputs).hidden
+    assert torch.allclose(hidden, expected, atol=1e-6)
+    for ours, theirs in ((net.U, own.weight_hh_l0), (net.W, own.weight_ih_l0)):
+        pull = torch.rand(20, 4, 5, generator=torch.Generator().manual_seed(1))
+        one = torch.autograd.grad((hidden * pull).sum(), ours, retain_graph=True)[0]
+        two = torch.autograd.grad((expected * pull).sum(), theirs, retain_graph=True)[0]
+        assert torch.allclose(one, two.T, atol=1e-4)
+
+
+def test_the_gates_make_the_next_context():
+    torch.manual_seed(0)
+    net = LSTM(3, 4).double()
+    inputs = torch.randint(3, (12, 2))
+    with torch.no_grad():
+        hidden, context, _ = net(inputs)
+        i, f, g, o = net.gates(inputs[1:], hidden[:-1])
+        assert torch.allclose(context[1:], f * context[:-1] + i * g)
+        assert torch.allclose(hidden[1:], o * context[1:].tanh())
+    assert all(gate.min() >= 0 and gate.max() <= 1 for gate in (i, f, o))
+
+
+def test_first_weights():
+    torch.manual_seed(0)
+    net = SRN(7, 300, init=0.1)
+    assert torch.equal(net.U.detach(), torch.eye(300))
+    assert net.W.std().item() == pytest.approx(0.1, rel=0.1)
+    course = SRN(2, 300, init=0.001, identity=False)
+    assert course.U.std().item() == pytest.approx(0.001, rel=0.1)
+    lstm = LSTM(3, 16)
+    largest = max(parameter.abs().max().item() for parameter in lstm.parameters())
+    assert 0.24 < largest <= 0.25
+
+
+@pytest.mark.parametrize("model", NETS)
+def test_parameters_are_named_as_the_course_s(model):
+    net = NETS[model](3, 4)
+    state = net.state_dict()
+    assert set(state) in PARAMETERS
+    width = 4 if model == "srn" else 16
+    shapes = {"W": (3, width), "U": (4, width), "hid_bias": (width,), "V": (4, 3), "out_bias": (3,)}
+    for name, shape in shapes.items():
+        assert tuple(state[name].shape) == shape
