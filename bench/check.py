@@ -23,7 +23,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import check
 import check_main
-from script import Stop, integers
+from script import Stop, integer, several
 
 
 def course(hid: int, points: torch.Tensor, target: torch.Tensor) -> bool:
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=100, help="runs of our recipe")
     parser.add_argument("--course", type=int, default=2, help="runs of the course's recipe")
-    parser.add_argument("--hid", type=integers(1), default=(5, 4, 3, 2), help="hidden units")
+    parser.add_argument("--hid", type=several(integer(1)), default=(5, 4, 3, 2), help="hidden units")
     args = parser.parse_args()
     torch.set_num_threads(1)  # as check_main.py does; the course's loop is no slower for it
     points, target = check.read_table(check_main.parse([]).data)

@@ -1,0 +1,251 @@
+"""How often and how fast the networks of Part 3 learn: seq_train.py against the course's recipe.
+
+    python3 bench/seq.py [--seeds 100] [--tasks 1,2,...] [--course 100] [--jobs 2]
+    python3 bench/seq.py --engines
+
+The first runs each task's default recipe alone for its time, then from so many seeds, in as many
+processes as --jobs, and counts the runs that end with success (exit status 0: exact, and the loss
+below the language's bar in the last 10 reports). The course's side is written out below: a Python
+loop over time with autograd, one sequence an update, SGD; timed over --course sequences.
+
+--engines times one update by other means, each on the same sequences.
+"""
+
+import argparse
+import contextlib
+import io
+import math
+import multiprocessing
+import re
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import seq_models
+import seq_train
+from language import named
+from script import integer, several
+
+TASKS = [
+    "--lang anb2n",
+    "--lang anb2nc3n --model lstm --hid 3",
+    "--lang anb2nc3n",
+    "--lang anbn",
+    "--lang anbncn",
+    "--lang reber",
+    "--lang reber --embed --model lstm",
+]
+
+
+class CourseSRN(nn.Module):
+    """An SRN as the course writes it: a loop over time, each step a few calls of torch."""
+
+    def __init__(self, symbols: int, hid: int):
+        super().__init__()
+        shapes = ((hid,), (symbols, hid), (hid, hid), (hid,), (hid, symbols), (symbols,))
+        self.H0, self.W, self.U, self.hid_bias, self.V, self.out_bias = (
+            nn.Parameter(0.001 * torch.randn(shape)) for shape in shapes
+        )
+
+    def forward(self, x):
+        hidden, steps = torch.tanh(self.H0).expand(x.shape[0], -1), []
+        for t in range(x.shape[1]):
+            hidden = torch.tanh(x[:, t] @ self.W + hidden @ self.U + self.hid_bias)
+            steps.append(hidden.unsqueeze(0))
+        steps = torch.cat(steps, dim=0).transpose(0, 1).contiguous()
+        return steps @ self.V + self.out_bias
+
+
+class CourseLSTM(nn.Module):
+    """An LSTM as the course writes it."""
+
+    def __init__(self, symbols: int, hid: int):
+        super().__init__()
+        self.hid = hid
+        shapes = ((symbols, 4 * hid), (hid, 4 * hid), (4 * hid,), (hid, symbols), (symbols,))
+        self.W, self.U, self.hid_bias, self.V, self.out_bias = (
+            nn.Parameter(torch.empty(shape).uniform_(-(hid**-0.5), hid**-0.5)) for shape in shapes
+        )
+
+    def forward(self, x):
+        hidden = cell = torch.zeros(x.shape[0], self.hid)
+        steps, size = [], self.hid
+        for t in range(x.shape[1]):
+            gates = x[:, t] @ self.W + hidden @ self.U + self.hid_bias
+            i = torch.sigmoid(gates[:, :size])
+            f = torch.sigmoid(gates[:, size : 2 * size])
+            g = torch.tanh(gates[:, 2 * size : 3 * size])
+            o = torch.sigmoid(gates[:, 3 * size :])
+            cell = f * cell + i * g
+            hidden = o * torch.tanh(cell)
+            steps.append(hidden.unsqueeze(0))
+        steps = torch.cat(steps, dim=0).transpose(0, 1).contiguous()
+        return steps @ self.V + self.out_bias
+
+
+def course_update(net, optimizer, language, random) -> None:
+    """One update as the course makes it: draws a sequence, one step of SGD."""
+    sequence = language.sequence(random)
+    x = torch.eye(language.classes)[sequence.symbols[:-1, 0]].unsqueeze(0)
+    net.zero_grad()
+    log_probability = F.log_softmax(net(x), dim=2)
+    F.nll_loss(log_probability.squeeze(0), sequence.symbols[1:, 0]).backward()
+    optimizer.step()
+
+
+def course_time(task: dict, language, updates: int) -> float:
+    """Milliseconds that the course's loop takes for a sequence."""
+    kind = CourseSRN if task["model"] == "srn" else CourseLSTM
+    net = kind(language.classes, task["hid"])
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.005, weight_decay=1e-4)
+    random = np.random.default_rng(0)
+    course_update(net, optimizer, language, random)
+    start = time.perf_counter()
+    for _ in range(updates):
+        course_update(net, optimizer, language, random)
+    return (time.perf_counter() - start) / updates * 1000
+
+
+def whole_run(words: list[str]) -> tuple[bool, float, float, float]:
+    """Run seq_train.main: whether it succeeded, the highest of the last losses, the seconds of
+    the whole (reports, checkpoints and picture included) and those of the training alone."""
+    printed = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(printed):
+        start = time.perf_counter()
+        status = seq_train.main([*words, "--out_path", folder, "--plot", folder])
+        seconds = time.perf_counter() - start
+    loss = float(re.search(r"loss at most (\S+)", printed.getvalue())[1])
+    training = float(re.search(r"time: (\S+) s", printed.getvalue())[1])
+    return status == 0, loss, seconds, training
+
+
+def bench(args: argparse.Namespace) -> None:
+    print(f"torch {torch.__version__}; milliseconds for a sequence, one thread")
+    print("course     ours   ratio   seconds  success    losses: mean   worst  task")
+    for number in args.tasks:
+        words = TASKS[number - 1].split()
+        parsed = seq_train.parse(words)
+        task, language, epoch = seq_train.describe(parsed)
+        epoch = args.epoch or epoch
+        words += ["--epoch", str(epoch)]
+        theirs = course_time(task, language, args.course)
+        *_, seconds, training = whole_run([*words, "--seed", "0"])
+        ours = training / epoch
+        runs = [[*words, "--seed", str(seed)] for seed in range(args.seeds)]
+        with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
+            ended = pool.map(whole_run, runs, chunksize=1)
+        losses = [loss for _, loss, _, _ in ended]
+        good = f"{sum(success for success, *_ in ended)} of {args.seeds}"
+        print(
+            f"{theirs:6.2f} {ours:8.4f} {theirs / ours:7.0f} {seconds:9.1f}  {good:>10} "
+            f"{statistics.mean(losses):12.4f} {max(losses):7.4f}  {' '.join(words)}",
+            flush=True,
+        )
+
+
+# Other engines
+
+
+def in_torch(net):
+    """The SRN's loop by torch's calls with autograd, at once for the whole batch."""
+
+    def forward(symbols):
+        hidden, steps = net.H0.tanh().expand(symbols.shape[1], -1), []
+        for inputs in F.embedding(symbols, net.W) + net.hid_bias:
+            hidden = torch.tanh(inputs + hidden @ net.U)
+            steps.append(hidden)
+        return torch.stack(steps) @ net.V + net.out_bias
+
+    return forward
+
+
+def by_rnn(net):
+    """The SRN by torch's nn.RNN."""
+    own = nn.RNN(net.symbols, net.hid)
+
+    def forward(symbols):
+        inputs = F.one_hot(symbols, net.symbols).float()
+        hidden, _ = own(inputs, net.H0.tanh().expand(1, symbols.shape[1], -1).contiguous())
+        return hidden @ net.V + net.out_bias
+
+    return forward
+
+
+def by_us(net):
+    return lambda symbols: net(symbols, context=False).output
+
+
+def engine_times(language, net, engines: dict, sizes: list[int], repeats: int) -> None:
+    batch = language.batch(max(sizes), np.random.default_rng(0))
+    print("engine         " + "".join(f"{'batch ' + str(size):>12}" for size in sizes))
+    for name, make in engines.items():
+        forward, cells = make(net), []
+        for size in sizes:
+            part = batch.part(0, size)
+            target = part.symbols[1:].masked_fill(~part.mask, -100)
+            best = math.inf
+            for _ in range(repeats):
+                start = time.perf_counter()
+                output = forward(part.symbols[:-1])
+                F.cross_entropy(output.flatten(0, 1), target.flatten()).backward()
+                best = min(best, time.perf_counter() - start)
+            cells.append(f"{best * 1000:12.2f}")
+        print(f"{name:15}" + "".join(cells), flush=True)
+
+
+def compiled(net):
+    return torch.compile(in_torch(net))
+
+
+def engines(args: argparse.Namespace) -> None:
+    sizes = [1, 20, 100]
+    print("SRN of 2 hidden units on anb2n: milliseconds, forward and backward (best of several)")
+    named_engines = {"torch, autograd": in_torch, "nn.RNN": by_rnn, "numpy (ours)": by_us}
+    if args.compile:
+        named_engines["torch.compile"] = compiled
+    engine_times(named("anb2n"), seq_models.SRN(2, 2), named_engines, sizes, 30)
+    print("LSTM of 3 hidden units on anb2nc3n")
+    kinds = {"torch, autograd": lstm_in_torch, "nn.LSTM (ours)": by_us}
+    engine_times(named("anb2nc3n"), seq_models.LSTM(3, 3), kinds, sizes, 10)
+
+
+def lstm_in_torch(net):
+    """The LSTM's loop by torch's calls with autograd, at once for the whole batch."""
+
+    def forward(symbols):
+        state, steps = net.initial(symbols.shape[1]), []
+        for symbol in symbols:
+            state = net.step(symbol, state)
+            steps.append(state[0])
+        return net.read_out(torch.stack(steps))
+
+    return forward
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=100, help="runs of each task")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
+    parser.add_argument("--course", type=int, default=100, help="sequences of the course's loop")
+    parser.add_argument("--epoch", type=int, help="thousands of sequences (default: the task's)")
+    every = tuple(range(1, len(TASKS) + 1))
+    parser.add_argument(
+        "--tasks", type=several(integer(1, len(TASKS))), default=every, help="which tasks"
+    )
+    parser.add_argument("--engines", action="store_true", help="time other ways to compute")
+    parser.add_argument("--compile", action="store_true", help="with --engines: torch.compile too")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    (engines if args.engines else bench)(args)
+
+
+if __name__ == "__main__":
+    main()
