@@ -236,10 +236,12 @@ def optimiser(args: argparse.Namespace, net: torch.nn.Module, steps: int):
         optimizer = optim.AdamW(
             net.parameters(), args.lr, (args.mom, 0.999), weight_decay=args.decay, fused=True
         )
-    if args.schedule == "constant":
+    rise = 0.2
+    # A rise needs a step at least; the few batches of a trial have none to spare.
+    if args.schedule == "constant" or rise * steps <= 1:
         return optimizer, optim.lr_scheduler.ConstantLR(optimizer, factor=1)
     return optimizer, optim.lr_scheduler.OneCycleLR(
-        optimizer, args.lr, total_steps=steps, pct_start=0.2, cycle_momentum=False
+        optimizer, args.lr, total_steps=steps, pct_start=rise, cycle_momentum=False
     )
 
 
