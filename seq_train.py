@@ -48,7 +48,7 @@ DEFAULTS = {
     ("reber", "srn"): (2, 50),
     ("reber", "lstm"): (2, 50),
     ("reber_embed", "srn"): (8, 100),
-    ("reber_embed", "lstm"): (4, 50),
+    ("reber_embed", "lstm"): (8, 50),
     ("anbncn", "srn"): (4, 200),
 }
 # What a flag is where the user does not set it. "brief" is the course's own training, "best" was
@@ -64,14 +64,20 @@ RECIPES = {
     "best": {
         "srn": dict(
             optim="adam", lr=0.03, mom=0.9, beta2=0.99, decay=0.0, init=0.1, identity=True,
-            batch=20, schedule="cosine", clip=1.0,
+            batch=20, schedule="onecycle", clip=1.0,
         ),
         "lstm": dict(
-            optim="adam", lr=0.03, mom=0.9, beta2=0.99, decay=0.0, init=0.1, identity=True,
+            optim="adam", lr=0.03, mom=0.9, beta2=0.99, decay=0.0, init=0.0, identity=False,
             batch=50, schedule="onecycle", clip=1.0,
         ),
     },
 }  # fmt: skip
+# What "best" has instead for single languages. Reber's states need no counting, which is what the
+# identity is for.
+INSTEAD = {
+    ("reber", "srn"): dict(lr=0.05, init=0.5, identity=False),
+    ("reber_embed", "lstm"): dict(batch=25),
+}
 
 
 def add_task_flags(parser: argparse.ArgumentParser) -> None:
@@ -397,6 +403,8 @@ def begin(args: argparse.Namespace) -> Run:
     task, language, epoch = describe(args)
     given = {name: value for name, value in vars(args).items() if value is not None}
     defaults = RECIPES[args.recipe][task["model"]]
+    if args.recipe == "best":
+        defaults = defaults | INSTEAD.get((language.name, task["model"]), {})
     recipe = SimpleNamespace(**{name: given.get(name, defaults[name]) for name in defaults})
     seed = script.seed_everything(args.seed)
     net = build(task, language, recipe).to(args.device)

@@ -320,8 +320,8 @@ def test_verbose_prints_whole_sequences(tmp_path, capsys):
 def test_reber_and_longer_words_are_named_and_plotted(tmp_path, capsys):
     words = ["--lang", "reber", "--embed", "True", "--length", 12, "--model", "lstm", "--epoch", 1]
     _, printed = run(*words, folder=tmp_path, capsys=capsys)
-    assert (tmp_path / "net" / "reber_embed_lstm4_1.pth").exists()
-    assert "seq_plot.py --lang reber --embed --length 12 --model lstm --hid 4 --epoch 1" in printed
+    assert (tmp_path / "net" / "reber_embed_lstm8_1.pth").exists()
+    assert "seq_plot.py --lang reber --embed --length 12 --model lstm --hid 8 --epoch 1" in printed
     assert "of 10000 fresh words" in printed
 
 
