@@ -49,7 +49,7 @@ DEFAULTS = {
     ("reber", "lstm"): (2, 50),
     ("reber_embed", "srn"): (8, 100),
     ("reber_embed", "lstm"): (8, 50),
-    ("anbncn", "srn"): (4, 200),
+    ("anbncn", "srn"): (4, 100),
 }
 # What a flag is where the user does not set it. "brief" is the course's own training, "best" was
 # chosen by experiment (README.md, "How the recipes were found").
