@@ -270,3 +270,12 @@ def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
     assert (4 / 3) ** 0.5 < right.std() < 2
     torch.manual_seed(0)
     assert torch.equal(moved, kuzu_data.distort(pixels, 1.0))
+
+
+@given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_the_brightest_neighbour_is_max_pooling(count, high, wide, seed):
+    torch.manual_seed(seed)
+    pixels = torch.rand(count, 1, high, wide)
+    expected = torch.nn.functional.max_pool2d(pixels, 3, stride=1, padding=1)
+    assert torch.equal(kuzu_data.brightest_neighbour(pixels), expected)
