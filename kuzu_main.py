@@ -86,11 +86,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no_cuda", action="store_true", help="do not use a GPU")
 
     group = parser.add_argument_group("training")
-    group.add_argument("--lr", type=number(0, above=True), help="(highest) learning rate")
+    group.add_argument("--lr", type=number(0, 100, above=True), help="(highest) learning rate")
     group.add_argument("--mom", type=number(0, 0.9999), help="momentum (adamw: beta 1)")
     group.add_argument("--batch", type=integer(1), help="images in a batch")
     group.add_argument("--optim", choices=("sgd", "adamw"), help="optimiser")
-    group.add_argument("--decay", type=number(0), help="weight decay")
+    group.add_argument("--decay", type=number(0, 100), help="weight decay")
     group.add_argument(
         "--schedule",
         choices=("constant", "onecycle"),

@@ -138,11 +138,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "(SGD, one sequence at a time) or the best that we found",
     )
     group.add_argument("--optim", choices=("sgd", "adam"), help="optimiser")
-    group.add_argument("--lr", type=number(0, above=True), help="(highest) learning rate")
+    group.add_argument("--lr", type=number(0, 100, above=True), help="(highest) learning rate")
     group.add_argument("--mom", type=number(0, 0.9999), help="momentum (adam: beta 1)")
     group.add_argument("--beta2", type=number(0, 0.99999), help="adam: beta 2")
-    group.add_argument("--decay", type=number(0), help="weight decay")
-    group.add_argument("--init", type=number(0), help="deviation of the first weights (srn)")
+    group.add_argument("--decay", type=number(0, 100), help="weight decay")
+    group.add_argument("--init", type=number(0, 100), help="deviation of the first weights (srn)")
     script.add_switch(group, "--identity", "start the recurrent weights at the identity (srn)")
     group.add_argument("--batch", type=integer(1, BLOCK), help="sequences in an update")
     group.add_argument(

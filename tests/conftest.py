@@ -66,3 +66,34 @@ def run_script(*words, cwd: Path, timeout: float = 240) -> subprocess.CompletedP
     return subprocess.run(
         command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout
     )
+
+
+def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, str, str]:
+    """Send a signal to a script as soon as it prints a line that begins with `line`.
+
+    Returns its exit status and what it printed after that on stdout, and on stderr.
+    """
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / words[0]), *map(str, words[1:])],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for printed in process.stdout:
+        if printed.startswith(line):
+            process.send_signal(number)
+            break
+    printed, told = process.communicate(timeout=120)
+    return process.returncode, printed, told
+
+
+class Bomb:
+    """A pickle that makes the file `canary` when it is loaded."""
+
+    def __init__(self, canary: Path):
+        self.canary = canary
+
+    def __reduce__(self):
+        return open, (str(self.canary), "w")

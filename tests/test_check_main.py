@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, environment, run_script
+from conftest import ROOT, environment, interrupt_script, run_script
 from PIL import Image
 
 import check
@@ -251,17 +251,11 @@ def test_bad_input_costs_one_clear_line(words, status, message, tmp_path):
 
 
 def test_ctrl_c_ends_training_and_shows_what_was_learned(tmp_path):
-    command = [sys.executable, str(ROOT / "check_main.py"), "--hid", "2", "--epoch", "1000000"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("ep: 300"):
-            process.send_signal(signal.SIGINT)
-            break
-    printed, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    words = ["check_main.py", "--hid", 2, "--epoch", 1_000_000]
+    status, printed, told = interrupt_script(
+        *words, cwd=tmp_path, line="ep: 300", number=signal.SIGINT
+    )
+    assert status == 130
     assert "Final Weights:" in printed
     assert told.count("\n") == 2
     pictures(tmp_path / "plot", 2)

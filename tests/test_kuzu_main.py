@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, environment, run_script, write_digits
+from conftest import ROOT, Bomb, environment, interrupt_script, run_script, write_digits
 from PIL import Image
 
 import kuzu_main
@@ -160,16 +160,6 @@ def test_weights_of_another_network_are_refused(small, tmp_path, capsys):
         run("--load", saved, *words, capsys=capsys, data=small)
 
 
-class Bomb:
-    """A pickle that makes a file when it is loaded."""
-
-    def __init__(self, canary):
-        self.canary = canary
-
-    def __reduce__(self):
-        return open, (str(self.canary), "w")
-
-
 def test_damaged_and_hostile_weights_are_refused(small, tmp_path, capsys):
     whole = tmp_path / "whole.pth"
     words = ["--plot", tmp_path]
@@ -242,21 +232,11 @@ def test_a_last_batch_of_one_image_is_no_trouble(count, tmp_path, capsys):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_training_and_keeps_what_was_learned(number, tmp_path):
     write_digits(tmp_path / "data", train=1437)
-    command = [sys.executable, str(ROOT / "kuzu_main.py"), "--net", "lin", "--epochs", "100000"]
-    process = subprocess.Popen(
-        [*command, "--save", "net.pth"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    words = ["kuzu_main.py", "--net", "lin", "--epochs", 100_000, "--save", "net.pth"]
+    status, printed, told = interrupt_script(
+        *words, cwd=tmp_path, line="Train Epoch: 3", number=number
     )
-    for line in process.stdout:
-        if line.startswith("Train Epoch: 3"):
-            process.send_signal(number)
-            break
-    printed, told = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    assert status == 128 + number
     assert told.count("\n") == 2
     assert "stopping after this step" in told
     assert "Traceback" not in told

@@ -101,8 +101,8 @@ def test_reach_is_where_a_network_fails(limit):
 
 
 def test_a_network_that_knows_nothing_reaches_nothing():
-    blind = Oracle(named("anbn"), lambda nodes, output: torch.zeros_like(output))
-    assert prediction.reach(blind, "anbn") == (0, 0)
+    blind = Oracle(named("anb2n"), lambda nodes, output: torch.zeros_like(output))
+    assert prediction.reach(blind, "anb2n") == (0, 0)
 
 
 def test_reach_after_each_other_may_be_shorter():

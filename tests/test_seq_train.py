@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, environment, run_script
+from conftest import ROOT, Bomb, environment, interrupt_script, run_script
 from PIL import Image
 
 import seq_train
@@ -175,18 +175,12 @@ def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path, capsys, monkeypatc
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_training_and_keeps_what_was_learned(number, tmp_path):
-    command = [sys.executable, ROOT / "seq_train.py", "--lang", "anb2n", "--seed", "1"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("epoch: 2000"):
-            break
-    process.send_signal(number)
-    printed, errors = process.communicate(timeout=120)
-    assert process.returncode == 128 + number
-    assert "Traceback" not in errors
+    words = ["seq_train.py", "--lang", "anb2n", "--seed", 1]
+    status, printed, told = interrupt_script(
+        *words, cwd=tmp_path, line="epoch: 2000", number=number
+    )
+    assert status == 128 + number
+    assert "Traceback" not in told
     resume = re.search(r"to go on: python3 seq_train.py --resume (\S+)", printed)[1]
     assert torch.load(tmp_path / resume, weights_only=True)["seen"] >= 2000
     assert not list((tmp_path / "net").glob(".*"))
@@ -203,16 +197,6 @@ def test_the_course_s_own_weights_are_taken_as_a_start(tmp_path, capsys):
     assert all(torch.allclose(ours[name], course[name], atol=1e-6) for name in course)
     with pytest.raises(Fault, match="weights of another network"):
         run("--resume", path, "--hid", 3, "--epoch", 1, folder=tmp_path, capsys=capsys)
-
-
-class Bomb:
-    """A pickle that makes a file when it is loaded."""
-
-    def __init__(self, canary):
-        self.canary = canary
-
-    def __reduce__(self):
-        return open, (str(self.canary), "w")
 
 
 def test_damaged_and_hostile_checkpoints_are_refused(tmp_path, capsys):
@@ -249,7 +233,8 @@ BAD = [
     (["--resume", "nothing.pth"], 1, "--resume nothing.pth: No such file"),
     (["--out_path", "a_file"], 1, "cannot write into a_file: it is not a folder"),
     (["--plot", "a_file"], 1, "cannot write into a_file: it is not a folder"),
-    (["--lr", "1e30", "--optim", "sgd", "--clip", "0", "--epoch", "1"], 1, "lower --lr 1e+30"),
+    (["--lr", "1e30"], 2, "argument --lr: '1e30' is not a number above 0 and at most 100"),
+    (["--lr", "100", "--decay", "100", "--optim", "sgd", "--epoch", "1"], 1, "lower --lr 100"),
 ]
 
 
