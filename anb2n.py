@@ -39,7 +39,8 @@ def counting(name: str, length: int = LENGTH) -> Language:
     """The language called `name` for n from 1 to `length`; ValueError if that is no name.
 
     Nodes: 0 between words, then 1 .. length after so many A's, then for each n one for each
-    symbol of the later runs; the very last symbol of a word leads to 0.
+    symbol of the later runs; the very last symbol of a word leads to 0. After the A's a node is
+    called by what is still to come of the word: A3 has read three A's, B5 has five B's before it.
     """
     times = multiples(name)
     if times is None:
@@ -51,6 +52,10 @@ def counting(name: str, length: int = LENGTH) -> Language:
     follows = np.full((size, classes), -1)
     chance, target = np.zeros((2, size, classes))
     number = np.zeros(size)
+    labels = ["start", *(f"A{n}" for n in range(1, length + 1))]
+    # A diagram counts the A's to the right, and the last run back to the left below them.
+    top = 1 + max(1, sum(times[1:-1]) * length)
+    places = [(0, top / 2), *((times[-1] * n, top) for n in range(1, length + 1))]
     fresh = iter(range(1 + length, size))
     chance[0, 0] = target[0, 0] = 1
     follows[0, 0] = 1
@@ -73,10 +78,21 @@ def counting(name: str, length: int = LENGTH) -> Language:
                 # The assignment's colours: n less a share for each symbol, 0 after a run's last.
                 number[after] = 0 if last else n + (1 - place) / factor
                 node = after
+                if after:
+                    left = {run: factor * n - place}
+                    left |= {later: times[later] * n for later in range(run + 1, classes)}
+                    labels.append(
+                        " ".join(f"{chr(ord('A') + r)}{left[r]}" for r in left if left[r])
+                    )
+                    before = sum(left[r] for r in left if r < classes - 1)
+                    places.append((left[classes - 1], 1 + before if before else 0))
     bar = BARS.get(name) or _bar(chance, target, length)
     symbols = "ABCDEFGHIJ"[:classes]
     listed = tuple(word(times, n) for n in range(1, length + 1))
-    return Language(name, symbols, length, follows, chance, target, number, bar, listed=listed)
+    return Language(
+        name, symbols, length, follows, chance, target, number, tuple(labels), np.array(places),
+        bar, listed=listed,
+    )  # fmt: skip
 
 
 def _bar(chance: np.ndarray, target: np.ndarray, length: int) -> float:

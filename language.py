@@ -61,6 +61,8 @@ class Language:
     chance:  (N, C) float64, with which probability each symbol is drawn there.
     target:  (N, C) float64, the "true" probabilities that the printed loss compares with.
     number:  (N,) float64, the state number that colours a node in pictures.
+    labels:  (N,) str, what pictures and tables call a node.
+    places:  (N, 2) float64, where a diagram draws it; nodes that mean the same share their place.
     bar:     the printed loss below which a network counts as successful.
     least:   the least number of symbols of a word that is drawn.
     listed:  all words that are drawn, where they are few (a counting language), else empty.
@@ -73,6 +75,8 @@ class Language:
     chance: np.ndarray
     target: np.ndarray
     number: np.ndarray
+    labels: tuple[str, ...]
+    places: np.ndarray
     bar: float
     least: int = 1
     listed: tuple[str, ...] = ()

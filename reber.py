@@ -55,7 +55,23 @@ def reber(embed: bool = False, least: int = 0) -> Language:
     chance = (follows >= 0) / (follows >= 0).sum(axis=1, keepdims=True)
     number = np.arange(len(edges), dtype=float)
     name = "reber_embed" if embed else "reber"
-    return Language(name, SYMBOLS, least, follows, chance, chance, number, BAR, max(least, 1))
+    labels, places = _drawn(embed)
+    return Language(
+        name, SYMBOLS, least, follows, chance, chance, number, labels, places, BAR, max(least, 1)
+    )
+
+
+def _drawn(embed: bool) -> tuple[tuple[str, ...], np.ndarray]:
+    """Labels and places of the nodes: the graph's own numbers, as it is usually drawn."""
+    graph = {0: (0, 0), 1: (1, 1), 2: (3, 1), 3: (4, 0), 4: (3, -1), 5: (1, -1)}
+    inner = [graph[node] for node in range(len(graph))]
+    if not embed:
+        return ("start", *map(str, graph)), np.array([(2, -2.2), *inner], dtype=float)
+    labels, places = ["start", "B"], [(2, 0), (-2.6, 0)]
+    for letter, height in (("T", 2.4), ("P", -2.4)):
+        labels += [letter, *(f"{letter}{node}" for node in graph), f"{letter}?"]
+        places += [(-1.4, height), *((x, y + height) for x, y in inner), (5.4, height)]
+    return (*labels, "E?"), np.array([*places, (6.6, 0)], dtype=float)
 
 
 def _graph(first: int, after: int) -> dict[int, dict[str, int]]:

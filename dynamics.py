@@ -1,0 +1,326 @@
+"""How a recurrent network does what it does: the maps of its symbols, its counters, its proof.
+
+A symbol is a map of the network's state vector to the next one; the state of an SRN is its hidden
+vector, that of an LSTM its hidden and context vectors side by side. A network counts by moving
+along such a map: towards an attractor or away from a saddle, one step for each symbol (Rodriguez,
+Wiles and Elman, 1999), or by a context unit that grows and shrinks (Gers and Schmidhuber, 2001).
+The functions here measure which; what they return are arrays and numbers, drawn by seq_pictures.py
+and printed by seq_plot.py.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anb2n import multiples, word
+from language import Language, Sequences
+from machine import Cloud, Machine
+from prediction import outputs, rightness
+
+# Sequences of languages that are drawn, from which vectors are gathered.
+DRAWN = 300
+
+
+# The vectors of a network, and the machine in them
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """All that a network goes through on sequences, each vector once, the start first.
+
+    state:  (P, D) float64, hidden (and context) vectors.
+    after:  (P, C, D), those after one more symbol, nan where it cannot follow.
+    symbol: (P,) int64, the symbol that led there, -1 for the start.
+    node:   (P,) int64, the language's node.
+    output: (P, C), before the softmax.
+    """
+
+    state: np.ndarray
+    after: np.ndarray
+    symbol: np.ndarray
+    node: np.ndarray
+    output: np.ndarray
+    hid: int
+
+    @property
+    def hidden(self) -> np.ndarray:
+        return self.state[:, : self.hid]
+
+    @property
+    def context(self) -> np.ndarray:
+        return self.state[:, self.hid :]
+
+    def cloud(self, language: Language, size: int) -> Cloud:
+        """What find_states groups: the first `size` components of the state vectors."""
+        says = np.where(language.deterministic[self.node], self.output.argmax(axis=1), -1)
+        says[0] = language.first
+        probability = torch.from_numpy(self.output).softmax(dim=-1).numpy()
+        return Cloud(self.state[:, :size], self.after[:, :, :size], probability, says)
+
+
+@torch.no_grad()
+def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
+    """A network's Trajectory on sequences. Vectors are the same if they agree to three digits."""
+    if not language.listed:
+        sequences = sequences.part(0, DRAWN)
+    run = net(sequences.symbols[:-1])
+    parts = [run.hidden] if run.context is None else [run.hidden, run.context]
+    reached = [part[sequences.mask] for part in parts]
+    start = net.initial(1)
+    state = torch.cat([torch.cat(start, 1), torch.cat(reached, 1)])
+    node = torch.cat([torch.zeros(1, dtype=torch.int64), sequences.nodes[sequences.mask]])
+    symbol = torch.cat([torch.full((1,), -1), sequences.symbols[:-1][sequences.mask]])
+    keys = np.column_stack([state.numpy().round(3), node, symbol])
+    chosen = np.union1d(np.unique(keys, axis=0, return_index=True)[1], [0])
+    state, node, symbol = state[chosen], node[chosen].numpy(), symbol[chosen].numpy()
+    after = np.full((len(state), language.classes, state.shape[1]), np.nan)
+    for letter in range(language.classes):
+        allowed = language.next[node, letter] >= 0
+        parts = state[allowed].split(net.hid, dim=1)
+        step = net.step(torch.full((len(parts[0]),), letter), tuple(parts))
+        after[allowed, letter] = torch.cat(step, 1).numpy()
+    output = net.read_out(state[:, : net.hid]).double().numpy()
+    return Trajectory(state.double().numpy(), after, symbol, node, output, net.hid)
+
+
+def agreement(net, language: Language, machine: Machine, sequences: Sequences) -> int:
+    """In how many sequences machine and network predict the same wherever that is certain."""
+    asked, _ = rightness(language, sequences, output := outputs(net, sequences))
+    said = np.append(machine.says, -1)[machine.follow(sequences.symbols[:-1].numpy())]
+    same = torch.from_numpy(said) == output.argmax(dim=-1)
+    return int((same | ~asked).all(dim=0).sum())
+
+
+def merged(machine: Machine, language: Language, own: Machine, sequences: Sequences) -> np.ndarray:
+    """(M, N) bool: in which states the machine is when the language's minimal machine is in each.
+
+    The start counts as a meeting of both starts.
+    """
+    met = np.zeros((machine.count, own.count), dtype=bool)
+    met[machine.start, own.start] = True
+    mask = sequences.mask.numpy()
+    symbols = sequences.symbols[:-1].numpy()
+    states = machine.follow(symbols)[mask]
+    met[states[states >= 0], own.follow(symbols)[mask][states >= 0]] = True
+    return met
+
+
+# Fixed points
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPoint:
+    """A state vector that a symbol maps to itself.
+
+    point: (D,); values: (D,) complex, the eigenvalues of the map's Jacobian there, the longest
+    first; vectors: (D, D) complex, their eigenvectors as columns.
+    """
+
+    point: np.ndarray
+    values: np.ndarray
+    vectors: np.ndarray
+
+    @property
+    def kind(self) -> str:
+        """attractor, saddle or repeller."""
+        growing = np.abs(self.values) > 1
+        return "repeller" if growing.all() else "saddle" if growing.any() else "attractor"
+
+
+def symbol_map(net, symbol: int) -> Callable[[Tensor], Tensor]:
+    """The map (D,) -> (D,) of a network's state vector by one symbol, in float64."""
+    net = copy.deepcopy(net).double().requires_grad_(False)
+    letter = torch.tensor(symbol)
+
+    def after(state: Tensor) -> Tensor:
+        return torch.cat(net.step(letter, tuple(state.split(net.hid))))
+
+    return after
+
+
+def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray) -> list[FixedPoint]:
+    """The fixed points of f: (D,) -> (D,) to which Newton's method leads from starts (S, D).
+
+    Every start is tried as it is and after 200 steps of f, which finds the attractors.
+    """
+    vector_f = torch.func.vmap(f)
+    jacobian = torch.func.vmap(torch.func.jacfwd(f))
+    x = moved = torch.as_tensor(starts, dtype=torch.float64)
+    identity = torch.eye(x.shape[1], dtype=torch.float64)
+    for _ in range(200):
+        moved = vector_f(moved)
+    x = torch.cat([x, moved])
+    for _ in range(60):
+        step = torch.linalg.lstsq(jacobian(x) - identity, (x - vector_f(x))[..., None])
+        step = step.solution[..., 0]
+        # No step longer than a half: far from a fixed point the straight line misleads.
+        length = step.norm(dim=1, keepdim=True)
+        x = torch.nan_to_num(x + step * (0.5 / length.clamp(min=0.5)))
+    x = x[(vector_f(x) - x).norm(dim=1) < 1e-9]
+    found: list[FixedPoint] = []
+    for point, matrix in zip(x.numpy(), jacobian(x).numpy(), strict=True):
+        if all(np.linalg.norm(point - other.point) > 1e-4 for other in found):
+            values, vectors = np.linalg.eig(matrix)
+            order = np.argsort(-np.abs(values))
+            found.append(FixedPoint(point, values[order], vectors[:, order]))
+    return sorted(found, key=lambda fixed: tuple(fixed.point.round(6)))
+
+
+def map_points(net, path: Trajectory, letter: int, most: int = 6) -> list[FixedPoint]:
+    """The fixed points of a symbol's map, at most so many: those nearest to where it leads."""
+    random = np.random.default_rng(0)
+    starts = path.state[random.permutation(len(path.state))[:200]]
+    if net.blocks == 1:
+        starts = np.concatenate([starts, random.uniform(-1, 1, (200, net.hid))])
+    found = fixed_points(symbol_map(net, letter), starts)
+    reached = path.state[path.symbol == letter]
+    distance = [np.linalg.norm(reached - fixed.point, axis=1).min() for fixed in found]
+    nearest = sorted(np.argsort(distance)[:most])
+    return [found[index] for index in nearest]
+
+
+# Counting
+
+
+@torch.no_grad()
+def countdown(net, language: Language, n: int, most: int = 200) -> list[int]:
+    """How many of each later run's symbols the network wants after n A's: [2 n, 3 n] is right.
+
+    After the A's the run's symbol is fed, as often as the network predicts it once more; the runs
+    before a run are fed in their right lengths.
+    """
+    times, wanted = multiples(language.name), []
+    state = net.initial(1)
+    for _ in range(n):
+        state = net.step(torch.tensor([0]), state)
+    for letter in range(1, len(times)):
+        here, count = state, 0
+        for step in range(1, most + 1):
+            here = net.step(torch.tensor([letter]), here)
+            if step == times[letter] * n:
+                state = here
+            if not count and int(net.read_out(here[0]).argmax()) != letter:
+                count = step
+            if count and step >= times[letter] * n:
+                break
+        wanted.append(count)
+    return wanted
+
+
+@dataclass(frozen=True)
+class Counter:
+    """What a unit does in one phase: slope per symbol, its correlation with the count (A's so far,
+    or symbols of the run left), and the share of its whole range that it moves through."""
+
+    unit: int
+    phase: int
+    slope: float
+    correlation: float
+    span: float
+
+    @property
+    def does(self) -> str:
+        if self.span < 0.1:
+            return "holds still"
+        if abs(self.correlation) < 0.9:
+            return "moves, but does not count"
+        return "counts " + ("up" if self.slope > 0 else "down")
+
+
+def phases(language: Language) -> tuple[np.ndarray, np.ndarray]:
+    """A counting language's nodes: (N,) the run that each is in, (N,) its count: A's so far, or
+    symbols of the run that are left. A run's last symbol belongs to the run."""
+    times, nodes = multiples(language.name), len(language.next)
+    phase, count = np.zeros((2, nodes), dtype=np.int64)
+    phase[0] = len(times) - 1
+    for n in range(1, language.length + 1):
+        path = language.follow(language.read(word(times, n)))
+        runs = np.repeat(np.arange(len(times)), np.array(times) * n)
+        left = np.concatenate([np.arange(k * n)[::-1] for k in times])
+        left[:n] = np.arange(1, n + 1)
+        phase[path], count[path] = runs, left
+    return phase, count
+
+
+def counters(values: np.ndarray, phase: np.ndarray, count: np.ndarray) -> list[Counter]:
+    """A Counter for every unit and phase. values: (P, H) of units; phase and count: (P,)."""
+    found = []
+    ranges = np.maximum(np.ptp(values, axis=0), 1e-9)
+    for unit, run in np.ndindex(values.shape[1], int(phase.max()) + 1):
+        chosen = phase == run
+        x, y = count[chosen].astype(float), values[chosen, unit]
+        spread = x.std() * y.std()
+        covariance = ((x - x.mean()) * (y - y.mean())).mean()
+        # Later runs count down: one symbol more is one less that is left.
+        sign = 1 if run == 0 else -1
+        slope = sign * covariance / x.var() if x.var() else 0.0
+        correlation = covariance / spread if spread > 1e-12 else 0.0
+        found.append(
+            Counter(unit, run, float(slope), float(correlation), float(np.ptp(y) / ranges[unit]))
+        )
+    return found
+
+
+ABLATIONS = ("zeroed", "frozen")
+
+
+@torch.no_grad()
+def ablate(net, language: Language, unit: int, run: int, how: str) -> list[tuple[int, int]]:
+    """Predictions that stay right when a unit is disturbed as a run begins: (right, asked) for
+    each run from that one on, over the words n = 1 .. length, each after one whole word.
+
+    how: "zeroed", set to 0 before the run's first symbol; "frozen", held at its value throughout
+    the run. The unit is an LSTM's context unit, an SRN's hidden unit. A prediction counts for the
+    run of the symbol that is predicted; that of a next word's A counts for the last run.
+    """
+    times = multiples(language.name)
+    right, asked = np.zeros((2, len(times)), dtype=np.int64)
+    for n in range(1, language.length + 1):
+        text, before = word(times, n), word(times, 1 + n % language.length)
+        runs = np.repeat(np.arange(len(times)), np.array(times) * n)
+        state = net.initial(1)
+        for symbol in language.read(before):
+            state = net.step(torch.tensor([int(symbol)]), state)
+        node, held = 0, None
+        following = [*language.read(text)[1:], language.first]
+        for place, symbol in enumerate(language.read(text)):
+            if runs[place] == run and held is None:
+                held = state[-1][:, unit].clone()
+                if how == "zeroed":
+                    state = _put(state, unit, torch.zeros(1))
+            before_step = state
+            state = net.step(torch.tensor([int(symbol)]), state)
+            if how == "frozen" and runs[place] == run:
+                state = _hold(net, state, before_step, int(symbol), unit, held)
+            node = int(language.next[node, symbol])
+            if language.deterministic[node] and runs[place] >= run:
+                told = min(runs[place + 1] if place + 1 < len(runs) else len(times), len(times) - 1)
+                asked[told] += 1
+                right[told] += int(net.read_out(state[0]).argmax()) == following[place]
+    return list(zip(right.tolist(), asked.tolist(), strict=True))[run:]
+
+
+def _put(state: tuple[Tensor, ...], unit: int, value: Tensor) -> tuple[Tensor, ...]:
+    """The state with a unit at 0: an LSTM's hidden unit is 0 where its context unit is."""
+    state = tuple(part.clone() for part in state)
+    for part in state:
+        part[:, unit] = value
+    return state
+
+
+def _hold(
+    net, state: tuple[Tensor, ...], before: tuple[Tensor, ...], symbol: int, unit: int, held: Tensor
+) -> tuple[Tensor, ...]:
+    """The state with a unit back at the value `held`, its hidden unit following by its gate."""
+    state = tuple(part.clone() for part in state)
+    state[-1][:, unit] = held
+    if len(state) > 1:
+        gate = net.gates(torch.tensor([symbol]), before[0])[3]
+        state[0][:, unit] = gate[:, unit] * held.tanh()
+    return state
