@@ -111,7 +111,8 @@ class Cloud:
     probability: (P, C), the network's prediction.
     says:        (P,) int64, its most probable symbol where the next one is certain, else -1.
 
-    From the start no prediction is ever trained: it says what can follow, its probability is unused.
+    From the start no prediction is ever trained: it says what can follow, and its probability is
+    unused.
     """
 
     vectors: np.ndarray

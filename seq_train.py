@@ -18,7 +18,7 @@ import time
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import script
 from script import Fault, Progress, Stop
@@ -154,6 +154,37 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def stem(task: dict, language: Language) -> str:
+    """anb2n_srn2: what the names of a network's files begin with."""
+    return f"{language.name}_{task['model']}{task['hid']}"
+
+
+# What the files hold
+
+
+def restore(content: dict, args: argparse.Namespace) -> tuple[dict, Language, SimpleNamespace, Any]:
+    """Task, language, recipe and network of a checkpoint; ValueError if it is none of ours.
+
+    The course's own files hold weights and nothing else: task and language are then what the flags
+    say, the recipe is empty.
+    """
+    from seq_models import PARAMETERS
+
+    try:
+        if set(content) in PARAMETERS:
+            recipe = SimpleNamespace(init=1.0, identity=False)
+            (task, language, _), weights = describe(args), content
+        else:
+            recipe = SimpleNamespace(**content["recipe"])
+            task, language, _ = describe(argparse.Namespace(**content["task"]))
+            weights = content["net"]
+        net = build(task, language, recipe)
+        net.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, Fault) as error:
+        raise ValueError(str(error)) from error
+    return task, language, recipe, net
+
+
 # Training
 
 
@@ -250,22 +281,34 @@ def sample(run: Run, verbose: bool) -> str:
     return words[min(2, len(words) - 1)]
 
 
-def report(run: Run, text: str, score: Score) -> None:
-    """Print what the network does on `text`, symbol by symbol, and its Score.
+def print_numbers_as_the_course() -> None:
+    """Have numpy print arrays as the course's scripts do: two digits, a place for the sign."""
+    import numpy as np
 
-    A line holds a symbol, the hidden activations after it and the output probabilities.
-    """
+    np.set_printoptions(precision=2, suppress=True, sign=" ", floatmode="fixed", linewidth=200)
+
+
+def print_sequence(net, language: Language, text: str, context: bool = False) -> None:
+    """Print what a network does on `text`: a line for each symbol, with the hidden activations
+    after it, the context units' if asked for, and the output probabilities."""
     import torch
 
-    language = run.language
     symbols = language.spelled([text]).symbols
     with torch.no_grad():
-        hidden, _, output = run.net(symbols[:-1].to(run.net.V.device), context=False)
-    hidden, probability = hidden[:, 0].cpu().numpy(), output[:, 0].softmax(-1).cpu().numpy()
+        run = net(symbols[:-1].to(net.V.device), context=context)
+    hidden, probability = run.hidden[:, 0].cpu().numpy(), run.output[:, 0].softmax(-1).cpu().numpy()
+    columns = [hidden, run.context[:, 0].cpu().numpy()] if context else [hidden]
     print(f"-----\nsymbol= {language.spell(symbols[:, 0])}")
-    print(f"hidden activations and output probabilities [{language.symbols}]:")
-    for letter, before, after in zip(text, hidden, probability, strict=True):
-        print(letter, before, after)
+    units = "hidden and context" if context else "hidden"
+    print(f"{units} activations and output probabilities [{language.symbols}]:")
+    for row in zip(text, *columns, probability, strict=True):
+        print(*row)
+
+
+def report(run: Run, text: str, score: Score) -> None:
+    """Print what the network does on `text`, symbol by symbol, and its Score."""
+    language = run.language
+    print_sequence(run.net, language, text)
     word = state([score for _, score in run.reports], language.bar)
     print(f"epoch: {run.seen}\n loss: {score.loss:.4f}")
     print(f" {score.right} of {score.asked} certain symbols predicted: {word}", flush=True)
@@ -350,8 +393,7 @@ class Run:
 
     @property
     def stem(self) -> str:
-        """anb2n_srn2: what the names of the run's files begin with."""
-        return f"{self.language.name}_{self.task['model']}{self.net.hid}"
+        return stem(self.task, self.language)
 
     def path(self, folder: Path) -> Path:
         """net/anb2n_srn2_100.pth: the run's checkpoint, by thousands of sequences seen."""
@@ -410,30 +452,31 @@ def resume(args: argparse.Namespace) -> Run:
     from seq_models import PARAMETERS
 
     content = checkpoint.read(args.resume, "--resume")
-    if set(content) in PARAMETERS:
-        # The course's own files hold weights and nothing else: a new run starts from them.
-        run = begin(args)
-        try:
-            run.net.load_state_dict(content)
-        except RuntimeError as error:
-            raise Fault(f"--resume {args.resume}: weights of another network: {error}") from error
-        return run
-    for name in ("seed", *TASK, *RECIPES["best"]["srn"]):
-        if getattr(args, name, None) is not None:
-            raise Fault(f"--resume takes --{name} from the file: leave it out", status=2)
+    bare = set(content) in PARAMETERS
+    if not bare:
+        for name in ("seed", *TASK, *RECIPES["best"]["srn"]):
+            if getattr(args, name, None) is not None:
+                raise Fault(f"--resume takes --{name} from the file: leave it out", status=2)
     try:
-        recipe = SimpleNamespace(**content["recipe"])
-        task, language, _ = describe(argparse.Namespace(**content["task"]))
-        net = build(task, language, recipe)
-        net.load_state_dict(content["net"])
+        task, language, recipe, net = restore(content, args)
+        if bare:
+            # The course's own files hold weights and nothing else: a new run starts from them.
+            run = begin(args)
+            run.net.load_state_dict(net.state_dict())
+            return run
         net.to(args.device)
         optimizer = optimiser(recipe, net)
         optimizer.load_state_dict(content["optimizer"])
         reports = [(seen, Score(*score)) for seen, *score in content["reports"]]
         seed, epoch, seen = content["seed"], args.epoch or content["epoch"], content["seen"]
         seconds = content["seconds"]
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, Fault) as error:
-        raise Fault(f"--resume {args.resume}: not a whole checkpoint of this script") from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        what = (
+            f"weights of another network: {error}"
+            if bare
+            else "not a whole checkpoint of this script"
+        )
+        raise Fault(f"--resume {args.resume}: {what}") from error
     script.seed_everything(seed)
     if seen >= epoch * BLOCK:
         raise Fault(
@@ -489,10 +532,9 @@ def main(argv: list[str] | None = None) -> int:
     script.require_writable(args.plot)
     script.require_writable(args.out_path)
 
-    import numpy as np
     import torch
 
-    np.set_printoptions(precision=2, suppress=True, sign=" ", floatmode="fixed", linewidth=200)
+    print_numbers_as_the_course()
     try:
         torch.zeros(1, device=args.device)
     except (RuntimeError, AssertionError) as error:
