@@ -56,7 +56,7 @@ def evaluation_set(language: Language) -> Sequences:
 def outputs(net, sequences: Sequences) -> Tensor:
     """The network's outputs (T, N, C) on sequences, before the softmax, on the CPU."""
     device = net.V.device
-    return net(sequences.symbols[:-1].to(device), context=False).output.float().cpu()
+    return net(sequences.symbols[:-1].to(device)).output.float().cpu()
 
 
 def rightness(language: Language, sequences: Sequences, output: Tensor) -> tuple[Tensor, Tensor]:

@@ -236,7 +236,7 @@ def train(run: Run, sequences: Sequences, stop: Stop) -> None:
             return
         part = sequences.part(begin, begin + recipe.batch)
         wanted = target[: len(part.mask), begin : begin + recipe.batch]
-        output = net(part.symbols[:-1], context=False).output
+        output = net(part.symbols[:-1]).output
         loss = F.cross_entropy(output.flatten(0, 1), wanted.flatten())
         optimizer.zero_grad()
         loss.backward()
@@ -295,7 +295,7 @@ def print_sequence(net, language: Language, text: str, context: bool = False) ->
 
     symbols = language.spelled([text]).symbols
     with torch.no_grad():
-        run = net(symbols[:-1].to(net.V.device), context=context)
+        run = net(symbols[:-1].to(net.V.device))
     hidden, probability = run.hidden[:, 0].cpu().numpy(), run.output[:, 0].softmax(-1).cpu().numpy()
     columns = [hidden, run.context[:, 0].cpu().numpy()] if context else [hidden]
     print(f"-----\nsymbol= {language.spell(symbols[:, 0])}")

@@ -180,7 +180,7 @@ def by_rnn(net):
 
 
 def by_us(net):
-    return lambda symbols: net(symbols, context=False).output
+    return lambda symbols: net(symbols).output
 
 
 def engine_times(language, net, engines: dict, sizes: list[int], repeats: int) -> None:

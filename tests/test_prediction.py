@@ -19,7 +19,7 @@ class Oracle(torch.nn.Module):
         self.language, self.spoil, self.table = language, spoil, table
         self.V = torch.zeros(1)
 
-    def forward(self, symbols, state=None, context=True):
+    def forward(self, symbols, state=None):
         nodes = torch.from_numpy(self.language.follow(symbols.numpy()))
         output = torch.from_numpy(getattr(self.language, self.table))[nodes].float().log()
         return Activations(torch.zeros(0), None, self.spoil(nodes, output))
