@@ -167,13 +167,14 @@ def in_torch(net):
     return forward
 
 
-def by_rnn(net):
-    """The SRN by torch's nn.RNN."""
-    own = nn.RNN(net.symbols, net.hid)
+def by_module(net):
+    """Either network by torch's nn.RNN or nn.LSTM."""
+    own = (nn.RNN if isinstance(net, seq_models.SRN) else nn.LSTM)(net.symbols, net.hid)
 
     def forward(symbols):
         inputs = F.one_hot(symbols, net.symbols).float()
-        hidden, _ = own(inputs, net.H0.tanh().expand(1, symbols.shape[1], -1).contiguous())
+        state = tuple(part[None].contiguous() for part in net.initial(symbols.shape[1]))
+        hidden, _ = own(inputs, state if len(state) > 1 else state[0])
         return hidden @ net.V + net.out_bias
 
     return forward
@@ -206,14 +207,14 @@ def compiled(net):
 
 
 def engines(args: argparse.Namespace) -> None:
-    sizes = [1, 20, 100]
+    sizes = [1, 20, 50]
     print("SRN of 2 hidden units on anb2n: milliseconds, forward and backward (best of several)")
-    named_engines = {"torch, autograd": in_torch, "nn.RNN": by_rnn, "numpy (ours)": by_us}
+    named_engines = {"torch, autograd": in_torch, "nn.RNN": by_module, "numpy (ours)": by_us}
     if args.compile:
         named_engines["torch.compile"] = compiled
     engine_times(named("anb2n"), seq_models.SRN(2, 2), named_engines, sizes, 30)
     print("LSTM of 3 hidden units on anb2nc3n")
-    kinds = {"torch, autograd": lstm_in_torch, "nn.LSTM (ours)": by_us}
+    kinds = {"torch, autograd": lstm_in_torch, "nn.LSTM": by_module, "numpy (ours)": by_us}
     engine_times(named("anb2nc3n"), seq_models.LSTM(3, 3), kinds, sizes, 10)
 
 
