@@ -20,7 +20,7 @@ from torch import Tensor
 
 from anb2n import multiples, word
 from language import Language, Sequences
-from machine import Cloud, Machine
+from machine import Cloud, Machine, States, find_states
 from prediction import outputs, rightness
 
 # Sequences of languages that are drawn, from which vectors are gathered.
@@ -89,6 +89,17 @@ def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
     return Trajectory(state.double().numpy(), after, symbol, node, output, net.hid)
 
 
+def extract(path: Trajectory, language: Language) -> States:
+    """The coarsest machine in a network's vectors: hidden ones, or hidden and context side by side.
+
+    An LSTM may keep in its context units what its hidden units do not show, until it is needed.
+    Taken is the grouping with the fewest strays, then with the fewest groups.
+    """
+    sizes = sorted({path.hid, path.state.shape[1]})
+    found = [find_states(path.cloud(language, size), language.symbols) for size in sizes]
+    return min(found, key=lambda states: (states.strays, states.machine.count))
+
+
 def agreement(net, language: Language, machine: Machine, sequences: Sequences) -> int:
     """In how many sequences machine and network predict the same wherever that is certain."""
     asked, _ = rightness(language, sequences, output := outputs(net, sequences))
@@ -134,37 +145,46 @@ class FixedPoint:
 
 
 def symbol_map(net, symbol: int) -> Callable[[Tensor], Tensor]:
-    """The map (D,) -> (D,) of a network's state vector by one symbol, in float64."""
+    """The map (N, D) -> (N, D) of a network's state vectors by one symbol, in float64."""
     net = copy.deepcopy(net).double().requires_grad_(False)
-    letter = torch.tensor(symbol)
 
-    def after(state: Tensor) -> Tensor:
-        return torch.cat(net.step(letter, tuple(state.split(net.hid))))
+    def after(states: Tensor) -> Tensor:
+        symbols = torch.full((len(states),), symbol)
+        return torch.cat(net.step(symbols, tuple(states.split(net.hid, dim=1))), dim=1)
 
     return after
 
 
+def jacobians(f: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """f(x) (N, D) and the Jacobian (N, D, D) at each row of x of a map that acts on single rows."""
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        y = f(x)
+        # Rows do not mix, so the gradient of a column's sum is that of each row's own value.
+        rows = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in y.T]
+    return y.detach(), torch.stack(rows, dim=1)
+
+
 def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray) -> list[FixedPoint]:
-    """The fixed points of f: (D,) -> (D,) to which Newton's method leads from starts (S, D).
+    """The fixed points of f: (N, D) -> (N, D) to which Newton's method leads from starts (S, D).
 
     Every start is tried as it is and after 200 steps of f, which finds the attractors.
     """
-    vector_f = torch.func.vmap(f)
-    jacobian = torch.func.vmap(torch.func.jacfwd(f))
     x = moved = torch.as_tensor(starts, dtype=torch.float64)
     identity = torch.eye(x.shape[1], dtype=torch.float64)
     for _ in range(200):
-        moved = vector_f(moved)
+        moved = f(moved)
     x = torch.cat([x, moved])
     for _ in range(60):
-        step = torch.linalg.lstsq(jacobian(x) - identity, (x - vector_f(x))[..., None])
-        step = step.solution[..., 0]
+        y, jacobian = jacobians(f, x)
+        step = torch.linalg.lstsq(jacobian - identity, (x - y)[..., None]).solution[..., 0]
         # No step longer than a half: far from a fixed point the straight line misleads.
         length = step.norm(dim=1, keepdim=True)
         x = torch.nan_to_num(x + step * (0.5 / length.clamp(min=0.5)))
-    x = x[(vector_f(x) - x).norm(dim=1) < 1e-9]
+    y, jacobian = jacobians(f, x)
+    still = (y - x).norm(dim=1) < 1e-9
     found: list[FixedPoint] = []
-    for point, matrix in zip(x.numpy(), jacobian(x).numpy(), strict=True):
+    for point, matrix in zip(x[still].numpy(), jacobian[still].numpy(), strict=True):
         if all(np.linalg.norm(point - other.point) > 1e-4 for other in found):
             values, vectors = np.linalg.eig(matrix)
             order = np.argsort(-np.abs(values))

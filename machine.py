@@ -128,11 +128,13 @@ class States:
     group:   (P,) int64, each vector's group, 0 .. K - 1; the start is the only one of the last.
     machine: a state for each group, symbols leading where most of the group's vectors go.
     strays:  how many vectors do otherwise than most of their group.
+    size:    how many components of a vector were looked at.
     """
 
     group: np.ndarray
     machine: Machine
     strays: int
+    size: int
 
 
 def find_states(cloud: Cloud, symbols: str) -> States:
@@ -188,7 +190,7 @@ def _cut(
         torn = np.bincount(group[wrong], minlength=len(names) + 1) > share * np.bincount(group)
         torn = names[np.flatnonzero(torn[: len(names)])]
         if not (torn >= leaves).any():
-            return States(group, machine, int(wrong.sum()))
+            return States(group, machine, int(wrong.sum()), cloud.vectors.shape[1])
         for name in torn[torn >= leaves]:
             for branch in branches[name - leaves]:
                 node[under[branch]] = branch

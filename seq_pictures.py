@@ -1,0 +1,577 @@
+"""Pictures of recurrent networks: hidden units, states, maps of symbols, and a word over time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
+
+from anb2n import multiples
+from dynamics import FixedPoint, Trajectory, symbol_map
+from language import Language
+from machine import Machine, States
+from placement import Board
+
+DPI = 100
+# One colour for each symbol (its arrows, panels and phases), for the colour-blind too.
+SYMBOLS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea6", "#333333")
+# A fixed point's mark by its kind.
+MARKS = {"attractor": "o", "saddle": "X", "repeller": "^"}
+# What the colours of the dots mean, for each kind of language.
+COUNTING = "state number: A's so far; later what is left of n (0: a run's last symbol)"
+GRAMMAR = "state number: node of the grammar (0: between two words)"
+
+
+def symbol_colour(symbol: int) -> str:
+    return SYMBOLS[symbol % len(SYMBOLS)]
+
+
+def colour_label(language: Language) -> str:
+    """What the colour bar of a language's dots says."""
+    return COUNTING if language.listed else GRAMMAR
+
+
+# Dots: one picture for each pair of units
+
+
+def pair_picture(
+    values: np.ndarray,
+    number: np.ndarray,
+    pair: tuple[int, int],
+    units: str,
+    title: str,
+    language: Language,
+    start: np.ndarray | None = None,
+) -> Figure:
+    """Two units against each other, a dot for each symbol read.
+
+    values: (P, H) activations; number: (P,) state numbers, which are the colours (jet, as the
+    assignment has it); units: what a unit is called; start: (H,) the initial state, a cross.
+    """
+    figure = Figure(figsize=(7, 5.4), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    one, other = pair
+    # The lowest number is drawn last: most dots have it, but they are all in one place.
+    order = np.argsort(-number, kind="stable")
+    dots = axes.scatter(
+        values[order, one], values[order, other], c=number[order], cmap="jet", s=26,
+        edgecolors="0.25", linewidths=0.4, vmin=0, vmax=language.number.max(),
+    )  # fmt: skip
+    if start is not None:
+        axes.plot(*start[[one, other]], "x", color="black", markersize=11, markeredgewidth=2.4)
+        axes.plot(
+            [], [], "x", color="black", markersize=9, markeredgewidth=2, label="initial state"
+        )
+        figure.legend(loc="outside lower center", frameon=False)
+    axes.set(xlabel=f"{units} {one}", ylabel=f"{units} {other}", title=title)
+    axes.margins(0.06)
+    axes.grid(alpha=0.25)
+    _colour_bar(figure, dots, axes, language)
+    return figure
+
+
+def _colour_bar(figure: Figure, dots, axes, language: Language, **place) -> None:
+    bar = figure.colorbar(dots, ax=axes, **place)
+    bar.set_label(colour_label(language), fontsize=9)
+    if language.number.max() <= 20:
+        bar.set_ticks(np.arange(language.number.max() + 1))
+
+
+def cube_picture(
+    values: np.ndarray,
+    number: np.ndarray,
+    units: str,
+    title: str,
+    language: Language,
+    figure: Figure | None = None,
+) -> Figure:
+    """The first three units as a cloud in space; in `figure`, if one is given."""
+    figure = figure or Figure(figsize=(7.4, 6), dpi=DPI)
+    axes = figure.add_subplot(projection="3d")
+    dots = axes.scatter(
+        *values[:, :3].T, c=number, cmap="jet", s=26, edgecolors="0.25", linewidths=0.4,
+        vmin=0, vmax=language.number.max(), depthshade=False,
+    )  # fmt: skip
+    axes.set(xlabel=f"{units} 0", ylabel=f"{units} 1", zlabel=f"{units} 2", title=title)
+    axes.set_box_aspect(None, zoom=0.86)
+    _colour_bar(figure, dots, axes, language, shrink=0.75, pad=0.1)
+    return figure
+
+
+# States, as groups of dots and as a diagram
+
+
+def best_plane(vectors: np.ndarray, group: np.ndarray, names: list[str]):
+    """A plane in which the groups lie apart: (P, 2) coordinates and the names of both axes.
+
+    Tried are all pairs of components, the plane of the largest spread (PCA) and that which
+    separates the groups most (LDA); taken is that in which the fewest centres come close.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    planes = []
+    width = vectors.shape[1]
+    for one in range(width):
+        for other in range(one + 1, width):
+            planes.append((vectors[:, [one, other]], (names[one], names[other])))
+    if width > 2:
+        axes = ("first principal component", "second principal component")
+        planes.append((PCA(2).fit_transform(vectors), axes))
+        axes = ("first discriminant", "second discriminant")
+        planes.append(
+            (LinearDiscriminantAnalysis(n_components=2).fit_transform(vectors, group), axes)
+        )
+    crowds = []
+    for plane, _ in planes:
+        low, spread = plane.min(axis=0), np.maximum(np.ptp(plane, axis=0), 1e-9)
+        centres = np.array([plane[group == g].mean(axis=0) for g in range(group.max() + 1)])
+        centres = (centres - low) / spread
+        distance = np.linalg.norm(centres[:, None] - centres, axis=-1)
+        # A pair costs more the closer it is; what is a tenth of the picture apart costs nothing.
+        crowds.append(np.clip(0.1 - distance, 0, None)[np.triu_indices(len(centres), 1)].sum())
+    return planes[int(np.argmin(crowds))]
+
+
+def states_picture(
+    path: Trajectory, states: States, names: list[str], language: Language, title: str
+) -> Figure:
+    """The groups of a network's vectors with their boundaries and names, and arrows between them.
+
+    names: of each group. The picture is the annotated one that the assignment asks for.
+    """
+    vectors, group = path.state[:, : states.size], states.group
+    axis_names = [f"hidden unit {unit}" for unit in range(path.hid)]
+    axis_names += [f"context unit {unit}" for unit in range(path.hid)]
+    plane, labels = best_plane(vectors, group, axis_names)
+    many = states.machine.count > 16
+    font = 8 if many else 10
+    figure, axes = _canvas((13, 10) if many else (10, 7.6), plane, 0.07)
+    window = axes.get_window_extent()
+    # Places in pixels from the corner of the axes, for the board, and back.
+    pixels = axes.transData.transform(plane) - window.p0
+
+    def back(places: np.ndarray) -> np.ndarray:
+        return axes.transData.inverted().transform(places + window.p0)
+
+    padding = _padding(pixels, group)
+    rings = [_ring(pixels[group == g]) for g in range(states.machine.count)]
+    board = Board(window.size, [_dense(ring) for ring in rings], np.full(len(rings), padding))
+    for ring in rings:
+        _boundary(axes, back(ring), padding)
+    dots = axes.scatter(
+        *plane.T, c=language.number[path.node], cmap="jet", s=14, edgecolors="0.25",
+        linewidths=0.3, vmin=0, vmax=language.number.max(), zorder=4,
+    )  # fmt: skip
+    axes.plot(*plane[0], "x", color="black", markersize=12, markeredgewidth=2.6, zorder=6)
+    arrows = _route(board, states.machine)
+    for g, name in enumerate(names):
+        width, height = text_size(name, font)
+        at = board.text(g, (width + 4, height + 4))
+        near = board.shapes[g][np.linalg.norm(board.shapes[g] - at, axis=1).argmin()]
+        if np.linalg.norm(near - at) > 14 + padding + np.hypot(width, height) / 2:
+            axes.plot(*back(np.array([near, at])).T, color="0.5", linewidth=0.7, zorder=2)
+        axes.text(
+            *back(at), name, fontsize=font, weight="bold", ha="center", va="center", zorder=7,
+            bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.6),
+        )  # fmt: skip
+    _draw_arrows(axes, board, arrows, states.machine.symbols, back, font)
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.set_title(title, fontsize=11)
+    bar = figure.colorbar(dots, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
+    bar.set_label(colour_label(language), fontsize=9)
+    return figure
+
+
+def _canvas(inches: tuple[float, float], plane: np.ndarray, margin: float):
+    """A figure whose axes stay where they are, so that places can be reckoned in pixels."""
+    figure = Figure(figsize=inches, dpi=DPI)
+    axes = figure.add_axes((0.08, 0.08, 0.81, 0.86))
+    low, high = plane.min(axis=0), plane.max(axis=0)
+    room = np.maximum((high - low) * margin, 1e-3)
+    axes.set_xlim(low[0] - room[0], high[0] + room[0])
+    axes.set_ylim(low[1] - room[1], high[1] + room[1])
+    return figure, axes
+
+
+def _padding(pixels: np.ndarray, group: np.ndarray) -> float:
+    """How far a boundary keeps from its dots: less where groups are close to each other."""
+    from scipy.spatial import cKDTree
+
+    gaps = []
+    for g in range(group.max() + 1):
+        rest = pixels[group != g]
+        if len(rest):
+            gaps.append(cKDTree(rest).query(pixels[group == g])[0].min())
+    return float(np.clip(0.45 * np.percentile(gaps, 20), 6, 11)) if gaps else 11.0
+
+
+def _ring(places: np.ndarray) -> np.ndarray:
+    """The corners (K, 2) of the convex hull of places, closed: the first corner comes last too."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    try:
+        places = places[ConvexHull(places).vertices]
+    except (QhullError, ValueError):
+        # Too few of them, or all on a line.
+        order = np.lexsort(places.T)
+        places = places[[order[0], order[-1]]]
+    return np.vstack([places, places[:1]])
+
+
+def _dense(ring: np.ndarray, step: float = 5.0) -> np.ndarray:
+    """Places along a ring, no farther from each other than `step`."""
+    sides = zip(ring[:-1], ring[1:], strict=True)
+    return np.concatenate(
+        [
+            np.linspace(a, b, 1 + int(np.ceil(np.linalg.norm(b - a) / step)), endpoint=False)
+            for a, b in sides
+        ]
+    )
+
+
+def _boundary(axes, ring: np.ndarray, padding: float) -> None:
+    """A line round a ring, `padding` pixels wider: a thick line with round corners, and on it a
+    thinner one in the colour of the ground."""
+    for colour, width, layer in (("0.35", padding * 2, 1), ("#f3efe2", padding * 2 - 2.4, 1.1)):
+        points = width * 72 / DPI
+        style = dict(solid_capstyle="round", solid_joinstyle="round", zorder=layer)
+        axes.plot(*ring.T, color=colour, linewidth=points, **style)
+        axes.fill(*ring.T, facecolor=colour, edgecolor="none", zorder=layer)
+
+
+def text_size(text: str, font: float) -> tuple[float, float]:
+    """Width and height of a text of one or more lines, in pixels."""
+    lines = text.split("\n")
+    widths = [TextPath((0, 0), line or " ", size=font).get_extents().width for line in lines]
+    return max(widths) * 1.12 * DPI / 72, len(lines) * 1.25 * font * DPI / 72
+
+
+def _route(board: Board, machine: Machine) -> list[tuple[int, list[int]]]:
+    """Put a machine's arrows on a board whose shapes are its states: (arrow, its symbols) each."""
+    arrows = {}
+    for state, row in enumerate(machine.next):
+        for symbol, after in enumerate(row):
+            if after >= 0:
+                arrows.setdefault((state, int(after)), []).append(symbol)
+
+    def length(pair: tuple[int, int]) -> float:
+        return np.linalg.norm(np.subtract(*board.centres[list(pair)]))
+
+    # Short arrows have the least choice.
+    return [(board.arrow(*pair), arrows[pair]) for pair in sorted(arrows, key=length)]
+
+
+def _draw_arrows(axes, board: Board, arrows, symbols: str, back, font: float) -> None:
+    """Draw what _route has put on the board, each arrow with its symbols. back: from pixels to
+    the units of the axes."""
+    for number, read in arrows:
+        colour = symbol_colour(read[0]) if len(read) == 1 else "0.25"
+        route = back(board.routes[number])
+        codes = [Path.MOVETO] + [Path.CURVE3 if len(route) == 3 else Path.CURVE4] * (len(route) - 1)
+        axes.add_patch(
+            FancyArrowPatch(
+                path=Path(route, codes), arrowstyle="-|>", mutation_scale=11, color=colour,
+                linewidth=1.2, zorder=3, shrinkA=0, shrinkB=0,
+            )
+        )  # fmt: skip
+        text = ",".join(symbols[symbol] for symbol in read)
+        width, height = text_size(text, font)
+        axes.text(
+            *back(board.label(number, (width + 3, height))), text, fontsize=font, color=colour,
+            zorder=5, ha="center", va="center",
+            bbox=dict(facecolor="white", edgecolor="none", pad=0.6, alpha=0.85),
+        )  # fmt: skip
+
+
+def machine_picture(machine: Machine, names: list[str], places: np.ndarray, title: str) -> Figure:
+    """A machine as circles and arrows. places: (M, 2), where its states are drawn.
+
+    The state before the first symbol has an arrow from nowhere and, since words begin and end in
+    it, a second circle; a circle's colour is that of the symbol which is certain to come.
+    """
+    scale, radius, room = 92.0, 24.0, 150.0
+    names = [name.replace(" ", "\n") for name in names]
+    pixels = (places - places.min(axis=0)) * scale + room
+    circles = [place[None] for place in pixels]
+    board = Board(pixels.max(axis=0) + room, circles, np.full(len(pixels), radius))
+    # One unit of the axes is a pixel.
+    figure = Figure(dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    _draw_arrows(axes, board, _route(board, machine), machine.symbols, lambda place: place, 10)
+    for state, (place, name) in enumerate(zip(pixels, names, strict=True)):
+        says = machine.says[state]
+        face = "white" if says < 0 else symbol_colour(says) + "30"
+        axes.add_patch(Circle(place, radius, facecolor="white", edgecolor="none", zorder=5.9))
+        axes.add_patch(Circle(place, radius, facecolor=face, edgecolor="black", zorder=6))
+        if state == machine.start:
+            axes.add_patch(Circle(place, radius - 3.5, fill=False, edgecolor="black", zorder=6))
+        font = 9 if max(map(len, name.split("\n"))) < 4 else 7.5
+        axes.text(*place, name, fontsize=font, ha="center", va="center", zorder=7)
+    start = pixels[machine.start]
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False) + np.pi
+    ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    tips = start + ways[:, None] * (radius + np.linspace(4, 46, 8))[:, None]
+    tip, tail = tips[board.crowd(tips).argmin()][[0, -1]]
+    style = dict(arrowstyle="-|>", color="black", linewidth=1.4, shrinkA=0, shrinkB=0)
+    axes.annotate("", tip, tail, arrowprops=style)
+    low, high = board.extent()
+    low, high = np.minimum(low, tail) - 22, np.maximum(high, tail) + [22, 48]
+    # Wide enough for the title.
+    spare = max(0.0, text_size(title, 11)[0] + 40 - (high - low)[0]) / 2
+    low, high = low - [spare, 0], high + [spare, 0]
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+    figure.set_size_inches(*(high - low) / DPI)
+    axes.text((low[0] + high[0]) / 2, high[1] - 12, title, fontsize=11, ha="center", va="top")
+    return figure
+
+
+def places_of(machine: Machine, met: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Where a machine's states are drawn (M, 2): where the language's states that they were met in
+    are; by their distances alone (Kamada and Kawai, 1989) if two would come to one place.
+
+    met: (M, N), own: (N, 2).
+    """
+    counts = met.sum(axis=1)
+    if counts.all():
+        places = (met @ own) / counts[:, None]
+        distance = np.linalg.norm(places[:, None] - places, axis=-1)
+        if distance[np.triu_indices(len(places), 1)].min(initial=1) > 0.6:
+            return places
+    import networkx
+
+    graph = networkx.DiGraph()
+    graph.add_nodes_from(range(machine.count))
+    graph.add_edges_from(
+        (state, int(after)) for state, row in enumerate(machine.next) for after in row if after >= 0
+    )
+    layout = networkx.kamada_kawai_layout(graph.to_undirected())
+    places = np.array([layout[state] for state in range(machine.count)])
+    distance = np.linalg.norm(places[:, None] - places, axis=-1)
+    nearest = distance[np.triu_indices(len(places), 1)].min(initial=1)
+    return places / max(nearest, 1e-3) * 0.9
+
+
+# Maps
+
+
+def dynamics_picture(
+    net, language: Language, path: Trajectory, points: dict[int, list[FixedPoint]], title: str
+) -> Figure:
+    """A panel for each symbol: where its map moves the state, words' paths, and fixed points.
+
+    Two hidden units of an SRN are drawn as they are, with the field of the map and the line at
+    which the output's choice changes; anything larger in its plane of largest spread.
+    """
+    plane = _Plane(net, path)
+    columns = min(len(points), 4)
+    rows = -(-len(points) // columns)
+    figure = Figure(figsize=(1.2 + 4.7 * columns, 1 + 4.6 * rows), dpi=DPI, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    words = _words(language)
+    shades = _shades(len(words))
+    gold = dict(markerfacecolor="gold", markeredgecolor="black")
+    for axes in grid.flat[len(points) :]:
+        axes.axis("off")
+    for axes, (symbol, found) in zip(grid.flat, points.items(), strict=False):
+        plane.frame(axes)
+        if plane.direct:
+            _field(axes, net, symbol)
+            _decision(axes, net, language)
+        for text, shade in zip(words, shades, strict=True):
+            _steps(axes, net, language, plane, text, symbol, shade)
+        places = [plane.of(fixed.point[None])[0] for fixed in found]
+        shown = [plane.inside(place) for place in places]
+        for fixed, place, inside in zip(found, places, shown, strict=True):
+            if inside:
+                axes.plot(*place, MARKS[fixed.kind], markersize=11, zorder=6, **gold)
+        if not all(shown):
+            axes.text(
+                0.98, 0.02, f"fixed points outside: {shown.count(False)}", ha="right",
+                transform=axes.transAxes, fontsize=9, color="0.3",
+            )  # fmt: skip
+        axes.set_title(f"symbol {language.symbols[symbol]}", color=symbol_colour(symbol))
+        axes.set(xlabel=plane.names[0], ylabel=plane.names[1])
+    blank = grid.flat[0]
+    handles = [
+        blank.plot([], [], color=shade, linewidth=2, label=_word_name(language, text))[0]
+        for text, shade in zip(words, shades, strict=True)
+    ]
+    handles += [
+        blank.plot([], [], mark, markersize=9, label=f"{kind} of the map", **gold)[0]
+        for kind, mark in MARKS.items()
+    ]
+    if plane.direct:
+        handles += blank.plot([], [], "--", color="black", label="output's choice changes")
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+class _Plane:
+    """The plane in which state vectors are drawn, and the part of it that is shown."""
+
+    def __init__(self, net, path: Trajectory):
+        self.direct = path.state.shape[1] == 2
+        if self.direct:
+            self.names = ("hidden unit 0", "hidden unit 1")
+            self.low, self.high = np.full(2, -1.08), np.full(2, 1.08)
+        else:
+            from sklearn.decomposition import PCA
+
+            self._pca = PCA(2).fit(path.state)
+            share = 100 * self._pca.explained_variance_ratio_
+            state = "hidden and context units" if net.blocks > 1 else "hidden units"
+            self.names = tuple(
+                f"{order} principal component of\n{state} ({part:.0f} % of the spread)"
+                for order, part in zip(("first", "second"), share, strict=True)
+            )
+            places = self.of(path.state)
+            room = 0.12 * np.ptp(places, axis=0) + 1e-6
+            self.low, self.high = places.min(axis=0) - room, places.max(axis=0) + room
+
+    def of(self, states: np.ndarray) -> np.ndarray:
+        return states if self.direct else self._pca.transform(states)
+
+    def inside(self, place: np.ndarray) -> bool:
+        return bool((place > self.low).all() and (place < self.high).all())
+
+    def frame(self, axes) -> None:
+        axes.set_xlim(self.low[0], self.high[0])
+        axes.set_ylim(self.low[1], self.high[1])
+
+
+def _words(language: Language) -> tuple[str, ...]:
+    """Words whose paths are shown: all of a counting language's, else the four shortest."""
+    if language.listed:
+        return language.listed
+    longest = 6
+    while len(words := language.words(longest)) < 4:
+        longest += 1
+    return tuple(words[:4])
+
+
+def _word_name(language: Language, text: str) -> str:
+    return f"n = {language.listed.index(text) + 1}" if language.listed else text
+
+
+def _shades(count: int) -> list:
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](place) for place in np.linspace(0.05, 0.85, count)]
+
+
+@torch.no_grad()
+def states_of(net, language: Language, text: str) -> np.ndarray:
+    """(T + 1, D): the initial state of a network and those after each letter of a text."""
+    state, states = net.initial(1), []
+    for symbol in [None, *language.read(text)]:
+        if symbol is not None:
+            state = net.step(torch.tensor([int(symbol)]), state)
+        states.append(torch.cat(state, 1)[0].double().numpy())
+    return np.stack(states)
+
+
+def _steps(axes, net, language: Language, plane: _Plane, text: str, symbol: int, shade) -> None:
+    """The steps of a word that one symbol makes, as arrows, the word read after another one."""
+    states = plane.of(states_of(net, language, _words(language)[0] + text))[-len(text) - 1 :]
+    numbers = language.read(text)
+    for (one, other), read in zip(pairwise(states), numbers, strict=True):
+        if read == symbol:
+            axes.annotate(
+                "", other, one, zorder=4,
+                arrowprops=dict(arrowstyle="-|>", color=shade, linewidth=1.6, shrinkA=0, shrinkB=0),
+            )  # fmt: skip
+
+
+def _field(axes, net, symbol: int) -> None:
+    """Small arrows that show where the map of a symbol moves hidden vectors."""
+    across = np.linspace(-1, 1, 17)
+    grid = np.stack(np.meshgrid(across, across), axis=-1).reshape(-1, 2)
+    moved = symbol_map(net, symbol)(torch.from_numpy(grid)).numpy() - grid
+    # Lengths are compressed: a slow passage is as important as a jump.
+    length = np.linalg.norm(moved, axis=1, keepdims=True)
+    moved = moved / np.maximum(length, 1e-9) * 0.11 * np.clip(length, 0, 1) ** 0.5
+    axes.quiver(
+        *grid.T, *moved.T, color="0.72", angles="xy", scale_units="xy", scale=1, width=0.004,
+        zorder=1,
+    )  # fmt: skip
+
+
+def _decision(axes, net, language: Language) -> None:
+    """Dashed lines where the most probable symbol changes."""
+    across = np.linspace(-1.08, 1.08, 300)
+    grid = np.stack(np.meshgrid(across, across), axis=-1)
+    with torch.no_grad():
+        output = net.read_out(torch.from_numpy(grid).to(net.V.dtype)).numpy()
+    choice = output.argmax(axis=-1)
+    for symbol in range(language.classes):
+        if (choice == symbol).any() and (choice != symbol).any():
+            lead = output[..., symbol] - np.delete(output, symbol, axis=-1).max(axis=-1)
+            axes.contour(
+                across, across, lead, levels=[0], colors="black", linestyles="--", linewidths=1.2,
+                zorder=2,
+            )  # fmt: skip
+            rows, columns = np.nonzero(choice == symbol)
+            if len(rows) < 60:
+                continue
+            place = across[int(np.median(columns))], across[int(np.median(rows))]
+            axes.text(
+                *place, language.symbols[symbol], color=symbol_colour(symbol), fontsize=22,
+                alpha=0.35, ha="center", va="center", zorder=1.5, weight="bold",
+            )  # fmt: skip
+
+
+# A word over time
+
+
+@torch.no_grad()
+def time_picture(net, language: Language, title: str) -> Figure:
+    """All units, gates and probabilities along one long word, read after another one."""
+    words = _words(language)
+    before, text = words[0], words[-1]
+    symbols = torch.from_numpy(language.read(before + text))[:, None]
+    run = net(symbols)
+    hidden = run.hidden[:, 0].numpy()
+    rows = [("hidden units", hidden)]
+    if run.context is not None:
+        earlier = torch.cat([net.initial(1)[0][None], run.hidden[:-1]])
+        gates = [gate[:, 0].numpy() for gate in net.gates(symbols, earlier)]
+        rows = [("context units", run.context[:, 0].numpy()), *rows]
+        names = ("input gate", "forget gate", "new value (g)", "output gate")
+        rows += list(zip(names, gates, strict=True))
+    rows.append(("probability", run.output[:, 0].softmax(-1).numpy()))
+    width = float(np.clip(3 + 0.22 * len(symbols), 7, 16))
+    figure = Figure(figsize=(width, 1.2 + 1.35 * len(rows)), dpi=DPI, layout="constrained")
+    places = np.arange(len(symbols))
+    for axes, (name, values) in zip(figure.subplots(len(rows), 1, sharex=True), rows, strict=True):
+        for place, symbol in enumerate(symbols[:, 0]):
+            axes.axvspan(
+                place - 0.5, place + 0.5, color=symbol_colour(int(symbol)), alpha=0.13, lw=0
+            )
+        axes.axvline(len(before) - 0.5, color="0.3", linewidth=1.2)
+        for unit, curve in enumerate(values.T):
+            last = name == "probability"
+            colour = symbol_colour(unit) if last else f"C{unit % 10}"
+            label = f"of {language.symbols[unit]}" if last else f"unit {unit}"
+            axes.plot(places, curve, ".-", color=colour, label=label, markersize=4, linewidth=1.2)
+        axes.set_ylabel(name, fontsize=9)
+        axes.grid(alpha=0.25, axis="y")
+        if values.shape[1] <= 8:
+            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
+    axes.set_xticks(places, list(before + text), fontsize=8)
+    axes.set_xlim(-0.5, len(symbols) - 0.5)
+    axes.set_xlabel(
+        f"symbol read: {_word_name(language, before)}, then {_word_name(language, text)}"
+        if multiples(language.name)
+        else "symbol read (two words)"
+    )
+    figure.suptitle(title, fontsize=11)
+    return figure
