@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -175,7 +176,7 @@ def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray) -> list[Fixe
     for _ in range(200):
         moved = f(moved)
     x = torch.cat([x, moved])
-    for _ in range(60):
+    for _ in range(40):
         y, jacobian = jacobians(f, x)
         step = torch.linalg.lstsq(jacobian - identity, (x - y)[..., None]).solution[..., 0]
         # No step longer than a half: far from a fixed point the straight line misleads.
@@ -195,9 +196,11 @@ def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray) -> list[Fixe
 def map_points(net, path: Trajectory, letter: int, most: int = 6) -> list[FixedPoint]:
     """The fixed points of a symbol's map, at most so many: those nearest to where it leads."""
     random = np.random.default_rng(0)
-    starts = path.state[random.permutation(len(path.state))[:200]]
+    # A step of Newton's method costs the cube of the dimension; every start has two chances.
+    count = 200 if path.state.shape[1] < 8 else 60
+    starts = path.state[random.permutation(len(path.state))[:count]]
     if net.blocks == 1:
-        starts = np.concatenate([starts, random.uniform(-1, 1, (200, net.hid))])
+        starts = np.concatenate([starts, random.uniform(-1, 1, (count, net.hid))])
     found = fixed_points(symbol_map(net, letter), starts)
     reached = path.state[path.symbol == letter]
     distance = [np.linalg.norm(reached - fixed.point, axis=1).min() for fixed in found]
@@ -206,6 +209,99 @@ def map_points(net, path: Trajectory, letter: int, most: int = 6) -> list[FixedP
 
 
 # Counting
+
+
+@torch.no_grad()
+def states_along(net, symbols: np.ndarray) -> np.ndarray:
+    """(T + 1, D): the initial state vector of a network, and that after each of symbols (T,)."""
+    state = net.initial(1)
+    states = [torch.cat(state, 1)]
+    for symbol in symbols:
+        state = net.step(torch.tensor([int(symbol)]), state)
+        states.append(torch.cat(state, 1))
+    return torch.cat(states).double().numpy()
+
+
+def run_states(net, language: Language, n: int) -> list[np.ndarray]:
+    """For each run of the word with this n, the state vectors (k n + 1, D) from just before its
+    first symbol to after its last. The word is read after one with n = 1."""
+    times = multiples(language.name)
+    before = language.read(word(times, 1))
+    states = states_along(net, np.concatenate([before, language.read(word(times, n))]))
+    ends = len(before) + n * np.cumsum([0, *times])
+    return [states[begin : end + 1] for begin, end in pairwise(ends)]
+
+
+def turning(states: np.ndarray) -> float:
+    """How many of the turns of a path (T, D) are sharper than a right angle: 0 .. 1; 0 for a path
+    without a turn."""
+    steps = np.diff(states, axis=0)
+    turns = (steps[1:] * steps[:-1]).sum(axis=1) < 0
+    return float(turns.mean()) if len(turns) else 0.0
+
+
+def catching_up(net, language: Language) -> list[tuple[int, float, float]]:
+    """Whether the count-down takes k steps for each step of the count-up: (n, apart, left) each.
+
+    apart: how far the states of n and of n - 1 A's are from each other after the first symbol of
+    the last run, k n symbols long; left: how far they are once the n's has read k symbols more.
+    """
+    times, found = multiples(language.name), []
+    runs = [run_states(net, language, n)[-1] for n in range(1, language.length + 1)]
+    for n, (fewer, more) in enumerate(pairwise(runs), start=2):
+        apart = np.linalg.norm(more[1] - fewer[1])
+        left = np.linalg.norm(more[1 + times[-1]] - fewer[1])
+        found.append((n, float(apart), float(left)))
+    return found
+
+
+def resting(net, symbol: int, most: int = 40, close: float = 1e-3) -> tuple[int, np.ndarray]:
+    """Where a symbol leads that comes again and again: the period of the cycle that the state
+    vector ends in (1: it rests; 0: none of at most so many), and the last vector (D,)."""
+    states = states_along(net, np.full(1000 + most, symbol))
+    last = states[-1]
+    away = np.linalg.norm(states[-2 : -most - 2 : -1] - last, axis=1)
+    # A slow drift is no rest: it is as far away after two periods as after one, and more.
+    found = [p for p in range(1, most // 2 + 1) if max(away[p - 1], away[2 * p - 1]) < close]
+    return (found[0] if found else 0), last
+
+
+@dataclass(frozen=True)
+class Match:
+    """The rates of count-up and count-down, by the eigenvalues of two fixed points.
+
+    up: of the attractor that the A's approach; down: of the saddle that the B's leave; times: how
+    many B's undo the step of one A, log(1 / |up|) / log |down|.
+    """
+
+    up: complex
+    down: complex
+    times: float
+
+
+def match_rates(
+    net, language: Language, points: dict[int, list[FixedPoint]]
+) -> Match | tuple[str, str]:
+    """The check of Rodriguez, Wiles and Elman (1999); or, where the map of A has no attractor or
+    that of B no saddle, the kinds of fixed points that each of them has."""
+    runs = run_states(net, language, language.length)
+    up = [fixed for fixed in points[0] if fixed.kind == "attractor"]
+    down = [fixed for fixed in points[1] if fixed.kind == "saddle"]
+    if not up or not down:
+        return tuple(
+            ", ".join(sorted({fixed.kind for fixed in points[symbol]})) for symbol in (0, 1)
+        )
+    rates = [
+        fixed.values[0]
+        for found, states in ((up, runs[0]), (down, runs[1][1:]))
+        for fixed in [min(found, key=lambda fixed: _away(fixed, states))]
+    ]
+    return Match(*rates, float(np.log(1 / abs(rates[0])) / np.log(abs(rates[1]))))
+
+
+def _away(fixed: FixedPoint, states: np.ndarray) -> float:
+    """How close a path (T, D) comes to a fixed point."""
+    return float(np.linalg.norm(states - fixed.point, axis=1).min())
 
 
 @torch.no_grad()

@@ -235,6 +235,22 @@ def _majority(group: np.ndarray, value: np.ndarray, voting: np.ndarray, count: i
 # Written out
 
 
+def names(met: np.ndarray, labels: list[str]) -> list[str]:
+    """What a machine's states are called: by the states (N labels) that they are met in.
+
+    met: (M, N) bool. A state that is met in several has all their names, one that is met in none
+    is "unmet"; where two would have one name, the later one gets a prime.
+    """
+    found: list[str] = []
+    for row in met:
+        own = [labels[state] for state in np.flatnonzero(row)] or ["unmet"]
+        name = "+".join(own) if len(own) < 4 else f"{own[0]}..{own[-1]}"
+        while name in found:
+            name += "'"
+        found.append(name)
+    return found
+
+
 def as_table(machine: Machine, names: list[str]) -> str:
     """The machine as text: a line for each state, where each symbol leads, what it predicts."""
     width = max(5, *map(len, names)) + 2

@@ -141,7 +141,7 @@ class Board:
         return stamp
 
     def _at(self, pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """The values (...) of pixels (rows, columns) at places (..., 2), the nearest ones inside."""
+        """The values (...) of pixels (rows, columns) at places (..., 2), or the nearest inside."""
         rows, columns = pixels.shape
         x = np.clip(np.rint(places[..., 0]).astype(int), 0, columns - 1)
         y = np.clip(np.rint(places[..., 1]).astype(int), 0, rows - 1)

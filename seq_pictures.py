@@ -12,7 +12,7 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
 from anb2n import multiples
-from dynamics import FixedPoint, Trajectory, symbol_map
+from dynamics import FixedPoint, Trajectory, states_along, symbol_map
 from language import Language
 from machine import Machine, States
 from placement import Board
@@ -226,7 +226,7 @@ def _ring(places: np.ndarray) -> np.ndarray:
 
 def _dense(ring: np.ndarray, step: float = 5.0) -> np.ndarray:
     """Places along a ring, no farther from each other than `step`."""
-    sides = zip(ring[:-1], ring[1:], strict=True)
+    sides = pairwise(ring)
     return np.concatenate(
         [
             np.linspace(a, b, 1 + int(np.ceil(np.linalg.norm(b - a) / step)), endpoint=False)
@@ -322,10 +322,10 @@ def machine_picture(machine: Machine, names: list[str], places: np.ndarray, titl
     style = dict(arrowstyle="-|>", color="black", linewidth=1.4, shrinkA=0, shrinkB=0)
     axes.annotate("", tip, tail, arrowprops=style)
     low, high = board.extent()
-    low, high = np.minimum(low, tail) - 22, np.maximum(high, tail) + [22, 48]
+    low, high = np.minimum(low, tail) - 22, np.maximum(high, tail) + np.array([22, 48])
     # Wide enough for the title.
     spare = max(0.0, text_size(title, 11)[0] + 40 - (high - low)[0]) / 2
-    low, high = low - [spare, 0], high + [spare, 0]
+    low, high = low - np.array([spare, 0]), high + np.array([spare, 0])
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
     figure.set_size_inches(*(high - low) / DPI)
@@ -385,6 +385,8 @@ def dynamics_picture(
         if plane.direct:
             _field(axes, net, symbol)
             _decision(axes, net, language)
+        else:
+            axes.plot(*plane.of(path.state).T, ".", color="0.82", markersize=3, zorder=1)
         for text, shade in zip(words, shades, strict=True):
             _steps(axes, net, language, plane, text, symbol, shade)
         places = [plane.of(fixed.point[None])[0] for fixed in found]
@@ -468,20 +470,10 @@ def _shades(count: int) -> list:
     return [colormaps["viridis"](place) for place in np.linspace(0.05, 0.85, count)]
 
 
-@torch.no_grad()
-def states_of(net, language: Language, text: str) -> np.ndarray:
-    """(T + 1, D): the initial state of a network and those after each letter of a text."""
-    state, states = net.initial(1), []
-    for symbol in [None, *language.read(text)]:
-        if symbol is not None:
-            state = net.step(torch.tensor([int(symbol)]), state)
-        states.append(torch.cat(state, 1)[0].double().numpy())
-    return np.stack(states)
-
-
 def _steps(axes, net, language: Language, plane: _Plane, text: str, symbol: int, shade) -> None:
     """The steps of a word that one symbol makes, as arrows, the word read after another one."""
-    states = plane.of(states_of(net, language, _words(language)[0] + text))[-len(text) - 1 :]
+    symbols = language.read(_words(language)[0] + text)
+    states = plane.of(states_along(net, symbols))[-len(text) - 1 :]
     numbers = language.read(text)
     for (one, other), read in zip(pairwise(states), numbers, strict=True):
         if read == symbol:
