@@ -97,3 +97,33 @@ class Bomb:
 
     def __reduce__(self):
         return open, (str(self.canary), "w")
+
+
+def automaton_net(language, spare: int = 0):
+    """An SRN that is a language's automaton: one hidden unit for each of its transitions.
+
+    The unit of the transition just made is (nearly) 1, all others are -1; `spare` more units are
+    always 0.
+    """
+    import torch
+
+    from seq_models import SRN
+
+    edges = [(int(q), int(s)) for q, s in np.argwhere(language.next >= 0)]
+    after = np.array([language.next[edge] for edge in edges])
+    net = SRN(language.classes, len(edges) + spare, init=0.0, identity=False)
+    logits = np.log(np.maximum(language.target, 1e-4))
+    sharp = 6.0
+    with torch.no_grad():
+        net.H0[: len(edges)] = -4.0
+        net.H0[int(np.flatnonzero(after == 0)[0])] = 4.0
+        for unit, (node, symbol) in enumerate(edges):
+            # +1 if the symbol is read, +1 if the unit before led to the node, else -1 for each.
+            net.W[:, unit] = -sharp
+            net.W[symbol, unit] = sharp
+            leads = after == node
+            net.U[: len(edges), unit] = torch.from_numpy(sharp * leads)
+            net.hid_bias[unit] = sharp * (leads.sum() - 2)
+            net.V[unit] = torch.from_numpy(logits[after[unit]] / 2)
+        net.out_bias[:] = torch.from_numpy(logits[after].sum(axis=0) / 2)
+    return net
