@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import torch
@@ -115,14 +115,16 @@ def best_plane(vectors: np.ndarray, group: np.ndarray, names: list[str]):
     from sklearn.decomposition import PCA
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    planes = []
     width = vectors.shape[1]
-    for one in range(width):
-        for other in range(one + 1, width):
-            planes.append((vectors[:, [one, other]], (names[one], names[other])))
+    if width == 1:
+        return np.column_stack([vectors, np.zeros(len(vectors))]), (names[0], "")
+    # Of many components the pairs would take minutes.
+    pairs = combinations(range(width if width <= 12 else 2), 2)
+    planes = [(vectors[:, pair], (names[pair[0]], names[pair[1]])) for pair in pairs]
     if width > 2:
         axes = ("first principal component", "second principal component")
         planes.append((PCA(2).fit_transform(vectors), axes))
+    if width > 2 and len(vectors) > group.max() + 1:
         axes = ("first discriminant", "second discriminant")
         planes.append(
             (LinearDiscriminantAnalysis(n_components=2).fit_transform(vectors, group), axes)
@@ -421,14 +423,14 @@ class _Plane:
     """The plane in which state vectors are drawn, and the part of it that is shown."""
 
     def __init__(self, net, path: Trajectory):
-        self.direct = path.state.shape[1] == 2
+        self.direct = net.blocks == 1 and net.hid == 2
         if self.direct:
             self.names = ("hidden unit 0", "hidden unit 1")
             self.low, self.high = np.full(2, -1.08), np.full(2, 1.08)
         else:
             from sklearn.decomposition import PCA
 
-            self._pca = PCA(2).fit(path.state)
+            self._pca = PCA(2).fit(self._wide(path.state))
             share = 100 * self._pca.explained_variance_ratio_
             state = "hidden and context units" if net.blocks > 1 else "hidden units"
             self.names = tuple(
@@ -440,7 +442,12 @@ class _Plane:
             self.low, self.high = places.min(axis=0) - room, places.max(axis=0) + room
 
     def of(self, states: np.ndarray) -> np.ndarray:
-        return states if self.direct else self._pca.transform(states)
+        return states if self.direct else self._pca.transform(self._wide(states))
+
+    @staticmethod
+    def _wide(states: np.ndarray) -> np.ndarray:
+        """States with at least two components, the second of a single unit being 0."""
+        return np.pad(states, ((0, 0), (0, max(0, 2 - states.shape[1]))))
 
     def inside(self, place: np.ndarray) -> bool:
         return bool((place > self.low).all() and (place < self.high).all())

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from language import Language, Sequences
 
 SECTIONS = ("scatter", "states", "dynamics", "context")
+# More hidden units than these have hundreds of pairs.
+MANY = 10
 # Sequences on which machine and network are compared, where not all of them are.
 COMPARED = 10_000
 
@@ -167,6 +169,8 @@ def scatter(study: Study, args: argparse.Namespace) -> None:
     hidden, number, _ = _dots(study)
     title = study.title
     start = net.initial(1)[0][0].detach().numpy() if net.blocks == 1 else None
+    if net.hid > MANY:
+        print(f"of {net.hid} hidden units, only neighbours are drawn against each other")
     for pair in _pairs(net.hid):
         figure = seq_pictures.pair_picture(
             hidden, number, pair, "hidden unit", title, language, start
@@ -191,8 +195,8 @@ def _dots(study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
 
 
 def _pairs(hid: int) -> list[tuple[int, int]]:
-    """All pairs j < k of units; of many units only those of neighbours, or there were hundreds."""
-    if hid > 10:
+    """All pairs j < k of units; of many units only those of neighbours."""
+    if hid > MANY:
         return [(unit, unit + 1) for unit in range(0, hid - 1, 2)]
     return [(one, other) for one in range(hid) for other in range(one + 1, hid)]
 

@@ -1,0 +1,107 @@
+"""Where arrows and labels go: nothing hides anything while there is room."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from placement import Board, bezier, clipped
+
+
+def circles(places, radius=20.0, size=(600, 400)) -> Board:
+    return Board(size, [np.array([place], float) for place in places], np.full(len(places), radius))
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two boxes (left, low, right, high) share more than an edge."""
+    return bool((one[:2] < other[2:]).all() and (other[:2] < one[2:]).all())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 5), st.integers(0, 2**32 - 1))
+def test_a_bezier_curve_is_its_bernstein_polynomial(count, seed):
+    from scipy.special import comb
+
+    points = np.random.default_rng(seed).normal(size=(count, 2))
+    t = np.linspace(0, 1, 7)
+    degree = count - 1
+    basis = [comb(degree, k) * t**k * (1 - t) ** (degree - k) for k in range(count)]
+    assert np.allclose(bezier(points, t), np.array(basis).T @ points)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0, 0.9), st.floats(0.01, 1), st.integers(0, 2**32 - 1))
+def test_a_clipped_curve_is_a_part_of_the_curve(start, share, seed):
+    points = np.random.default_rng(seed).normal(size=(3, 2))
+    end = start + share * (1 - start)
+    t = np.linspace(0, 1, 9)
+    wanted = bezier(points, start + t * (end - start))
+    assert np.allclose(bezier(clipped(points, start, end), t), wanted)
+
+
+def test_an_arrow_runs_from_edge_to_edge():
+    board = circles([(100, 200), (400, 200)])
+    route = board.routes[board.arrow(0, 1)]
+    assert np.linalg.norm(route[0] - [100, 200]) == pytest.approx(22, abs=3)
+    assert np.linalg.norm(route[-1] - [400, 200]) == pytest.approx(22, abs=3)
+
+
+def test_an_arrow_goes_round_what_stands_between():
+    board = circles([(100, 200), (300, 200), (500, 200)])
+    curve = bezier(board.routes[board.arrow(0, 2)], np.linspace(0, 1, 200))
+    assert np.linalg.norm(curve - [300, 200], axis=1).min() > 20
+
+
+def test_there_and_back_are_two_curves():
+    board = circles([(100, 200), (400, 200)])
+    there, back = (board.routes[board.arrow(*pair)] for pair in ((0, 1), (1, 0)))
+    middle = [bezier(route, np.array([0.5]))[0] for route in (there, back)]
+    assert np.linalg.norm(middle[0] - middle[1]) > 10
+
+
+def test_a_loop_begins_and_ends_at_its_shape():
+    board = circles([(300, 200), (360, 200)])
+    route = board.routes[board.arrow(0, 0)]
+    for end in route[[0, -1]]:
+        assert np.linalg.norm(end - [300, 200]) == pytest.approx(22, abs=2)
+    assert np.linalg.norm(bezier(route, np.array([0.5]))[0] - [300, 200]) > 30
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 7))
+def test_labels_lie_on_nothing_while_there_is_room(seed, count):
+    """Circles on a coarse grid, arrows between them: names and letters must not touch."""
+    random = np.random.default_rng(seed)
+    cells = [(x, y) for x in range(100, 1000, 200) for y in range(100, 700, 200)]
+    places = [cells[index] for index in random.permutation(len(cells))[:count]]
+    board = circles(places, size=(1100, 700))
+    pairs = {tuple(random.integers(0, count, 2).tolist()) for _ in range(count)}
+    arrows = [board.arrow(*pair) for pair in sorted(pairs)]
+    for shape in range(count):
+        board.text(shape, (40, 16))
+    for arrow in arrows:
+        board.label(arrow, (14, 16))
+    for one, box in enumerate(board.boxes):
+        assert all(not overlap(box, other) for other in board.boxes[one + 1 :])
+        nearest = np.clip(np.array(places), box[:2], box[2:]) - np.array(places)
+        assert np.linalg.norm(nearest, axis=1).min() >= 19
+    low, high = board.extent()
+    assert (low >= 0).all()
+    assert (high <= board.size).all()
+
+
+def test_the_extent_is_that_of_what_is_drawn():
+    board = circles([(100, 200), (400, 250)])
+    low, high = board.extent()
+    assert np.allclose(low, [80, 180], atol=1)
+    assert np.allclose(high, [420, 270], atol=1)
+
+
+def test_crowd_counts_what_a_curve_meets():
+    board = circles([(100, 200), (400, 200)])
+    board.arrow(0, 1)
+    line = np.stack([np.full(11, 250), np.linspace(150, 250, 11)], axis=1)
+    aside = line + np.array([0, 120])
+    crowd = board.crowd(np.stack([line, aside]))
+    assert crowd[0] > 0
+    assert crowd[1] == 0

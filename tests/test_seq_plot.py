@@ -1,0 +1,201 @@
+"""seq_plot.py as a user runs it, on networks whose machine is known."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from conftest import Bomb, automaton_net, run_script
+
+import seq_plot
+from language import named
+
+
+def keep(folder, lang="anb2n", embed=False, epoch=100, length=0):
+    """Save a network that is its language, as the course saves weights; returns the flags."""
+    language = named(lang, length, embed)
+    net = automaton_net(language)
+    folder.mkdir(exist_ok=True)
+    torch.save(net.state_dict(), folder / f"{language.name}_srn{net.hid}_{epoch}.pth")
+    words = ["--lang", lang, "--hid", net.hid, "--epoch", epoch, "--out_path", folder]
+    words += ["--embed"] if embed else []
+    return [*words, "--length", length] if length else words
+
+
+def plot(*words, folder, capsys) -> str:
+    """What seq_plot.py prints when it runs well."""
+    assert seq_plot.main([*map(str, words), "--no_show", "--plot", str(folder)]) == 0
+    return capsys.readouterr().out
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
+    flags = keep(tmp_path / "net", lang="anbn", length=2)
+    out = plot(*flags, "--seed", 1, "--num_plot", 3, folder=tmp_path / "plot", capsys=capsys)
+    stem = "anbn_srn5"
+    pairs = {f"{stem}_{one}{other}.jpg" for one in range(5) for other in range(one + 1, 5)}
+    rest = {f"{stem}_{what}" for what in ("3d.jpg", "states.jpg", "fsm.jpg", "fsm.dot")}
+    assert names(tmp_path / "plot") == pairs | rest | {f"{stem}_dynamics.jpg", f"{stem}_time.jpg"}
+    for name in ("W:", "U:", "hid_bias:", "V:", "out_bias:", "H0:"):
+        assert f"\n{name}\n" in out
+    assert out.count("symbol= A") == 3
+    assert "\n32 of 32 agree" in out
+    assert "has 4 states: the two are the same (isomorphic)" in out
+    for name in names(tmp_path / "plot"):
+        assert name in out
+
+
+@pytest.mark.parametrize(("lang", "embed", "count"), [("reber", False, 7), ("reber", True, 19)])
+def test_the_machine_of_reber_s_grammar(lang, embed, count, tmp_path, capsys):
+    flags = keep(tmp_path / "net", lang, embed)
+    out = plot(*flags, "--only", "states", folder=tmp_path / "plot", capsys=capsys)
+    assert f"has {count} states: the two are the same (isomorphic)" in out
+    assert "10000 of 10000 agree" in out
+    assert {re.sub(".*_", "", name) for name in names(tmp_path / "plot")} == {
+        "states.jpg", "fsm.jpg", "fsm.dot",
+    }  # fmt: skip
+    dot = next((tmp_path / "plot").glob("*.dot")).read_text()
+    assert dot.startswith("digraph")
+
+
+@pytest.mark.parametrize(
+    ("section", "kinds"),
+    [("scatter", {"01", "3d"}), ("dynamics", {"dynamics"}), ("context", {"time"})],
+)
+def test_only_draws_what_is_asked_for(section, kinds, tmp_path, capsys):
+    flags = keep(tmp_path / "net", lang="reber")
+    plot(*flags, "--only", section, folder=tmp_path / "plot", capsys=capsys)
+    found = {re.sub(r".*_(\w+)\.jpg", r"\1", name) for name in names(tmp_path / "plot")}
+    assert kinds <= found
+    assert not found & ({"states", "fsm", "dynamics", "time", "3d", "01"} - kinds)
+
+
+def test_context_units_are_printed_and_drawn(tmp_path, capsys):
+    from seq_models import LSTM
+
+    torch.manual_seed(0)
+    net = LSTM(2, 2)
+    torch.save(net.state_dict(), tmp_path / "anbn_lstm2_7.pth")
+    flags = ["--lang", "anbn", "--model", "lstm", "--hid", 2, "--epoch", 7, "--out_path", tmp_path]
+    folder = tmp_path / "plot"
+    words = (*flags, "--only", "scatter,context", "--seed", 0, "--num_plot", 1)
+    plain = plot(*words, folder=folder, capsys=capsys)
+    assert names(folder) == {
+        "anbn_lstm2_01.jpg", "anbn_lstm2_context_01.jpg", "anbn_lstm2_time.jpg",
+    }  # fmt: skip
+    both = plot(*words, "--context", folder=folder, capsys=capsys)
+    line = next(row for row in plain.splitlines() if row.startswith("A ["))
+    wide = next(row for row in both.splitlines() if row.startswith("A ["))
+    assert line.count("[") == 2
+    assert wide.count("[") == 3
+    assert "hidden and context activations" in both
+    # The context units are those of the equations: h = o tanh(c), so |h| <= |tanh(c)|.
+    h, c = (np.array(part.split(), float) for part in re.findall(r"\[([^\]]+)\]", wide)[:2])
+    assert (np.abs(h) <= np.abs(np.tanh(c)) + 0.01).all()
+
+
+def test_the_same_seed_prints_and_draws_the_same(tmp_path, capsys):
+    flags = keep(tmp_path / "net", "anbn", length=2)
+    words = (*flags, "--only", "scatter", "--num_plot", 2, "--seed")
+    one = plot(*words, 5, folder=tmp_path / "plot", capsys=capsys)
+    pictures = {path.name: path.read_bytes() for path in (tmp_path / "plot").iterdir()}
+    assert plot(*words, 5, folder=tmp_path / "plot", capsys=capsys) == one
+    assert all((tmp_path / "plot" / name).read_bytes() == pictures[name] for name in pictures)
+    assert plot(*words, 6, folder=tmp_path / "plot", capsys=capsys) != one
+
+
+def test_a_missing_checkpoint_lists_those_there_are_and_the_command(tmp_path):
+    keep(tmp_path / "net", epoch=40)
+    hid = automaton_net(named("anb2n")).hid
+    done = run_script("seq_plot.py", "--lang", "anb2n", "--hid", hid, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"net/anb2n_srn{hid}_100.pth does not exist" in done.stderr
+    assert f"anb2n_srn{hid}_40.pth" in done.stderr
+    assert f"python3 seq_train.py --lang anb2n --model srn --hid {hid} --epoch 100" in done.stderr
+    done = run_script("seq_plot.py", "--lang", "reber", "--out_path", "none", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "none has none" in done.stderr
+    assert "--epoch 50 --out_path none" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--only", "sactter"], 2, "'sactter' is none of scatter, states, dynamics, context"),
+        (["--num_plot", "0"], 2, "'0' is not a whole number from 1 to 1000"),
+        (["--lang", "anb"], 2, "'anb' is no language"),
+        (["--embed", "--lang", "anbn"], 2, "--embed goes with --lang reber"),
+        (["--show", "--no_show"], 2, "not allowed with argument"),
+        (["--plot", "net/x.pth"], 1, "cannot write into net/x.pth: it is not a folder"),
+    ],
+)
+def test_bad_input_costs_one_clear_line(words, status, message, tmp_path):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "x.pth").touch()
+    done = run_script("seq_plot.py", *words, cwd=tmp_path)
+    assert done.returncode == status
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_damaged_hostile_and_foreign_files_are_refused(tmp_path):
+    net = tmp_path / "net"
+    keep(net)
+    whole = next(net.iterdir()).read_bytes()
+    path = net / "anb2n_srn2_100.pth"
+    canary = tmp_path / "canary"
+    contents = [b"", whole[:-200], b"PK\x03\x04 no", None, whole]
+    for content in contents:
+        if content is None:
+            torch.save({"net": Bomb(canary)}, path)
+        else:
+            path.write_bytes(content)
+        done = run_script("seq_plot.py", "--lang", "anb2n", cwd=tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "anb2n_srn2_100.pth: not a whole" in done.stderr
+    assert not canary.exists()
+
+
+def test_a_file_of_another_task_is_named(tmp_path):
+    done = run_script("seq_train.py", "--lang", "anbn", "--epoch", 1, "--length", 3, cwd=tmp_path)
+    assert done.returncode in (0, 3)
+    made = tmp_path / "net" / "anbn_srn2_1.pth"
+    words = ("--lang", "anbn", "--epoch", 1, "--only", "context")
+    # A file's own length is taken, unless another one is asked for.
+    done = run_script("seq_plot.py", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "over the words n = 1 .. 3" in done.stdout
+    done = run_script("seq_plot.py", *words, "--length", 4, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "holds a network with --length 3, not 4" in done.stderr
+    made.rename(tmp_path / "net" / "anb2n_srn2_1.pth")
+    done = run_script("seq_plot.py", "--lang", "anb2n", "--epoch", 1, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "holds a network with --lang anbn, not anb2n" in done.stderr
+
+
+def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
+    from seq_models import LSTM, SRN
+
+    torch.manual_seed(0)
+    for model, hid in (("srn", 1), ("srn", 3), ("lstm", 1), ("lstm", 12)):
+        net = SRN(3, hid, init=1.0) if model == "srn" else LSTM(3, hid)
+        torch.save(net.state_dict(), tmp_path / f"anb2nc3n_{model}{hid}_1.pth")
+        words = ["--lang", "anb2nc3n", "--model", model, "--hid", hid, "--epoch", 1]
+        words += ["--num_plot", 1, "--only", "states,dynamics,context"]
+        out = plot(*words, "--out_path", tmp_path, folder=tmp_path / "plot", capsys=capsys)
+        assert "the two are not the same" in out
+        assert re.search(r"\d+ of 1024 agree", out)
+        assert "Not even n = 1" in out or "It breaks at" in out
+
+
+def test_help_is_quick_and_imports_no_torch(tmp_path):
+    done = run_script("seq_plot.py", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for flag in ("--only", "--num_plot", "--context", "--no_show"):
+        assert flag in done.stdout
