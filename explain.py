@@ -26,6 +26,8 @@ from machine import Machine, States
 
 # How far beyond the trained n the table of counts goes.
 FAR = 20
+# More differences than these between two machines are counted, not spelt out.
+MANY = 8
 
 
 def plural(count: int, noun: str) -> str:
@@ -89,7 +91,12 @@ def compared(
     ]
     never = [label for label, column in zip(labels, met.T, strict=True) if not column.any()]
     lines += [f"  one state for several: {text}" for text in one]
-    lines += [f"  several states for one: {text}" for text in several]
+    if len(several) <= MANY:
+        lines += [f"  several states for one: {text}" for text in several]
+    else:
+        counts = zip(labels, met.sum(axis=0), strict=True)
+        times = [f"{label} ({count})" for label, count in counts if count > 1]
+        lines.append(f"  several states for one: {', '.join(times)}")
     lines += [f"  not found: {', '.join(never)}"] if never else []
     if len(lines) == 1:
         lines.append("  their states are the same; what they predict, or what follows, is not")
@@ -148,7 +155,7 @@ def steps_of_a_run(states: np.ndarray, letter: str, found: list[FixedPoint], nam
         nearest = int(np.argmin([distance.min() for distance in away]))
         fixed, distance = found[nearest], away[nearest]
         change = distance[-1] / max(distance[0], 1e-9)
-        way = "towards the" if change < 0.5 else "away from the" if change > 2 else "nearest is a"
+        way = "towards the" if change < 0.5 else "away from the" if change > 2 else "nearest is the"
         parts.append(
             f"{way} {fixed.kind} with eigenvalue {eigenvalue(fixed.values[0])} "
             f"(distance {distance[0]:.2f}, at last {distance[-1]:.2f})"
@@ -271,9 +278,11 @@ def _many_a(net, found: list[FixedPoint]) -> str:
         text = "With ever more A's the state comes to rest"
         if found and min(away) < 0.05:
             fixed = found[int(np.argmin(away))]
+            left = abs(fixed.values[0])
+            share = "less than 1%" if left < 0.01 else f"{left:.0%}"
             text += (
                 f" at the {fixed.kind} with eigenvalue {eigenvalue(fixed.values[0])}: each A "
-                f"leaves {abs(fixed.values[0]):.0%} of the distance, so counts run together"
+                f"leaves {share} of the distance, so counts run together"
             )
         return text + "."
     if period:

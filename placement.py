@@ -65,18 +65,23 @@ class Board:
         self._shape_sums = _running_sums(self._shape >= 0)
         self._line_sums: np.ndarray | None = None
 
-    def arrow(self, start: int, end: int) -> int:
-        """Join two shapes, or one with itself; the number of the curve among `routes`."""
+    def arrow(self, start: int, end: int, search: bool = True) -> int:
+        """Join two shapes, or one with itself; the number of the curve among `routes`.
+
+        Without a search it is the straightest one, whatever it hides.
+        """
         routes = self._loops(start) if start == end else self._arcs(start, end)
-        costs = [cost + self._cost_of_curve(route, start, end) for cost, route in routes]
+        costs = [
+            cost + (self._cost_of_curve(route, start, end) if search else 0.0)
+            for cost, route in routes
+        ]
         self.routes.append(route := routes[int(np.argmin(costs))][1])
         self._joined.add((start, end))
         curve = bezier(route, np.linspace(0, 1, 8 * SAMPLES))
         # Only the middle: arrows to the same shape must meet there.
-        self._near += self._stamp(curve[len(curve) // 8 : -len(curve) // 8], 2 * GAP)
-        line = self._stamp(curve, 0.5)
-        self._line += line
-        self._pixels.append(np.argwhere(line)[:, ::-1])
+        self._near[self._stamp(curve[len(curve) // 8 : -len(curve) // 8], 2 * GAP)] += 1
+        self._line[self._stamp(curve, 0.5)] += 1
+        self._pixels.append(np.unique(np.rint(curve).astype(int), axis=0))
         self._line_sums = None
         return len(self.routes) - 1
 
@@ -128,17 +133,19 @@ class Board:
 
     # Pixels
 
-    def _stamp(self, places: np.ndarray, around: float) -> np.ndarray:
-        """The pixels (rows, columns) bool that are no farther than `around` from places (K, 2)."""
+    def _stamp(self, places: np.ndarray, around: float) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the pixels that are no farther than `around` from places (K, 2).
+
+        Many come several times, which makes no difference to what numpy assigns or adds to them.
+        """
         reach = np.arange(-int(around), int(around) + 1)
         across, up = np.meshgrid(reach, reach)
         within = across**2 + up**2 <= max(around, 0.5) ** 2
         x = (np.rint(places[:, 0, None]) + across[within]).astype(int)
         y = (np.rint(places[:, 1, None]) + up[within]).astype(int)
-        stamp = np.zeros(self._shape.shape, dtype=bool)
-        inside = (x >= 0) & (y >= 0) & (x < stamp.shape[1]) & (y < stamp.shape[0])
-        stamp[y[inside], x[inside]] = True
-        return stamp
+        rows, columns = self._shape.shape
+        inside = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
+        return y[inside], x[inside]
 
     def _at(self, pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
         """The values (...) of pixels (rows, columns) at places (..., 2), or the nearest inside."""

@@ -182,7 +182,7 @@ class LSTM(_Recurrent):
 class _LSTMSteps(torch.autograd.Function):
     """The LSTM's loop over time and its gradient, by hand, for the reason given in _SRNSteps.
 
-    Half the time of torch's fused kernel at a batch of 50. Sequences stand last here, (T, 4 H, N),
+    0.6 of the time of torch's fused kernel at a batch of 50. Sequences stand last, (T, 4 H, N),
     so that each gate is one piece of memory, and all four gates are one call of tanh, since
     sigmoid(x) = (1 + tanh(x / 2)) / 2. With d_h and d_c the gradients by h_t and c_t:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -20,6 +21,9 @@ from placement import Board
 DPI = 100
 # One colour for each symbol (its arrows, panels and phases), for the colour-blind too.
 SYMBOLS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea6", "#333333")
+# More states than these leave no room for the names of all: their picture shows the shape only,
+# arrows in the colours of their symbols.
+CROWDED = 60
 # A fixed point's mark by its kind.
 MARKS = {"attractor": "o", "saddle": "X", "repeller": "^"}
 # What the colours of the dots mean, for each kind of language.
@@ -53,8 +57,9 @@ def pair_picture(
     values: (P, H) activations; number: (P,) state numbers, which are the colours (jet, as the
     assignment has it); units: what a unit is called; start: (H,) the initial state, a cross.
     """
-    figure = Figure(figsize=(7, 5.4), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
+    # Fixed places: to find them by matplotlib's layout takes longer than to draw the rest.
+    figure = Figure(figsize=(7, 5.4), dpi=DPI)
+    axes = figure.add_axes((0.12, 0.13, 0.7, 0.79))
     one, other = pair
     # The lowest number is drawn last: most dots have it, but they are all in one place.
     order = np.argsort(-number, kind="stable")
@@ -67,16 +72,16 @@ def pair_picture(
         axes.plot(
             [], [], "x", color="black", markersize=9, markeredgewidth=2, label="initial state"
         )
-        figure.legend(loc="outside lower center", frameon=False)
+        figure.legend(loc="lower right", frameon=False)
     axes.set(xlabel=f"{units} {one}", ylabel=f"{units} {other}", title=title)
     axes.margins(0.06)
     axes.grid(alpha=0.25)
-    _colour_bar(figure, dots, axes, language)
+    _colour_bar(figure, dots, language, cax=figure.add_axes((0.845, 0.13, 0.025, 0.79)))
     return figure
 
 
-def _colour_bar(figure: Figure, dots, axes, language: Language, **place) -> None:
-    bar = figure.colorbar(dots, ax=axes, **place)
+def _colour_bar(figure: Figure, dots, language: Language, **place) -> None:
+    bar = figure.colorbar(dots, **place)
     bar.set_label(colour_label(language), fontsize=9)
     if language.number.max() <= 20:
         bar.set_ticks(np.arange(language.number.max() + 1))
@@ -99,7 +104,7 @@ def cube_picture(
     )  # fmt: skip
     axes.set(xlabel=f"{units} 0", ylabel=f"{units} 1", zlabel=f"{units} 2", title=title)
     axes.set_box_aspect(None, zoom=0.86)
-    _colour_bar(figure, dots, axes, language, shrink=0.75, pad=0.1)
+    _colour_bar(figure, dots, language, ax=axes, shrink=0.75, pad=0.1)
     return figure
 
 
@@ -172,7 +177,7 @@ def states_picture(
     )  # fmt: skip
     axes.plot(*plane[0], "x", color="black", markersize=12, markeredgewidth=2.6, zorder=6)
     arrows = _route(board, states.machine)
-    for g, name in enumerate(names):
+    for g, name in enumerate(names if states.machine.count <= CROWDED else []):
         width, height = text_size(name, font)
         at = board.text(g, (width + 4, height + 4))
         near = board.shapes[g][np.linalg.norm(board.shapes[g] - at, axis=1).argmin()]
@@ -185,8 +190,7 @@ def states_picture(
     _draw_arrows(axes, board, arrows, states.machine.symbols, back, font)
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.set_title(title, fontsize=11)
-    bar = figure.colorbar(dots, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
-    bar.set_label(colour_label(language), fontsize=9)
+    _colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
     return figure
 
 
@@ -247,6 +251,7 @@ def _boundary(axes, ring: np.ndarray, padding: float) -> None:
         axes.fill(*ring.T, facecolor=colour, edgecolor="none", zorder=layer)
 
 
+@cache
 def text_size(text: str, font: float) -> tuple[float, float]:
     """Width and height of a text of one or more lines, in pixels."""
     lines = text.split("\n")
@@ -265,8 +270,9 @@ def _route(board: Board, machine: Machine) -> list[tuple[int, list[int]]]:
     def length(pair: tuple[int, int]) -> float:
         return np.linalg.norm(np.subtract(*board.centres[list(pair)]))
 
+    search = machine.count <= CROWDED
     # Short arrows have the least choice.
-    return [(board.arrow(*pair), arrows[pair]) for pair in sorted(arrows, key=length)]
+    return [(board.arrow(*pair, search), arrows[pair]) for pair in sorted(arrows, key=length)]
 
 
 def _draw_arrows(axes, board: Board, arrows, symbols: str, back, font: float) -> None:
@@ -282,6 +288,8 @@ def _draw_arrows(axes, board: Board, arrows, symbols: str, back, font: float) ->
                 linewidth=1.2, zorder=3, shrinkA=0, shrinkB=0,
             )
         )  # fmt: skip
+        if len(board.shapes) > CROWDED:
+            continue
         text = ",".join(symbols[symbol] for symbol in read)
         width, height = text_size(text, font)
         axes.text(

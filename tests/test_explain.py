@@ -74,7 +74,7 @@ def spiral(radius: float, angle: float, steps: int = 7) -> np.ndarray:
         (spiral(0.5, 0.0), ["monotone, ever shorter", "(0% of the turns", "towards the saddle"]),
         (spiral(0.7, np.pi), ["oscillating, ever shorter", "(100% of the turns", "towards the"]),
         (spiral(1.8, 0.0) / 50, ["monotone, ever longer", "away from the saddle"]),
-        (spiral(1.0, 0.3), ["monotone, even", "nearest is a saddle"]),
+        (spiral(1.0, 0.3), ["monotone, even", "nearest is the saddle"]),
     ],
 )
 def test_monotone_or_oscillating_towards_or_away(states, words):

@@ -59,6 +59,20 @@ def test_the_brief_s_commands(words, stem, bar, tmp_path):
     assert "--epoch 100\n" in blocks[-1]
     with Image.open(tmp_path / "plot" / f"{stem}_loss.jpg") as picture:
         assert min(picture.size) > 300
+    the_brief_plots(words[:4], stem, tmp_path)
+
+
+def the_brief_plots(words: list[str], stem: str, folder) -> None:
+    """The brief's other command, on what its first one has trained."""
+    epoch = 50 if "lstm" in words else 100
+    done = run_script("seq_plot.py", *words, "--epoch", epoch, "--seed", 1, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\n1024 of 1024 agree" in done.stdout
+    assert "the two are the same (isomorphic)" in done.stdout
+    pairs = ["01"] if epoch == 100 else ["01", "02", "12", "3d", "context_01", "context_12"]
+    for what in (*pairs, "states", "fsm", "dynamics", "time"):
+        with Image.open(folder / "plot" / f"{stem}_{what}.jpg") as picture:
+            assert min(picture.size) > 250
 
 
 def course_loop(recipe_seed: int, updates: int, length: int):
