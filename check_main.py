@@ -35,7 +35,8 @@ RECIPES = {
 }
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def flags() -> script.Parser:
+    """The script's flags."""
     parser = script.Parser(
         description="Train a two-layer perceptron on points in the plane, or enter its weights.",
         epilog="The recipe 'best' trains 32 networks side by side (--lr 0.1 --init 1 --epoch 6000) "
@@ -71,18 +72,23 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--init", type=script.number(0, 100), help="standard deviation of the initial weights"
     )
-    parser.add_argument("--epoch", type=script.integer(1), help="most training epochs")
+    parser.add_argument("--epoch", type=script.integer(1, 10_000_000), help="most training epochs")
     parser.add_argument(
         "--restarts", type=script.integer(1, 10_000), help="networks trained side by side"
     )
     parser.add_argument(
         "--data",
-        type=Path,
+        type=script.path,
         default=Path(__file__).parent / "data" / "check.csv",
         metavar="FILE",
         help="points and targets: CSV with the columns X1,X2,T",
     )
     script.add_common_flags(parser)
+    return parser
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = flags()
     args = parser.parse_args(argv)
     if args.act == "step" and not (args.set_weights or args.design):
         parser.error(

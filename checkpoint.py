@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import torch
@@ -27,9 +28,49 @@ def read(path: Path, flag: str) -> dict:
     except OSError as error:
         raise Fault(f"{flag} {path}: {error.strerror or error}") from error
     try:
-        content = torch.load(content, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of unusual pickles torch warns before it refuses them.
+            warnings.simplefilter("ignore")
+            content = torch.load(content, map_location="cpu", weights_only=True)
     except Exception:  # nearly anything may be raised by a damaged or foreign file
         content = None
     if not isinstance(content, dict):
         raise Fault(f"{flag} {path}: not a whole file of weights")
     return content
+
+
+def check_weights(net: torch.nn.Module, state: dict) -> None:
+    """ValueError unless `state`, which was read, is a whole set of weights for `net`."""
+    shapes = {name: value.shape for name, value in net.state_dict().items()}
+    if not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError("not all weights are tensors")
+    if shapes != {name: value.shape for name, value in state.items()}:
+        raise ValueError("the weights have other sizes")
+    if not all(value.isfinite().all() for value in state.values()):
+        raise ValueError("not all weights are finite numbers")
+
+
+# What the optimisers keep of each parameter.
+_MOMENTS = {"SGD": {"momentum_buffer"}}
+_ADAM = {"step", "exp_avg", "exp_avg_sq"}
+
+
+def load_moments(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Give an optimiser the moments in a state_dict that was read; its rates stay its own.
+
+    KeyError, TypeError, RuntimeError or ValueError if they are not such moments.
+    """
+    own = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state["state"], "param_groups": own})
+    names = _MOMENTS.get(type(optimizer).__name__, _ADAM)
+    for parameter in (each for group in optimizer.param_groups for each in group["params"]):
+        kept = optimizer.state.get(parameter, {})
+        if kept and set(kept) != names:
+            raise ValueError(f"moments {sorted(kept)}, not {sorted(names)}")
+        for name, value in kept.items():
+            # Plain SGD keeps an empty place.
+            if value is None and name == "momentum_buffer":
+                continue
+            shape = torch.Size() if name == "step" else parameter.shape
+            if value.shape != shape or value.dtype != torch.float32 or not value.isfinite().all():
+                raise ValueError(f"{name} is none of its parameter")

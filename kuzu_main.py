@@ -18,7 +18,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import script
 from script import Fault, Progress, Stop
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # A training line is printed every so many images: 100 batches of 64, as in the brief.
 REPORT = 6400
+# The most parameters a network may have: as many as 4 GB hold with gradients and moments.
+MOST = 250_000_000
 # The accuracy that the brief asks of NetFull.
 WANTED = 0.84
 
@@ -67,7 +69,22 @@ RECIPES = {
 }
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def _kernels(text: str) -> tuple[int, int]:
+    sizes = script.several(script.integer(1, 27), count=2)(text)
+    if any(size % 2 == 0 for size in sizes):
+        raise argparse.ArgumentTypeError(f"{sizes} must be odd, to keep the images' size")
+    return sizes
+
+
+def _normalisation(text: str) -> tuple[float, float]:
+    values = script.several(script.number(0, 1), count=2)(text)
+    if values[1] < 0.001:
+        raise argparse.ArgumentTypeError(f"{text!r}: the second number must be at least 0.001")
+    return values
+
+
+def flags() -> script.Parser:
+    """The script's flags."""
     integer, number = script.integer, script.number
     parser = script.Parser(
         description="Train a network on Kuzushiji characters and show what it mistakes for what.",
@@ -77,18 +94,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        default="best",
         help="values of all flags below that are not given: the assignment's own "
-        "(its networks, SGD, lr 0.01, momentum 0.5) or the best that we found",
+        "(its networks, SGD, lr 0.01, momentum 0.5) or the best that we found (default: best)",
     )
-    parser.add_argument("--epochs", type=integer(1), default=10, help="passes over the images")
+    parser.add_argument(
+        "--epochs", type=integer(1, 1_000_000), help="passes over the images (default: 10)"
+    )
     script.add_common_flags(parser)
     parser.add_argument("--no_cuda", action="store_true", help="do not use a GPU")
 
     group = parser.add_argument_group("training")
     group.add_argument("--lr", type=number(0, 100, above=True), help="(highest) learning rate")
     group.add_argument("--mom", type=number(0, 0.9999), help="momentum (adamw: beta 1)")
-    group.add_argument("--batch", type=integer(1), help="images in a batch")
+    group.add_argument("--batch", type=integer(1, 60_000), help="images in a batch")
     group.add_argument("--optim", choices=("sgd", "adamw"), help="optimiser")
     group.add_argument("--decay", type=number(0, 100), help="weight decay")
     group.add_argument(
@@ -106,7 +124,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
     group.add_argument(
         "--normalize",
-        type=script.several(number(0, 1), count=2),
+        type=_normalisation,
         metavar="MEAN,STD",
         help="what is subtracted from pixels of 0 to 1, and what they are then divided by",
     )
@@ -121,7 +139,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     group.add_argument(
         "--kernels",
-        type=script.several(integer(1, 27), count=2),
+        type=_kernels,
         metavar="N,M",
         help="their sizes, odd numbers (conv)",
     )
@@ -142,14 +160,23 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     group.add_argument(
         "--data",
-        type=Path,
+        type=script.path,
         default=Path("data"),
         metavar="DIR",
         help="folder of KMNIST/raw; the images are downloaded into it if missing",
     )
-    group.add_argument("--save", type=Path, metavar="FILE", help="save the trained weights")
     group.add_argument(
-        "--load", type=Path, metavar="FILE", help="test these saved weights instead of training"
+        "--save", type=script.path, metavar="FILE", help="save the weights, after every epoch"
+    )
+    group.add_argument(
+        "--load", type=script.path, metavar="FILE", help="test these saved weights, do not train"
+    )
+    group.add_argument(
+        "--resume",
+        type=script.path,
+        metavar="FILE",
+        help="go on from what --save wrote before training had ended, with its flags; the end is "
+        "that of an unbroken run, and is saved into the same file unless --save names another",
     )
 
     group = parser.add_argument_group("several networks")
@@ -161,17 +188,26 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="train NetFull with each of these numbers of hidden nodes",
     )
     group.add_argument("--compare", action="store_true", help="train all three networks")
+    return parser
 
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = flags()
     args = parser.parse_args(argv)
     several = "--sweep" if args.sweep else "--compare" if args.compare else None
-    if several and (args.load or args.save):
-        parser.error(f"{several} trains several networks: it goes with neither --load nor --save")
+    if several and (args.load or args.save or args.resume):
+        parser.error(f"{several} trains several networks: it goes with no --load, --save, --resume")
+    if args.load and (args.save or args.resume):
+        parser.error("--load only tests: it goes with neither --save nor --resume")
+    if args.resume:
+        known = ("net", "recipe", "epochs", "seed", *RECIPES["best"]["conv"], "hid")
+        given = [name for name in known if getattr(args, name) is not None]
+        if given:
+            parser.error(f"--resume takes --{given[0]} from the file: leave it out")
+        args.save = args.save or args.resume
     if several and args.net and not (args.sweep and args.net == "full"):
         parser.error(f"{several} chooses the networks itself: leave out --net {args.net}")
-    if args.kernels and any(kernel % 2 == 0 for kernel in args.kernels):
-        parser.error(f"argument --kernels: {args.kernels} must be odd, to keep the images' size")
-    if args.normalize and args.normalize[1] == 0:
-        parser.error("argument --normalize: the second number must be above 0")
+    args.epochs = args.epochs or 10
     return args
 
 
@@ -181,7 +217,7 @@ def settings(args: argparse.Namespace, net: str, **fixed) -> argparse.Namespace:
     A quiet run prints no line for each epoch; it is one of several networks in a table.
     """
     given = {name: value for name, value in vars(args).items() if value is not None}
-    values = RECIPES[args.recipe][net] | given | {"net": net} | fixed
+    values = RECIPES[args.recipe or "best"][net] | given | {"net": net} | fixed
     if values["batch"] == 1 and net == "conv" and values["batch_norm"]:
         raise Fault("--batch 1 has no spread to normalise: add --batch_norm False", status=2)
     return argparse.Namespace(**{"seed": None, "save": None, "quiet": False, **values})
@@ -219,11 +255,19 @@ class Result:
 
 
 def build(args: argparse.Namespace, device: torch.device) -> torch.nn.Module:
-    """The network that the flags describe."""
+    """The network that the flags describe; Fault if it is far too large."""
+    import torch
+
     import kuzu
 
     shape = {name: getattr(args, name) for name in SHAPE[args.net]}
-    return getattr(kuzu, TITLES[args.net])(**shape).to(device)
+    make = getattr(kuzu, TITLES[args.net])
+    # Without memory first: a machine that runs out of it kills the script without a word.
+    with torch.device("meta"):
+        size = kuzu.parameter_count(make(**shape))
+    if size > MOST:
+        raise Fault(f"{script.as_flags(shape)} makes {size} parameters; at most {MOST} are allowed")
+    return make(**shape).to(device)
 
 
 def optimiser(args: argparse.Namespace, net: torch.nn.Module, steps: int):
@@ -245,39 +289,66 @@ def optimiser(args: argparse.Namespace, net: torch.nn.Module, steps: int):
     )
 
 
-def batches(args: argparse.Namespace, count: int) -> list[torch.Tensor]:
+def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
     """The indices of the images of each batch of an epoch."""
     import torch
 
-    order = torch.randperm(count) if args.shuffle else torch.arange(count)
-    parts = list(order.split(args.batch))
-    if len(parts) > 1 and len(parts[-1]) == 1 < args.batch:
+    parts = list(order.split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1 < size:
         # Batch normalisation cannot use a batch of one image.
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
 
 
-def train(args, net, images: Images, optimizer, schedule, epoch: int, stop, progress) -> None:
-    """One pass over the training images; ends early when `stop` is asked for."""
+@dataclass
+class Training:
+    """A network in training.
+
+    epoch: the one in progress, from 1; order: its (N,) indices of images, None before it has
+    begun; done: its batches that are done.
+    """
+
+    net: torch.nn.Module
+    optimizer: Any
+    schedule: Any
+    epoch: int = 1
+    order: torch.Tensor | None = None
+    done: int = 0
+
+    @classmethod
+    def start(cls, args: argparse.Namespace, images: Images, device) -> Training:
+        net = build(args, device)
+        steps = args.epochs * math.ceil(len(images.train) / args.batch)
+        return cls(net, *optimiser(args, net, steps))
+
+
+def train(args, training: Training, images: Images, stop, progress) -> bool:
+    """The rest of a pass over the training images; whether it came to its end before `stop`."""
+    import torch
     import torch.nn.functional as F
 
     from kuzu_data import prepare
 
+    net, epoch = training.net, training.epoch
     net.train()
     total = len(images.train)
-    parts = batches(args, total)
-    for number, chosen in enumerate(parts):
+    if training.order is None:
+        training.order = torch.randperm(total) if args.shuffle else torch.arange(total)
+    parts = batches(training.order, args.batch)
+    for number in range(training.done, len(parts)):
         if stop:
-            return
+            return False
+        chosen = parts[number]
         target = images.train_target[chosen]
         output = net(prepare(images.train[chosen], args.normalize, args.distort))
         # The outputs are log probabilities, on which cross entropy is the nll loss; with label
         # smoothing a share of the target is spread over all classes (Szegedy et al., 2016).
         loss = F.cross_entropy(output, target, label_smoothing=args.smoothing)
-        optimizer.zero_grad()
+        training.optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
-        schedule.step()
+        training.optimizer.step()
+        training.schedule.step()
+        training.done = number + 1
         seen = number * args.batch
         if seen % REPORT < args.batch:
             loss = F.nll_loss(output.detach(), target).item()
@@ -289,6 +360,8 @@ def train(args, net, images: Images, optimizer, schedule, epoch: int, stop, prog
                 print(f"Train Epoch: {epoch} [{seen}/{total} ({share:.0f}%)]\tLoss: {loss:.6f}")
         done = (epoch - 1) * len(parts) + number + 1
         progress.update(done, f"{TITLES[args.net]}, epoch {epoch} of {args.epochs}")
+    training.epoch, training.order, training.done = epoch + 1, None, 0
+    return True
 
 
 def test(args: argparse.Namespace, net: torch.nn.Module, images: Images) -> Result:
@@ -309,20 +382,21 @@ def test(args: argparse.Namespace, net: torch.nn.Module, images: Images) -> Resu
     return Result(matrix, loss, output.cpu().numpy())
 
 
-def fit(args, images: Images, device, stop: Stop):
+def fit(args, images: Images, device, stop: Stop, training: Training | None = None):
     """Train a network for all epochs and test it after each (if quiet, after the last only).
 
-    Returns the network and its last Result.
+    training: where an earlier run ended. Returns the network and its last Result.
     """
-    net = build(args, device)
+    training = training or Training.start(args, images, device)
+    net = training.net
     recipe = {name: getattr(args, name) for name in RECIPES["best"][args.net]}
     print(f"{describe(net)}\nrecipe: {script.as_flags(recipe)}", flush=True)
-    steps = args.epochs * math.ceil(len(images.train) / args.batch)
-    optimizer, schedule = optimiser(args, net, steps)
-    progress = Progress(steps)
-    for epoch in range(1, args.epochs + 1):
-        train(args, net, images, optimizer, schedule, epoch, stop, progress)
-        last = stop or epoch == args.epochs
+    progress = Progress(args.epochs * math.ceil(len(images.train) / args.batch))
+    while training.epoch <= args.epochs:
+        ended = train(args, training, images, stop, progress)
+        if args.save:
+            save(args, training, images)
+        last = not ended or training.epoch > args.epochs
         if last or not args.quiet:
             result = test(args, net, images)
             progress.clear()
@@ -351,42 +425,116 @@ def _needed(net: str) -> tuple[str, ...]:
     return *SHAPE[net], "normalize"
 
 
-def save(args, net: torch.nn.Module, images: Images) -> None:
-    """Write the weights, with what is needed to build the network again, to --save."""
+def save(args, training: Training, images: Images) -> None:
+    """Write the weights to --save, with what is needed to build the network again, and to go on
+    with its training where that has not ended."""
+    import torch
+
     import checkpoint
 
-    flags = {name: getattr(args, name) for name in _needed(args.net)}
-    state = {name: value.cpu() for name, value in net.state_dict().items()}
-    content = {"net": args.net, "flags": flags, "state": state, "images": images.name}
+    content = {
+        "net": args.net,
+        "flags": {name: getattr(args, name) for name in _needed(args.net)},
+        "state": {name: value.cpu() for name, value in training.net.state_dict().items()},
+        "images": images.name,
+    }
+    if training.epoch <= args.epochs:
+        names = (*RECIPES["best"][args.net], "epochs", "seed")
+        content["training"] = {
+            "flags": {name: getattr(args, name) for name in names},
+            "epoch": training.epoch,
+            "order": training.order,
+            "done": training.done,
+            "optimizer": training.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
     checkpoint.write(args.save, content)
-    print(f"weights: {args.save}")
+
+
+def read(path: Path, flag: str) -> dict:
+    """What `save` wrote: its "flags" as a command line would give them; or Fault."""
+    import checkpoint
+
+    content = checkpoint.read(path, flag)
+    try:
+        name, known = content["net"], flags()
+        kept = {**content["flags"], **content.get("training", {"flags": {}})["flags"]}
+        if set(content["flags"]) != set(_needed(name)) or not isinstance(content["state"], dict):
+            raise KeyError
+        content["flags"] = {flag: known.value(flag, value) for flag, value in kept.items()}
+    except (KeyError, TypeError, AttributeError, Fault):
+        raise Fault(f"{flag} {path}: not a whole file of weights saved by this script") from None
+    return content
+
+
+def rebuild(args: argparse.Namespace, path: Path, state: dict, device) -> torch.nn.Module:
+    """The network of a file, with its weights; Fault if they do not fit it."""
+    import torch
+
+    import checkpoint
+
+    try:
+        checkpoint.check_weights(build(args, torch.device("meta")), state)
+        net = build(args, device)
+        net.load_state_dict(state)
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise Fault(f"{path}: the weights do not fit their own network: {error}") from error
+    return net
 
 
 def load(args: argparse.Namespace, device: torch.device):
     """The flags and the network of --load; Fault if it is no such file, or of another network."""
-    import checkpoint
-
     path = args.load
-    content = checkpoint.read(path, "--load")
-    try:
-        name, flags, state = content["net"], content["flags"], content["state"]
-        known = set(flags) == set(_needed(name))
-    except (KeyError, TypeError):
-        known = False
-    if not known:
-        raise Fault(f"--load {path}: not a whole file of weights saved by this script")
+    content = read(path, "--load")
+    name = content["net"]
     if args.net not in (None, name):
         raise Fault(f"--load {path}: the weights are of --net {name}, not of --net {args.net}")
-    for flag, value in flags.items():
+    kept = {flag: content["flags"][flag] for flag in _needed(name)}
+    for flag, value in kept.items():
         if getattr(args, flag) not in (None, value):
             raise Fault(f"--load {path}: its --{flag} is {value}, not {getattr(args, flag)}")
-    args = settings(args, name, **flags)
+    args = settings(args, name, **kept)
+    return args, rebuild(args, path, content["state"], device)
+
+
+def resume(args: argparse.Namespace, images: Images, device: torch.device):
+    """The flags and the Training that --resume goes on with; Fault if there is none."""
+    import warnings
+
+    import torch
+
+    import checkpoint
+
+    path = args.resume
+    content = read(path, "--resume")
+    if "training" not in content:
+        raise Fault(f"--resume {path}: training had come to its end; --load tests these weights")
+    if content["images"] != images.name:
+        raise Fault(f"--resume {path}: trained on {content['images']}, not on {images.name}")
+    args = settings(args, content["net"], **content["flags"])
+    net = rebuild(args, path, content["state"], device)
+    script.seed_everything(args.seed)
+    training = Training.start(args, images, device)
+    training.net.load_state_dict(net.state_dict())
+    kept = content["training"]
     try:
-        net = build(args, device)
-        net.load_state_dict(state)
-    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-        raise Fault(f"--load {path}: the weights do not fit their own network: {error}") from error
-    return args, net
+        checkpoint.load_moments(training.optimizer, kept["optimizer"])
+        training.epoch, training.order, training.done = kept["epoch"], kept["order"], kept["done"]
+        whole = torch.arange(len(images.train))
+        if training.order is not None and not torch.equal(training.order.sort().values, whole):
+            raise ValueError("the order of the images is none of these images")
+        if not (1 <= training.epoch <= args.epochs and 0 <= training.done <= len(whole)):
+            raise ValueError("its epoch is none of the run's")
+        torch.set_rng_state(kept["random"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise Fault(f"--resume {path}: not a whole file of this script: {error}") from error
+    with warnings.catch_warnings():
+        # torch warns of steps of the rate alone, which are what is wanted here.
+        warnings.simplefilter("ignore")
+        for _ in range((training.epoch - 1) * len(batches(whole, args.batch)) + training.done):
+            training.schedule.step()
+    print(f"going on in epoch {training.epoch} of {args.epochs}")
+    return args, training
 
 
 # What was learned
@@ -519,8 +667,9 @@ def main(argv: list[str] | None = None) -> int:
         script.require_writable(args.save.parent)
         if args.save.is_dir():
             raise Fault(f"--save {args.save} is a folder; a file name is needed")
-    if args.load and not args.load.is_file():
-        raise Fault(f"--load {args.load}: there is no such file")
+    for flag, path in (("--load", args.load), ("--resume", args.resume)):
+        if path and not path.is_file():
+            raise Fault(f"{flag} {path}: there is no such file")
 
     import numpy as np
     import torch
@@ -543,12 +692,19 @@ def main(argv: list[str] | None = None) -> int:
             result.show()
             explain(args, result, images)
         else:
-            args = settings(args, args.net or "full")
-            script.seed_everything(args.seed)
-            net, result = fit(args, images, device, stop)
+            if args.resume:
+                args, training = resume(args, images, device)
+            else:
+                args, training = settings(args, args.net or "full"), None
+                args.seed = script.seed_everything(args.seed)
+            net, result = fit(args, images, device, stop, training)
             if args.save:
-                save(args, net, images)
+                print(f"weights: {args.save}")
             explain(args, result, images)
+            if stop and args.save:
+                print(f"to go on: python3 kuzu_main.py --resume {args.save}")
+            elif stop:
+                print("without --save nothing was kept of the weights", file=sys.stderr)
     return stop.status
 
 

@@ -2,7 +2,7 @@
 
 `run(main)`          ends the process with the right status; no traceback reaches a user.
 `Fault`              an error that the user can mend, told in one line.
-`Parser`, `integer`, `number`   flags whose bad values are refused by name.
+`Parser`, `integer`, `number`, `path`   flags whose bad values are refused by name.
 `seed_everything`    one seed decides a run, and is printed.
 `replacing`, `save_picture`     a file appears whole or not at all.
 `Stop`               Ctrl-C ends a loop after its step, so that what was learned is kept.
@@ -40,28 +40,56 @@ class Fault(Exception):
         self.status = status
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which a machine sends that is shut down."""
+
+
+# The files that this run has written so far; an interruption tells of the last one.
+_written: list[Path] = []
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Call `main` and end the process with its status; every error becomes one line on stderr."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if sys.stdout is not None:
+        # A path may hold what the terminal cannot show: shown as \u30d7 then.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = main() or 0
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except Fault as fault:
         status = _complain(str(fault), fault.status)
-    except KeyboardInterrupt:
-        status = _complain("interrupted; nothing of this run was saved", 130)
+    except KeyboardInterrupt as interrupt:
+        kept = f"{_written[-1]} was the last file saved" if _written else "nothing was saved"
+        status = 143 if isinstance(interrupt, Terminated) else 130
+        status = _complain(f"interrupted; {kept}", status)
     except BrokenPipeError:
-        # The reader of our output has left (`| head`): no error. Python would flush stdout once
-        # more at its end and complain, so that is given somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has left (`| head`): no error.
+        _abandon_output()
         status = 0
     except OSError as error:
         status = _complain(_reason(error), 1)
+        _abandon_output()
     except SyntaxError as error:
         # check.py asks its reader to edit it, and a bracket is soon lost.
         status = _complain(f"{error.filename}, line {error.lineno}: {error.msg}", 1)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        # torch has no class of its own for it on the CPU.
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
         status = _complain("not enough memory for a network of this size; choose a smaller one", 1)
     sys.exit(status)
+
+
+def _interrupt(number: int, frame) -> NoReturn:
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _abandon_output() -> None:
+    """Let what is still to be printed vanish: Python flushes at its end, and would complain."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, status: int) -> int:
@@ -94,27 +122,31 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+        raise Fault(f"{message} (see --help)", status=2)
+
+    def value(self, name: str, value):
+        """What `--name value` gives: the check of a value that was read from a file, or Fault."""
+        value = ",".join(map(str, value)) if isinstance(value, (tuple, list)) else value
+        return getattr(self.parse_args([f"--{name}={value}"]), name)
 
 
-def integer(low: int, high: int | None = None) -> Callable[[str], int]:
-    """An argparse type: a whole number of at least `low` and, if given, at most `high`."""
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """An argparse type: a whole number from `low` to `high`."""
 
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = None
-        if value is None or value < low or (high is not None and value > high):
-            wanted = f"at least {low}" if high is None else f"from {low} to {high}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {wanted}")
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
         return value
 
     return parse
 
 
-def number(low: float, high: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
-    """An argparse type: a finite number of at least (or, with `above`, above) `low`, up to `high`.
+def number(low: float, high: float, *, above: bool = False) -> Callable[[str], float]:
+    """An argparse type: a number of at least (or, with `above`, above) `low`, at most `high`.
 
     nan and inf are refused.
     """
@@ -124,13 +156,19 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Callab
             value = float(text)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or value < low or value > high or (above and value == low):
-            wanted = f"{'above' if above else 'at least'} {low:g}"
-            wanted += f" and at most {high:g}" if math.isfinite(high) else ""
+        if not low <= value <= high or (above and value == low):
+            wanted = f"{'above' if above else 'at least'} {low:g} and at most {high:g}"
             raise argparse.ArgumentTypeError(f"{text!r} is not a number {wanted}")
         return value
 
     return parse
+
+
+def path(text: str) -> Path:
+    """An argparse type: the path of a file or folder; nothing at all is none."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no path")
+    return Path(text)
 
 
 def several(one: Callable, count: int | None = None) -> Callable[[str], tuple]:
@@ -153,7 +191,7 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         help="repeats a run: same seed, same output (default: drawn and printed)",
     )
     parser.add_argument(
-        "--plot", type=Path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
+        "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
     )
 
 
@@ -223,6 +261,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
+        _written.append(path)
     except OSError as error:
         raise Fault(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -289,10 +328,11 @@ class Stop:
 
     def _ask(self, number: int, frame) -> None:
         if self:
-            raise KeyboardInterrupt
+            _interrupt(number, frame)
         self.status = 128 + number
         # os.write, not print: a handler may interrupt a print, and print cannot be re-entered.
-        os.write(2, b"\nstopping after this step; once more ends at once, with nothing saved\n")
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nstopping after this step, to save what there is; once more: at once\n")
 
 
 class Progress:

@@ -33,7 +33,8 @@ MANY = 10
 COMPARED = 10_000
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def flags() -> script.Parser:
+    """The script's flags."""
     parser = script.Parser(
         description="Show what a network that seq_train.py has trained does, and explain it."
     )
@@ -44,7 +45,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="which checkpoint, in thousands of sequences (default: the end of default training)",
     )
     parser.add_argument(
-        "--out_path", type=Path, default=Path("net"), metavar="DIR", help="folder of checkpoints"
+        "--out_path",
+        type=script.path,
+        default=Path("net"),
+        metavar="DIR",
+        help="folder of checkpoints",
     )
     parser.add_argument(
         "--num_plot",
@@ -73,7 +78,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "a screen (default)",
     )
     window.add_argument("--no_show", dest="show", action="store_false", help="open no window")
-    return parser.parse_args(argv)
+    return parser
 
 
 def _section(text: str) -> str:
@@ -333,7 +338,7 @@ def context(study: Study, args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = parse(argv)
+    args = flags().parse_args(argv)
     script.require_writable(args.plot)
     net, language, title, stem = load(args)
 

@@ -108,7 +108,8 @@ def describe(args: argparse.Namespace) -> tuple[dict, Language, int]:
     return task | {"hid": args.hid or hid}, learned, epoch
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def flags() -> script.Parser:
+    """The script's flags."""
     integer, number = script.integer, script.number
     parser = script.Parser(
         description="Train a recurrent network to predict the next symbol of a language.",
@@ -117,14 +118,18 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_task_flags(parser)
     parser.add_argument("--epoch", type=integer(0, 1_000_000), help="thousands of sequences")
     parser.add_argument(
-        "--out_path", type=Path, default=Path("net"), metavar="DIR", help="folder for checkpoints"
+        "--out_path",
+        type=script.path,
+        default=Path("net"),
+        metavar="DIR",
+        help="folder for checkpoints",
     )
     script.add_common_flags(parser)
     parser.add_argument("--verbose", action="store_true", help="print more of the sequences")
     parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, ...")
     parser.add_argument(
         "--resume",
-        type=Path,
+        type=script.path,
         metavar="FILE",
         help="go on from a checkpoint, with its flags; the end is that of an unbroken run",
     )
@@ -150,8 +155,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         choices=("constant", "cosine", "onecycle"),
         help="learning rate over time: constant, down to 0, or up and then down to 0",
     )
-    group.add_argument("--clip", type=number(0), help="longest gradient, 0 for any")
-    return parser.parse_args(argv)
+    group.add_argument("--clip", type=number(0, 1e9), help="longest gradient, 0 for any")
+    return parser
 
 
 def stem(task: dict, language: Language) -> str:
@@ -168,6 +173,7 @@ def restore(content: dict, args: argparse.Namespace) -> tuple[dict, Language, Si
     The course's own files hold weights and nothing else: task and language are then what the flags
     say, the recipe is empty.
     """
+    import checkpoint
     from seq_models import PARAMETERS
 
     try:
@@ -175,10 +181,15 @@ def restore(content: dict, args: argparse.Namespace) -> tuple[dict, Language, Si
             recipe = SimpleNamespace(init=1.0, identity=False)
             (task, language, _), weights = describe(args), content
         else:
-            recipe = SimpleNamespace(**content["recipe"])
-            task, language, _ = describe(argparse.Namespace(**content["task"]))
-            weights = content["net"]
+            # A file's values must be such as the command line would take.
+            known, asked = flags(), {name: content["task"][name] for name in TASK}
+            asked = {name: known.value(name, value) for name, value in asked.items()}
+            task, language, _ = describe(argparse.Namespace(**asked))
+            given = {name: content["recipe"][name] for name in RECIPES["best"][task["model"]]}
+            recipe = {name: known.value(name, value) for name, value in given.items()}
+            recipe, weights = SimpleNamespace(**recipe), content["net"]
         net = build(task, language, recipe)
+        checkpoint.check_weights(net, weights)
         net.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, Fault) as error:
         raise ValueError(str(error)) from error
@@ -466,11 +477,17 @@ def resume(args: argparse.Namespace) -> Run:
             return run
         net.to(args.device)
         optimizer = optimiser(recipe, net)
-        optimizer.load_state_dict(content["optimizer"])
-        reports = [(seen, Score(*score)) for seen, *score in content["reports"]]
-        seed, epoch, seen = content["seed"], args.epoch or content["epoch"], content["seen"]
-        seconds = content["seconds"]
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        checkpoint.load_moments(optimizer, content["optimizer"])
+        reports = [(int(seen), Score(*map(float, score))) for seen, *score in content["reports"]]
+        if not all(score.asked > 0 and math.isfinite(score.loss) for _, score in reports):
+            raise ValueError("a report that was never made")
+        known = flags()
+        seed, epoch = known.value("seed", content["seed"]), known.value("epoch", content["epoch"])
+        seen, seconds = int(content["seen"]), float(content["seconds"])
+        if not (0 <= seen <= epoch * BLOCK and 0 <= seconds < math.inf):
+            raise ValueError(f"{seen} sequences in {seconds} seconds")
+        epoch = args.epoch or epoch
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, Fault) as error:
         what = (
             f"weights of another network: {error}"
             if bare
@@ -527,7 +544,7 @@ def go(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = parse(argv)
+    args = flags().parse_args(argv)
     # What can be refused is refused before torch is imported and minutes are spent.
     script.require_writable(args.plot)
     script.require_writable(args.out_path)
@@ -546,12 +563,13 @@ def main(argv: list[str] | None = None) -> int:
     print(f"recipe: {script.as_flags(vars(run.recipe))} --epoch {run.epoch}")
     with Stop() as stop:
         kept = go(run, args, stop)
-    conclude(run)
-    if len(run.reports) > 1:
-        script.save_picture(curve_picture(run), args.plot / f"{run.stem}_loss.jpg")
+        conclude(run)
+        if len(run.reports) > 1:
+            script.save_picture(curve_picture(run), args.plot / f"{run.stem}_loss.jpg")
     print(f"checkpoint: {kept}\nto plot it: {run.plot_command}")
     if stop:
-        print(f"to go on: python3 seq_train.py --resume {kept}")
+        if run.seen < run.epoch * BLOCK:
+            print(f"to go on: python3 seq_train.py --resume {kept}")
         return stop.status
     return 0 if succeeded([score for _, score in run.reports], run.language.bar) else FAILED
 

@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100, help="runs of our recipe")
     parser.add_argument("--course", type=int, default=2, help="runs of the course's recipe")
     parser.add_argument(
-        "--hid", type=several(integer(1)), default=(5, 4, 3, 2), help="hidden units"
+        "--hid", type=several(integer(1, 1000)), default=(5, 4, 3, 2), help="hidden units"
     )
     args = parser.parse_args()
     torch.set_num_threads(1)  # as check_main.py does; the course's loop is no slower for it

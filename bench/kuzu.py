@@ -86,11 +86,9 @@ def our_epoch(name: str, root: Path) -> None:
     """An epoch of `kuzu_main.py --net NAME`, reading the images included."""
     args = kuzu_main.settings(kuzu_main.parse(["--epochs", "1"]), name, quiet=True)
     images = load_kmnist(root)
-    net = kuzu_main.build(args, torch.device("cpu"))
-    steps = len(images.train) // args.batch + 1
-    optimizer, schedule = kuzu_main.optimiser(args, net, steps)
+    training = kuzu_main.Training.start(args, images, torch.device("cpu"))
     with Stop() as stop:
-        kuzu_main.train(args, net, images, optimizer, schedule, 1, stop, Progress(steps))
+        kuzu_main.train(args, training, images, stop, Progress(1))
 
 
 def seconds(function, *arguments) -> float:

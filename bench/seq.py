@@ -132,7 +132,7 @@ def bench(args: argparse.Namespace) -> None:
     print("course     ours   ratio   seconds  success    losses: mean   worst  task")
     for number in args.tasks:
         words = TASKS[number - 1].split()
-        parsed = seq_train.parse(words)
+        parsed = seq_train.flags().parse_args(words)
         task, language, epoch = seq_train.describe(parsed)
         epoch = args.epoch or epoch
         words += ["--epoch", str(epoch)]

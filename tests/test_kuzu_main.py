@@ -26,10 +26,10 @@ def matrices(printed: str) -> list[np.ndarray]:
     return [np.array(re.findall(r"[\d.]+", text), float).reshape(10, 10) for text in found]
 
 
-def run(*words, capsys, data=None) -> str:
+def run(*words, capsys, data=None, status=0) -> str:
     """Run main in this process, which saves the seconds of importing torch; what it printed."""
     words = [*words, *(("--data", str(data)) if data else ())]
-    kuzu_main.main(list(map(str, words)))
+    assert kuzu_main.main(list(map(str, words))) == status
     return capsys.readouterr().out
 
 
@@ -144,6 +144,58 @@ def test_saved_weights_test_as_they_did(net, small, tmp_path, capsys):
     assert TEST.findall(again) == TEST.findall(printed)
 
 
+class StopAfter:
+    """A Stop that asks for the end once it has been asked so often itself."""
+
+    def __init__(self, batches: int):
+        self.left, self.status = batches, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def __bool__(self) -> bool:
+        self.left -= 1
+        self.status = 130 if self.left < 0 else 0
+        return self.left < 0
+
+
+@pytest.mark.parametrize(
+    "words", [["--net", "conv", "--filters", "3,4", "--fc", 5], ["--net", "lin", "--optim", "sgd"]]
+)
+def test_a_resumed_run_ends_as_an_unbroken_one(words, small, tmp_path, capsys, monkeypatch):
+    whole, part = tmp_path / "whole.pth", tmp_path / "part.pth"
+    words = [*words, "--epochs", 3, "--batch", 50, "--seed", 4]
+    printed = run(*words, "--save", whole, "--plot", tmp_path, capsys=capsys, data=small)
+    with monkeypatch.context() as patch:
+        patch.setattr(kuzu_main, "Stop", lambda: StopAfter(9))
+        stopped = run(*words, "--save", part, "--plot", tmp_path, capsys=capsys, data=small,
+                      status=130)  # fmt: skip
+    assert f"to go on: python3 kuzu_main.py --resume {part}" in stopped
+    rest = run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
+    assert "going on in epoch 2 of 3" in rest
+    assert matrices(rest)[-1].tolist() == matrices(printed)[-1].tolist()
+    states = [torch.load(path, weights_only=True) for path in (whole, part)]
+    assert all(
+        torch.equal(states[0]["state"][k], states[1]["state"][k]) for k in states[0]["state"]
+    )
+    assert "training" not in states[1]
+    with pytest.raises(Fault, match="training had come to its end"):
+        run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
+
+
+def test_flags_and_images_of_a_resumed_run_come_from_the_file(small, tmp_path, capsys, monkeypatch):
+    part = tmp_path / "part.pth"
+    monkeypatch.setattr(kuzu_main, "Stop", lambda: StopAfter(1))
+    run("--net", "lin", "--save", part, "--plot", tmp_path, capsys=capsys, data=small, status=130)
+    with pytest.raises(Fault, match="--resume takes --lr from the file: leave it out"):
+        run("--resume", part, "--lr", 1, "--plot", tmp_path, capsys=capsys, data=small)
+    with pytest.raises(Fault, match=r"trained on .*, not on scikit-learn's digits"):
+        run("--resume", part, "--dataset", "digits", "--plot", tmp_path, capsys=capsys)
+
+
 def test_weights_of_another_network_are_refused(small, tmp_path, capsys):
     saved = tmp_path / "full.pth"
     words = ["--plot", tmp_path]
@@ -184,7 +236,7 @@ BAD = [
     (["--lr", "-1"], 2, "argument --lr: '-1' is not a number above 0"),
     (["--lr", "nan"], 2, "argument --lr: 'nan' is not a number"),
     (["--mom", "1"], 2, "argument --mom"),
-    (["--epochs", "0"], 2, "argument --epochs: '0' is not a whole number at least 1"),
+    (["--epochs", "0"], 2, "argument --epochs: '0' is not a whole number from 1 to 1000000"),
     (["--seed", "-1"], 2, "argument --seed"),
     (["--filters", "3"], 2, "argument --filters: '3' has 1 numbers, not 2"),
     (["--kernels", "4,3"], 2, "argument --kernels: (4, 3) must be odd"),

@@ -27,15 +27,15 @@ def test_number_refuses_and_says_what_is_allowed(text):
 
 def test_flags_accept_what_they_should():
     assert script.integer(1, 10)("10") == 10
-    assert script.number(0)("0") == 0
+    assert script.number(0, 9)("0") == 0
     assert script.number(0, 2, above=True)("1e-9") == 1e-9
-    assert script.several(script.integer(1))("10,20, 50") == (10, 20, 50)
+    assert script.several(script.integer(1, 99))("10,20, 50") == (10, 20, 50)
 
 
 @pytest.mark.parametrize("text", ["5", "5,3,1", "5,,3", "", "5;3"])
 def test_several_wants_the_right_number_of_them(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        script.several(script.integer(1), count=2)(text)
+        script.several(script.integer(1, 9), count=2)(text)
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,25 @@ def test_switch(words, value):
     assert parser.parse_args(words).on is value
 
 
-def test_parser_complains_in_one_line(capsys):
+def test_parser_complains_in_one_line():
     parser = script.Parser(prog="x.py")
-    parser.add_argument("--hid", type=script.integer(1))
-    with pytest.raises(SystemExit) as end:
+    parser.add_argument("--hid", type=script.integer(1, 9))
+    with pytest.raises(Fault, match="--hid: '0' is not a whole number from 1 to 9") as told:
         parser.parse_args(["--hid", "0"])
-    assert end.value.code == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "--hid: '0' is not a whole number at least 1" in error
+    assert told.value.status == 2
+
+
+def test_parser_checks_values_of_files_as_those_of_flags():
+    parser = script.Parser(prog="x.py")
+    parser.add_argument("--hid", type=script.integer(1, 9))
+    parser.add_argument("--sizes", type=script.several(script.integer(1, 9), count=2))
+    script.add_switch(parser, "--on", "")
+    assert parser.value("hid", 3) == 3
+    assert parser.value("sizes", (3, 5)) == parser.value("sizes", [3, 5]) == (3, 5)
+    assert parser.value("on", False) is False
+    for name, value in (("hid", 10), ("hid", "--on"), ("sizes", (3,)), ("on", 7), ("hid", None)):
+        with pytest.raises(Fault):
+            parser.value(name, value)
 
 
 @pytest.mark.parametrize(
