@@ -124,7 +124,7 @@ def glyph_font(glyphs: tuple[str, ...]) -> str | None:
     return None
 
 
-class _Labels:
+class Labels:
     """The classes' names for a picture, with their glyphs where a font has them."""
 
     def __init__(self, images: Images):
@@ -136,7 +136,7 @@ class _Labels:
 
 def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
     """The matrix as a heat map of the mistakes; what was chosen right stands in grey."""
-    labels = _Labels(images)
+    labels = Labels(images)
     figure = Figure(figsize=(8, 7), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     counts = matrix.astype(int)
@@ -203,7 +203,7 @@ def mistakes_picture(
     worst = worst_confusions(matrix, rows)
     if not worst:
         return None
-    labels = _Labels(images)
+    labels = Labels(images)
     train, train_target = images.train.cpu().numpy(), images.train_target.cpu().numpy()
     test, test_target = images.test.cpu().numpy(), images.test_target.cpu().numpy()
     forms = {

@@ -540,9 +540,10 @@ def resume(args: argparse.Namespace, images: Images, device: torch.device):
 # What was learned
 
 
-def explain(args, result: Result, images: Images) -> None:
-    """Print what is mistaken for what, and draw it into --plot."""
+def explain(args, net: torch.nn.Module, result: Result, images: Images) -> None:
+    """Print what is mistaken for what and why, and draw it into --plot."""
     import kuzu_confusion as confusion
+    import kuzu_features as features
 
     glyphs = _printable("".join(images.glyphs))
     name = TITLES[args.net]
@@ -550,6 +551,9 @@ def explain(args, result: Result, images: Images) -> None:
     print("\n".join(confusion.class_lines(result.matrix, images, glyphs)))
     print("Most frequent confusions (target -> chosen):")
     print("\n".join(confusion.confusion_lines(result.matrix, images, glyphs)) or "none")
+    print("Why, measured on the training images:")
+    print("\n".join(features.reason_lines(result.matrix, images)))
+    print("\n".join(features.feature_lines(net)))
     right, total = int(result.matrix.trace()), int(result.matrix.sum())
     title = f"{name} on {images.name}: {right} of {total} right, {result.accuracy:.2%}"
     print(title)
@@ -563,6 +567,9 @@ def explain(args, result: Result, images: Images) -> None:
     )
     if picture is not None:
         script.save_picture(picture, args.plot / f"kuzu_{args.net}_mistakes.jpg")
+    title = f"What {name} looks at ({images.name}): red speaks for, blue against"
+    picture = features.features_picture(net, images, args.normalize, title)
+    script.save_picture(picture, args.plot / f"kuzu_{args.net}_features.jpg")
 
 
 def _printable(text: str) -> bool:
@@ -643,7 +650,7 @@ def compare(args: argparse.Namespace, images: Images, device, stop: Stop) -> Non
         result.show()
         if stop:
             break
-        explain(own, result, images)
+        explain(own, net, result, images)
         print()
         results[title] = result.matrix
         table.append(f"| {title} | {result.accuracy:.2%} | {describe(net).split(': ')[1]} |")
@@ -690,7 +697,7 @@ def main(argv: list[str] | None = None) -> int:
             print(describe(net))
             result = test(args, net, images)
             result.show()
-            explain(args, result, images)
+            explain(args, net, result, images)
         else:
             if args.resume:
                 args, training = resume(args, images, device)
@@ -700,7 +707,7 @@ def main(argv: list[str] | None = None) -> int:
             net, result = fit(args, images, device, stop, training)
             if args.save:
                 print(f"weights: {args.save}")
-            explain(args, result, images)
+            explain(args, net, result, images)
             if stop and args.save:
                 print(f"to go on: python3 kuzu_main.py --resume {args.save}")
             elif stop:

@@ -1,0 +1,198 @@
+"""Write docs/report.md, the report that the assignment asks for, from the programs' own runs.
+
+    python3 docs/make_report.py                   on data/KMNIST, else on scikit-learn's digits
+    python3 docs/make_report.py --data DIR        on the images in DIR/KMNIST/raw
+    python3 docs/make_report.py --quick           a trial: a minute, short training, one seed
+
+Every run is a command that a reader can type; what it printed and drew stays in --work and is used
+again, so that an interrupted report goes on where it was. Figures are taken from what the commands
+printed: report_text.py has the words around them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import script
+
+ROOT = Path(script.__file__).parent
+# Training shows a network so many images: ten epochs of KMNIST.
+IMAGES = 600_000
+SWEEP = "10,20,50,100,200,300"
+# A run that ends with 3 has trained without success, which is a result too.
+ENDED = (0, 3)
+
+
+def flags() -> script.Parser:
+    parser = script.Parser(
+        description="Write docs/report.md from runs of all three parts; half an hour on two cores."
+    )
+    parser.add_argument(
+        "--data", type=script.path, metavar="DIR", help="folder of KMNIST/raw (default: data)"
+    )
+    parser.add_argument(
+        "--out", type=script.path, default=ROOT / "docs", metavar="DIR", help="where report.md goes"
+    )
+    parser.add_argument(
+        "--work",
+        type=script.path,
+        default=ROOT / "plot" / "report",
+        metavar="DIR",
+        help="folder that keeps the runs; delete it, or one of its folders, to run them anew",
+    )
+    parser.add_argument("--jobs", type=script.integer(1, 64), default=2, help="runs at a time")
+    parser.add_argument("--quick", action="store_true", help="a trial with short training")
+    return parser
+
+
+# The runs
+
+
+class Run:
+    """A command, what it printed, and the folder it ran in.
+
+    words: as a reader types them after `python3`; status: None until it has run.
+    """
+
+    def __init__(self, folder: Path, *words):
+        self.folder, self.words = folder, [str(word) for word in words]
+        self.status: int | None = None
+        self.printed = self.told = ""
+
+    @property
+    def command(self) -> str:
+        return " ".join(["python3", *self.words])
+
+    @property
+    def good(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / f"{hashlib.sha256(self.command.encode()).hexdigest()[:12]}.json"
+
+    def recall(self) -> bool:
+        """Take the result of an earlier run of the same command; whether there is a good one."""
+        try:
+            kept = json.loads(self._record.read_text(encoding="utf-8"))
+            self.status, self.printed, self.told = kept["status"], kept["printed"], kept["told"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return self.good
+
+    def go(self) -> None:
+        """Run the command in its folder, on one thread, so that runs side by side repeat."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [sys.executable, ROOT / self.words[0], *self.words[1:]],
+            cwd=self.folder,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        self.status, self.printed, self.told = done.returncode, done.stdout, done.stderr
+        kept = {"command": self.command, "status": self.status, "printed": self.printed}
+        with script.replacing(self._record) as temporary:
+            temporary.write_text(json.dumps(kept | {"told": self.told}), encoding="utf-8")
+
+
+def plan(args, work: Path, images: list[str], epochs: int) -> dict[str, list[Run]]:
+    """All runs, by name; those of one name follow each other in one folder. Long ones first."""
+    quick, seeds = args.quick, range(1 if args.quick else 5)
+    sweep = ["--sweep", "5,10" if quick else SWEEP, "--epochs", max(1, epochs // 4)]
+    part1 = {
+        "brief": ["--compare", "--recipe", "brief", "--epochs", epochs],
+        **{name: ["--net", name, "--epochs", epochs] for name in ("conv", "full", "lin")},
+        "sweep": sweep,
+    }
+    runs = {
+        f"kuzu_{name}": [Run(work / name, "kuzu_main.py", *words, "--seed", 0, *images)]
+        for name, words in part1.items()
+    }
+    short = ["--epoch", 10] if quick else []
+    for seed in seeds:
+        for name, task, epoch in (
+            ("anb2n", ["--lang", "anb2n"], 100),
+            ("anb2nc3n", ["--lang", "anb2nc3n", "--model", "lstm"], 50),
+        ):
+            folder, own = work / f"{name}_{seed}", ["--seed", seed]
+            hid = ["--hid", 3] if name == "anb2nc3n" else []
+            only = [] if seed == 0 else ["--only", "states"]
+            epoch = 10 if quick else epoch
+            runs[f"{name}_{seed}"] = [
+                Run(folder, "seq_train.py", *task, *hid, *short, *own),
+                Run(folder, "seq_plot.py", *task, "--epoch", epoch, *own, "--no_show", *only),
+            ]
+    for name, words in {
+        "train": ["--act", "sig", "--hid", 5, "--seed", 0],
+        "step": ["--act", "step", "--hid", 4, "--set_weights"],
+        "sig": ["--act", "sig", "--hid", 4, "--set_weights"],
+        "design": ["--design"],
+    }.items():
+        runs[f"check_{name}"] = [Run(work / f"check_{name}", "check_main.py", *words)]
+    seeds = ["--seeds", 1 if quick else 20, "--course", 0 if quick else 1]
+    runs["check_bench"] = [Run(work / "bench", "bench/check.py", "--hid", 5, *seeds)]
+    return runs
+
+
+def carry_out(runs: dict[str, list[Run]], jobs: int) -> None:
+    """Run what has no result yet, `jobs` at a time, with a line for each."""
+    count, start, ended = sum(map(len, runs.values())), time.monotonic(), 0
+
+    def follow(name: str) -> None:
+        nonlocal ended
+        for run in runs[name]:
+            before = time.monotonic()
+            known = run.recall()
+            if not known:
+                run.go()
+            ended += 1
+            how = "kept from an earlier run" if known else f"{time.monotonic() - before:.0f} s"
+            how += "" if run.good else f", FAILED with status {run.status}"
+            print(f"[{ended}/{count}] {run.command}: {how}", flush=True)
+            if not run.good:
+                break
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(follow, runs))
+    print(f"all runs: {time.monotonic() - start:.0f} s")
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = flags().parse_args(argv)
+    script.require_writable(args.out)
+    work = script.require_writable(args.work).resolve()
+
+    from kuzu_data import load_digits, load_kmnist
+
+    data = args.data or ROOT / "data"
+    if args.data or (data / "KMNIST").exists():
+        images, flag = load_kmnist(data), ["--data", data.resolve()]
+    else:
+        images, flag = load_digits(), ["--dataset", "digits"]
+    epochs = 1 if args.quick else min(100, round(IMAGES / len(images.train)))
+    print(f"images: {images.name}, {epochs} epochs")
+    runs = plan(args, work, flag, epochs)
+    carry_out(runs, args.jobs)
+
+    import report_text
+
+    text = report_text.report(runs, images, epochs, args.out / "img")
+    # A reader has the images somewhere else.
+    text = text.replace(f"--data {data.resolve()}", "--data DIR").replace(str(work), "WORK")
+    with script.replacing(args.out / "report.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"report: {args.out / 'report.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,188 @@
+"""What the networks of Part 1 look at: mean images and templates, hidden units, filters.
+
+NetLin has one weight for each pixel and class, so that its weights are ten pictures; NetFull has
+such a picture for each hidden unit; NetConv a small one for each filter, moved over the image.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from kuzu import SIDE, NetConv, NetFull, NetLin
+from kuzu_confusion import Labels, class_accuracy, worst_confusions
+from kuzu_data import Images, prepare
+
+# Units and filters shown at most.
+UNITS, FILTERS = 20, 24
+
+
+# Why characters are confused, measured on the training images
+
+
+def mean_images(images: Images) -> np.ndarray:
+    """The mean training image of each class, (10, 28, 28); nan for a class without images."""
+    pixels, target = images.train.cpu().float(), images.train_target.cpu()
+    return torch.stack([pixels[target == index].mean(dim=0) for index in range(10)]).numpy()
+
+
+def likeness(images: Images) -> np.ndarray:
+    """The correlation of the classes' mean images, pixel by pixel, (10, 10)."""
+    return np.corrcoef(mean_images(images).reshape(10, -1))
+
+
+def astray(images: Images) -> np.ndarray:
+    """The share of each class's training images, (10,), that are nearer to the mean image of
+    another class than to that of their own: written in another way than most."""
+    pixels, target = images.train.cpu().flatten(1).float(), images.train_target.cpu()
+    means = torch.from_numpy(mean_images(images)).flatten(1)
+    # A class without images has no mean to be near to.
+    distance = torch.cdist(pixels, means).nan_to_num(nan=float("inf"))
+    wrong = distance.argmin(dim=1) != target
+    return np.array([wrong[target == index].float().mean().item() for index in range(10)])
+
+
+def ranked(values: np.ndarray, others: np.ndarray) -> float:
+    """Spearman's rank correlation of two rows of numbers; nan if one does not vary."""
+    from scipy.stats import rankdata
+
+    first, second = rankdata(values), rankdata(others)
+    if not (np.ptp(first) and np.ptp(second)):
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def reason_lines(matrix: np.ndarray, images: Images, most: int = 5) -> list[str]:
+    """What the training images say of the confusions in a (10, 10) matrix, as lines of text."""
+    alike, away, names = likeness(images), astray(images), images.classes
+    pairs = list(combinations(range(10), 2))
+    order = sorted(pairs, key=lambda pair: -alike[pair])
+    lines = []
+    for target, chosen, count, _ in worst_confusions(matrix, most):
+        pair = min(target, chosen), max(target, chosen)
+        lines.append(
+            f"{names[target]} -> {names[chosen]} ({count}): their mean images correlate by "
+            f"{alike[pair]:.2f}, number {order.index(pair) + 1} of the {len(pairs)} pairs"
+        )
+    mistaken = np.array([matrix[pair] + matrix[pair[::-1]] for pair in pairs])
+    lines.append(
+        "over all pairs: the more alike two mean images, the more confusions (rank correlation "
+        f"{ranked(mistaken, np.array([alike[pair] for pair in pairs])):+.2f})"
+    )
+    most_away = [int(index) for index in np.argsort(-away)[:2]]
+    lines.append(
+        "images nearer to another character's mean than to their own's: "
+        + ", ".join(f"{away[index]:.0%} of {names[index]}" for index in most_away)
+        + f", {away.mean():.0%} on average; the more, the less often right (rank correlation "
+        f"{ranked(class_accuracy(matrix), away):+.2f})"
+    )
+    return lines
+
+
+# What the weights look like
+
+
+def features_picture(
+    net: torch.nn.Module, images: Images, normalize: tuple[float, float], title: str
+) -> Figure:
+    """A network's first weights as pictures: red where ink speaks for a unit, blue against it."""
+    show = {NetLin: _templates, NetFull: _hidden_units, NetConv: _filters}[type(net)]
+    with torch.inference_mode():
+        figure = show(net.eval(), images, normalize)
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def _weights(axes, values: np.ndarray) -> None:
+    """Draw weights (H, W): white is 0, both colours reach as far."""
+    top = max(float(np.abs(values).max()), 1e-9)
+    axes.imshow(values, cmap="RdBu_r", vmin=-top, vmax=top)
+    axes.set(xticks=[], yticks=[])
+
+
+def _templates(net: NetLin, images: Images, normalize) -> Figure:
+    """A row of mean images above the row of weights for the same classes."""
+    labels = Labels(images)
+    figure = Figure(figsize=(12, 3.1), dpi=100, layout="constrained")
+    rows = figure.subplots(2, 10)
+    weights = net.output.weight.cpu().view(10, SIDE, SIDE).numpy()
+    for index, mean in enumerate(mean_images(images)):
+        rows[0, index].imshow(mean, cmap="gray_r", vmin=0)
+        rows[0, index].set(xticks=[], yticks=[])
+        rows[0, index].set_title(labels.text[index], family=labels.family, fontsize=11)
+        _weights(rows[1, index], weights[index])
+    rows[0, 0].set_ylabel("mean image")
+    rows[1, 0].set_ylabel("weights")
+    return figure
+
+
+def strongest_units(net: NetFull, images: Images, normalize) -> torch.Tensor:
+    """The hidden units in the order of what they add to the outputs: the spread of a unit's
+    activation over the test images, times the length of its weights to the outputs."""
+    pixels = prepare(images.test, normalize).flatten(1)
+    spread = torch.tanh(net.hidden(pixels)).std(dim=0)
+    return (spread * net.output.weight.norm(dim=0)).argsort(descending=True)
+
+
+def _hidden_units(net: NetFull, images: Images, normalize) -> Figure:
+    """The strongest hidden units, each with the classes it speaks most for and against."""
+    labels = Labels(images)
+    chosen = strongest_units(net, images, normalize)[:UNITS].tolist()
+    columns = min(10, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = Figure(figsize=(12, 0.6 + 1.65 * rows), dpi=100, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, unit in zip(grid, chosen, strict=False):
+        _weights(axes, net.hidden.weight[unit].cpu().view(SIDE, SIDE).numpy())
+        out = net.output.weight[:, unit]
+        says = f"+ {labels.text[int(out.argmax())]}   \u2212 {labels.text[int(out.argmin())]}"
+        axes.set_xlabel(says, family=labels.family, fontsize=9)
+    for axes in list(grid):
+        axes.axis("off")
+    return figure
+
+
+def _filters(net: NetConv, images: Images, normalize) -> Figure:
+    """The first filters, and below each what it makes of one test image."""
+    example = int((images.test_target == 6).nonzero()[0]) if (images.test_target == 6).any() else 0
+    maps = net.norm1(net.conv1(prepare(images.test[example : example + 1], normalize))).relu()[0]
+    filters = net.conv1.weight[:FILTERS, 0].cpu().numpy()
+    columns = 12
+    rows = -(-len(filters) // columns)
+    figure = Figure(figsize=(13, 0.5 + 2.2 * rows), dpi=100, layout="constrained")
+    picture, right = figure.subfigures(1, 2, width_ratios=(1.3, columns))
+    axes = picture.subplots()
+    axes.imshow(images.test[example].cpu(), cmap="gray_r", vmin=0, vmax=255)
+    axes.set(xticks=[], yticks=[])
+    axes.set_xlabel("an image", fontsize=9)
+    grid = right.subplots(2 * rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for index, values in enumerate(filters):
+        row, column = 2 * (index // columns), index % columns
+        _weights(grid[row, column], values)
+        grid[row + 1, column].imshow(maps[index].cpu(), cmap="gray_r", vmin=0)
+    return figure
+
+
+def feature_lines(net: torch.nn.Module) -> list[str]:
+    """Figures on a network's first weights, as lines of text."""
+    if isinstance(net, NetConv):
+        filters = net.conv1.weight.detach().flatten(1)
+        balance = filters.sum(dim=1).abs() / filters.abs().sum(dim=1).clamp(min=1e-9)
+        edges = int((balance < 0.25).sum())
+        return [
+            f"first filters: {edges} of {len(filters)} weigh ink and ground about equally (their "
+            "sum is below a quarter of their size): they answer to edges and strokes, not to ink"
+        ]
+    layer = net.output if isinstance(net, NetLin) else net.hidden
+    squares = layer.weight.detach().square().sort(dim=1, descending=True).values
+    half = (squares.cumsum(dim=1) < squares.sum(dim=1, keepdim=True) / 2).sum(dim=1) + 1
+    what = "template" if isinstance(net, NetLin) else "hidden unit"
+    return [
+        f"the median {what} has half of its squared weights on {int(half.median())} of its "
+        f"{SIDE * SIDE} pixels"
+    ]
