@@ -155,7 +155,7 @@ def _filters(net: NetConv, images: Images, normalize) -> Figure:
     figure = Figure(figsize=(13, 0.5 + 2.2 * rows), dpi=100, layout="constrained")
     picture, right = figure.subfigures(1, 2, width_ratios=(1.3, columns))
     axes = picture.subplots()
-    axes.imshow(images.test[example].cpu(), cmap="gray_r", vmin=0, vmax=255)
+    axes.imshow(images.test[example].cpu().numpy(), cmap="gray_r", vmin=0, vmax=255)
     axes.set(xticks=[], yticks=[])
     axes.set_xlabel("an image", fontsize=9)
     grid = right.subplots(2 * rows, columns, squeeze=False)
@@ -164,7 +164,7 @@ def _filters(net: NetConv, images: Images, normalize) -> Figure:
     for index, values in enumerate(filters):
         row, column = 2 * (index // columns), index % columns
         _weights(grid[row, column], values)
-        grid[row + 1, column].imshow(maps[index].cpu(), cmap="gray_r", vmin=0)
+        grid[row + 1, column].imshow(maps[index].cpu().numpy(), cmap="gray_r", vmin=0)
     return figure
 
 

@@ -127,3 +127,21 @@ def automaton_net(language, spare: int = 0):
             net.V[unit] = torch.from_numpy(logits[after[unit]] / 2)
         net.out_bias[:] = torch.from_numpy(logits[after].sum(axis=0) / 2)
     return net
+
+
+class StopAfter:
+    """A Stop that asks for the end once it has been asked so often itself."""
+
+    def __init__(self, batches: int):
+        self.left, self.status = batches, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def __bool__(self) -> bool:
+        self.left -= 1
+        self.status = 130 if self.left < 0 else 0
+        return self.left < 0

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, Bomb, environment, interrupt_script, run_script, write_digits
+from conftest import ROOT, Bomb, StopAfter, environment, interrupt_script, run_script, write_digits
 from PIL import Image
 
 import kuzu_main
@@ -142,24 +142,6 @@ def test_saved_weights_test_as_they_did(net, small, tmp_path, capsys):
     again = run("--load", saved, *words, capsys=capsys, data=small)
     assert matrices(again)[0].tolist() == matrices(printed)[0].tolist()
     assert TEST.findall(again) == TEST.findall(printed)
-
-
-class StopAfter:
-    """A Stop that asks for the end once it has been asked so often itself."""
-
-    def __init__(self, batches: int):
-        self.left, self.status = batches, 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
-
-    def __bool__(self) -> bool:
-        self.left -= 1
-        self.status = 130 if self.left < 0 else 0
-        return self.left < 0
 
 
 @pytest.mark.parametrize(

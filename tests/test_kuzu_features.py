@@ -1,0 +1,103 @@
+"""kuzu_features.py: what is measured on images and weights, against plain reckoning."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+import kuzu_features
+from kuzu import NetConv, NetFull, NetLin
+from kuzu_data import Images, load_digits
+
+
+@pytest.fixture(scope="module")
+def digits() -> Images:
+    return load_digits()
+
+
+def test_mean_images_and_their_likeness(digits):
+    pixels, target = digits.train.numpy().astype(float), digits.train_target.numpy()
+    means = [np.mean([p for p, t in zip(pixels, target, strict=True) if t == c], axis=0)
+             for c in range(10)]  # fmt: skip
+    assert np.allclose(kuzu_features.mean_images(digits), means, atol=1e-3)
+    alike = kuzu_features.likeness(digits)
+    a, b = (means[c].ravel() - means[c].mean() for c in (3, 8))
+    assert alike[3, 8] == pytest.approx(a @ b / np.sqrt((a @ a) * (b @ b)), abs=1e-5)
+    assert np.allclose(alike, alike.T)
+
+
+def test_images_that_go_astray_are_nearer_to_another_mean(digits):
+    away, means = kuzu_features.astray(digits), kuzu_features.mean_images(digits)
+    chosen = digits.train[digits.train_target == 8].numpy().astype(float)
+    nearest = [np.argmin([((p - mean) ** 2).sum() for mean in means]) for p in chosen]
+    assert away[8] == pytest.approx(np.mean(np.array(nearest) != 8))
+    # Two ways to write a class, far apart, have a mean in which there is another class.
+    images = torch.zeros(12, 28, 28, dtype=torch.uint8)
+    images[:4, :14], images[4:8, 14:], images[8:, 7:21] = 200, 200, 100
+    target = torch.tensor([0] * 8 + [1] * 4)
+    two = Images("two", images, target, images, target, tuple("0123456789"))
+    assert kuzu_features.astray(two)[:2].tolist() == [0, 0]
+    images[8:] = 90
+    assert kuzu_features.astray(two)[0] == 0
+    images[8:, :14], images[8:, 14:] = 150, 20
+    assert kuzu_features.astray(two)[0] == 0.5
+
+
+def test_rank_correlation_is_spearman_s():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        a, b = random.integers(0, 6, (2, 15))
+        assert kuzu_features.ranked(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    assert np.isnan(kuzu_features.ranked(np.ones(4), np.arange(4)))
+
+
+def test_the_reasons_name_the_worst_confusions_and_their_rank(digits):
+    matrix = np.eye(10) * 30
+    matrix[8, 1] = 5
+    lines = kuzu_features.reason_lines(matrix, digits)
+    alike = kuzu_features.likeness(digits)
+    order = np.sort(alike[np.triu_indices(10, 1)])[::-1]
+    place = int(np.flatnonzero(np.isclose(order, alike[1, 8]))[0]) + 1
+    assert lines[0] == (
+        f"8 -> 1 (5): their mean images correlate by {alike[1, 8]:.2f}, "
+        f"number {place} of the 45 pairs"
+    )
+    assert len(lines) == 3
+
+
+def test_the_strongest_unit_is_the_one_that_moves_the_outputs(digits):
+    torch.manual_seed(0)
+    net = NetFull(7)
+    with torch.no_grad():
+        net.output.weight[:, 4] *= 50
+        # A unit that never changes says nothing, however loudly.
+        net.output.weight[:, 2] *= 1000
+        net.hidden.weight[2] = 0
+    order = kuzu_features.strongest_units(net, digits, (0.5, 0.5)).tolist()
+    assert order[0] == 4
+    assert order[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("net", "axes"),
+    [(NetLin(), 20), (NetFull(1), 1), (NetFull(33), 20), (NetConv((30, 2), fc=3), 1 + 48)],
+)
+def test_pictures_and_figures_of_all_networks(net, axes, digits):
+    figure = kuzu_features.features_picture(net, digits, (0.5, 0.5), "a title")
+    drawn = figure.findobj(lambda part: hasattr(part, "get_images"))
+    assert sum(bool(ax.get_images()) for ax in drawn) == axes
+    assert "of" in kuzu_features.feature_lines(net)[0]
+
+
+def test_half_of_the_weights_and_balanced_filters_are_counted():
+    net = NetLin()
+    with torch.no_grad():
+        net.output.weight.zero_()
+        net.output.weight[:, :4] = 1
+    assert "half of its squared weights on 2 of its 784" in kuzu_features.feature_lines(net)[0]
+    net = NetConv((4, 2), kernels=(3, 3), fc=0)
+    with torch.no_grad():
+        net.conv1.weight.fill_(1.0)
+        net.conv1.weight[0, 0, 0], net.conv1.weight[0, 0, 2] = -1.0, 1.0
+        net.conv1.weight[0, 0, 1] = 0
+    assert "first filters: 1 of 4 weigh" in kuzu_features.feature_lines(net)[0]
