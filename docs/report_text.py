@@ -176,6 +176,11 @@ def discussion(found: Findings) -> str:
         )
         for name, matrix in results.items()
     }
+    away = kuzu_features.astray(images)
+    variety = {
+        name: kuzu_features.ranked(kuzu_confusion.class_accuracy(matrix), away)
+        for name, matrix in results.items()
+    }
     best = max(pairs, key=lambda pair: lin[pair] + lin[pair[::-1]])
     one, other = (images.classes[index] for index in sorted(best))
     order = sorted(pairs, key=lambda pair: -alike[pair]).index(best) + 1
@@ -183,7 +188,6 @@ def discussion(found: Findings) -> str:
     template = find(r"median template has half .* on (\d+) of", printed["lin"], "templates")[1]
     unit = find(r"median hidden unit has half .* on (\d+) of", printed["full"], "units")[1]
     balanced = find(r"^first filters: (\d+ of \d+)", printed["conv"], "filters")[1]
-    away = kuzu_features.astray(images)
     hardest = kuzu_confusion.worst_confusions(conv, 3)
     left = listed(
         [
@@ -199,7 +203,7 @@ def discussion(found: Findings) -> str:
 {accuracies(found)}
 
 NetLin mistakes {wrong["NetLin"]:.1%} of the test images, NetFull {wrong["NetFull"]:.1%}, NetConv
-{wrong["NetConv"]:.1%}: {factor:.0f} times fewer than NetLin. Each step adds what the one before it
+{wrong["NetConv"]:.1%}, one for every {factor:.0f} of NetLin's. Each step adds what the one before it
 cannot do. NetLin adds up votes of single pixels, so a character must have its ink where most
 others of its kind have it. NetFull can combine pixels into parts before it votes. NetConv looks
 for the same small parts everywhere, and pooling lets them be a pixel or two away.
@@ -217,15 +221,19 @@ weights are learned from every place at once, which is why few are enough.
 {found.figure("kuzu_lin", "kuzu_lin_features.jpg", "NetLin: mean images above, templates below")}
 *Templates.* A linear network has one template for each character. Two characters whose mean images
 have their ink on the same pixels get templates that differ in few places: the mean images of
-{one} and {other} correlate by {alike[best]:.2f}, number {order} of the 45 pairs. Over all pairs,
-the rank correlation between the likeness of two mean images and how often NetLin confuses them is
+{one} and {other} correlate by {alike[best]:.2f}, number {order} of the 45
+pairs{_brief_pair(found, alike)}. Over all pairs, the rank
+correlation between the likeness of two mean images and how often NetLin confuses them is
 {ranks["NetLin"]:+.2f}; for NetFull it is {ranks["NetFull"]:+.2f} and for NetConv
 {ranks["NetConv"]:+.2f}. So overlap explains {_strength(ranks["NetLin"])} of what the linear
 network gets wrong, and {_strength(ranks["NetConv"])} of what is left for NetConv. One template
 also cannot serve several ways to write one character: {away.mean():.0%} of all training images are
 nearer to the mean image of another character than to that of their own, and {away.max():.0%} of
-those of {images.classes[int(away.argmax())]}. Half of a template's squared weights lie on
-{template} of the 784 pixels: it is spread over the whole image.
+those of {images.classes[int(away.argmax())]}. The rank correlation of this share with the accuracy
+of the ten characters is {variety["NetLin"]:+.2f} for NetLin, {variety["NetFull"]:+.2f} for NetFull
+and {variety["NetConv"]:+.2f} for NetConv (below 0: the more images go astray, the fewer are right).
+Half of a template's squared weights lie on {template} of the 784 pixels: it is spread over the
+whole image.
 
 {found.figure("kuzu_lin", "kuzu_lin_mistakes.jpg", "What NetLin mistakes for what, worst first")}
 *Hidden units.* The strongest hidden units of NetFull answer to a stroke at a place, dark at one
@@ -244,6 +252,15 @@ about.
 
 {found.figure("kuzu_conv", "kuzu_conv_mistakes.jpg", "What NetConv mistakes for what, worst first")}
 """
+
+
+def _brief_pair(found: Findings, alike: np.ndarray) -> str:
+    """The same for ma and su, which the brief's NetLin confuses most."""
+    if "ma" not in found.images.classes:
+        return ""
+    ma, su = found.images.classes.index("ma"), found.images.classes.index("su")
+    place = 1 + int((alike[np.tril_indices(10, -1)] > alike[ma, su]).sum())
+    return f" (ma and su, the brief's worst pair: {alike[ma, su]:.2f}, number {place})"
 
 
 def _strength(correlation: float) -> str:
@@ -269,24 +286,39 @@ def trained(found: Findings) -> str:
     ends = find(r"^ep: (\d+) loss: (\S+) acc: (\S+)", run.printed, "training")
     bench = found.run("check_bench").printed
     row = find(r"^ +5 +(.*)$", bench, "the benchmark")
-    pictures = [f"hid_5_{node}.jpg" for node in range(5)] + ["out_5.jpg"]
-    cells = [found.image("check_train", name, name) for name in pictures]
-    head = "| H1 | H2 | H3 |\n| --- | --- | --- |\n"
-    grid = head + "| " + " | ".join(cells[:3]) + " |\n| H4 | H5 | output |\n| "
     return f"""### Trained, with sigmoid units
 
 `{run.command}`
 
 After {ends[1]} epochs the loss is {ends[2]} and {ends[3]}% of the nine points are right:
 
-{code(part(run.printed, "Final Weights", "picture"))}
-{grid + " | ".join(cells[3:]) + " |"}
+{shown(part(run.printed, "Final Weights", "picture"))}
+{units(found, "check_train", 5)}
 
 Each hidden unit divides the plane by a line, and the output adds up on which sides of the lines a
 point lies. How often training succeeds, and in how many seconds
 (`{found.run("check_bench").command}`; the course's own training beside ours):
 
 {code(bench.splitlines()[1] + chr(10) + row[0])}"""
+
+
+def shown(text: str) -> str:
+    """What check_main.py printed, its table of activations as a table of the report."""
+    before, _, after = text.partition("Activations:\n")
+    return f"{code(before)}\n{after}\n" if after else code(before)
+
+
+def units(found: Findings, name: str, hid: int) -> str:
+    """The pictures of all hidden units and of the output, three in a row."""
+    names = [f"H{node + 1}" for node in range(hid)] + ["output"]
+    files = [f"hid_{hid}_{node}.jpg" for node in range(hid)] + [f"out_{hid}.jpg"]
+    cells = [found.image(name, file, unit) for file, unit in zip(files, names, strict=True)]
+    rows = []
+    for start in range(0, len(cells), 3):
+        rows.append(f"| {' | '.join(names[start : start + 3])} |")
+        rows += ["| --- | --- | --- |"] if not start else []
+        rows.append(f"| {' | '.join(cells[start : start + 3])} |")
+    return "\n".join(rows)
 
 
 def by_hand(found: Findings) -> str:
@@ -299,11 +331,11 @@ The targets are 1 exactly where x1 and x2 differ by one. So two lines separate t
 x1 = x2 from the rest, and two more cut off those where they differ by two; the output counts the
 first two for, the other two against.
 
-{code(part(run.printed, "seed", "picture") if "seed" in run.printed else _until_pictures(run))}
+{shown(_until_pictures(run))}
 {found.figure("check_step", "net_4.jpg", "The network with all its weights and biases")}
 Can fewer units do it? `{design.command}` tries all sets of lines:
 
-{code(_until_pictures(design))}"""
+{code(design.printed.split("Dividing lines")[0])}"""
 
 
 def _until_pictures(run) -> str:
@@ -313,9 +345,6 @@ def _until_pictures(run) -> str:
 def rescaled(found: Findings) -> str:
     run = found.run("check_sig")
     least = find(r"From a factor of ([\d.]+) on", run.printed, "the smallest factor")[1]
-    cells = [found.image("check_sig", f"hid_4_{node}.jpg", f"H{node + 1}") for node in range(4)]
-    cells.append(found.image("check_sig", "out_4.jpg", "output"))
-    table = part(run.printed, "Activations", "All") if "All 9" in run.printed else ""
     return f"""### The same weights, rescaled for sigmoid units
 
 `{run.command}`
@@ -325,11 +354,9 @@ which a step unit's net input is 0.5 (the smallest here) gives a sigmoid unit 1 
 0.993 for f = 10. The sum of four such units is then within 0.03 of the sum of the steps, so that
 the output's net input stays on its side of 0.
 
-{table}
-
-| H1 | H2 | H3 | H4 | output |
-| --- | --- | --- | --- | --- |
-| {" | ".join(cells)} |
+{shown(_until_pictures(run).split("Dividing lines")[0])}
+{part(run.printed, "Activations", "picture")}
+{units(found, "check_sig", 4)}
 """
 
 
@@ -429,8 +456,7 @@ two, ... A's it gives B a probability of {after}. {role}
 depends on how many A's there were:
 
 {code(part(dynamics, "How it counts", "In step"))}
-*Every further B* is a step of the same map. The places after the first B lie on one line, and
-further along it for a higher n; two steps undo what one A has done:
+*Every further B* is a step of the same map, and two such steps undo what one A has done:
 
 > {find(r"^In step: (.*)$", dynamics, "being in step")[1]}
 
