@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
+import textwrap
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -162,7 +163,7 @@ def discussion(found: Findings) -> str:
     images, printed = found.images, {n: found.run(f"kuzu_{n}").printed for n in NETS}
     results = {NETS[name]: matrices(text)[-1] for name, text in printed.items()}
     lin, conv = results["NetLin"], results["NetConv"]
-    wrong = {name: 1 - matrix.trace() / matrix.sum() for name, matrix in results.items()}
+    wrong = {n: (m.sum() - m.trace()) / m.sum() for n, m in results.items()}
     counts = {
         NETS[name]: int(find(rf"^{NETS[name]}: .* = (\d+) ", text, "parameters")[1])
         for name, text in printed.items()
@@ -181,10 +182,6 @@ def discussion(found: Findings) -> str:
         name: kuzu_features.ranked(kuzu_confusion.class_accuracy(matrix), away)
         for name, matrix in results.items()
     }
-    best = max(pairs, key=lambda pair: lin[pair] + lin[pair[::-1]])
-    one, other = (images.classes[index] for index in sorted(best))
-    order = sorted(pairs, key=lambda pair: -alike[pair]).index(best) + 1
-    after = [int(matrix[best] + matrix[best[::-1]]) for matrix in results.values()]
     template = find(r"median template has half .* on (\d+) of", printed["lin"], "templates")[1]
     unit = find(r"median hidden unit has half .* on (\d+) of", printed["full"], "units")[1]
     balanced = find(r"^first filters: (\d+ of \d+)", printed["conv"], "filters")[1]
@@ -203,8 +200,8 @@ def discussion(found: Findings) -> str:
 {accuracies(found)}
 
 NetLin mistakes {wrong["NetLin"]:.1%} of the test images, NetFull {wrong["NetFull"]:.1%}, NetConv
-{wrong["NetConv"]:.1%}, one for every {factor:.0f} of NetLin's. Each step adds what the one before it
-cannot do. NetLin adds up votes of single pixels, so a character must have its ink where most
+{wrong["NetConv"]:.1%}, one for every {factor:.0f} of NetLin's. Each step adds what the one before
+it cannot do. NetLin adds up votes of single pixels, so a character must have its ink where most
 others of its kind have it. NetFull can combine pixels into parts before it votes. NetConv looks
 for the same small parts everywhere, and pooling lets them be a pixel or two away.
 
@@ -214,19 +211,17 @@ networks NetConv has 1.7 times the parameters of NetFull, and of these its first
 1 * 64 * 25 + 64 = 1,664, used at 784 places each (the second 73,856, the output 62,730). Shared
 weights are learned from every place at once, which is why few are enough.
 
-**Which characters are mistaken for which, and why.** The worst pair of NetLin is {one} and
-{other}, {after[0]} times in both directions; NetFull leaves {after[1]} and NetConv {after[2]}.
+**Which characters are mistaken for which, and why.**
 
 {code(kuzu_confusion.comparison(results, images))}
 {found.figure("kuzu_lin", "kuzu_lin_features.jpg", "NetLin: mean images above, templates below")}
 *Templates.* A linear network has one template for each character. Two characters whose mean images
-have their ink on the same pixels get templates that differ in few places: the mean images of
-{one} and {other} correlate by {alike[best]:.2f}, number {order} of the 45
-pairs{_brief_pair(found, alike)}. Over all pairs, the rank
-correlation between the likeness of two mean images and how often NetLin confuses them is
-{ranks["NetLin"]:+.2f}; for NetFull it is {ranks["NetFull"]:+.2f} and for NetConv
-{ranks["NetConv"]:+.2f}. So overlap explains {_strength(ranks["NetLin"])} of what the linear
-network gets wrong, and {_strength(ranks["NetConv"])} of what is left for NetConv. One template
+have their ink on the same pixels get templates that differ in few places.
+{_overlap(found, lin, alike)}
+Over all 45 pairs, the rank correlation between the likeness of two mean images and how often the
+two are confused is {ranks["NetLin"]:+.2f} for NetLin, {ranks["NetFull"]:+.2f} for NetFull and
+{ranks["NetConv"]:+.2f} for NetConv: overlap explains {_strength(ranks["NetLin"])} of what the
+linear network gets wrong, and {_strength(ranks["NetConv"])} of what is left for NetConv. One template
 also cannot serve several ways to write one character: {away.mean():.0%} of all training images are
 nearer to the mean image of another character than to that of their own, and {away.max():.0%} of
 those of {images.classes[int(away.argmax())]}. The rank correlation of this share with the accuracy
@@ -254,19 +249,36 @@ about.
 """
 
 
-def _brief_pair(found: Findings, alike: np.ndarray) -> str:
-    """The same for ma and su, which the brief's NetLin confuses most."""
-    if "ma" not in found.images.classes:
-        return ""
-    ma, su = found.images.classes.index("ma"), found.images.classes.index("su")
-    place = 1 + int((alike[np.tril_indices(10, -1)] > alike[ma, su]).sum())
-    return f" (ma and su, the brief's worst pair: {alike[ma, su]:.2f}, number {place})"
+def _overlap(found: Findings, matrix: np.ndarray, alike: np.ndarray) -> str:
+    """Which of the pairs that NetLin confuses most have mean images that are alike, in words."""
+    names, order = found.images.classes, [(i, j) for i in range(10) for j in range(i)]
+    order.sort(key=lambda pair: -alike[pair])
+    places = {pair: place for place, pair in enumerate(order, start=1)}
+    worst = sorted(order, key=lambda pair: -(matrix[pair] + matrix[pair[::-1]]))[:6]
+
+    def told(pair: tuple[int, int]) -> str:
+        both = " and ".join(names[index] for index in sorted(pair))
+        return f"{both} ({alike[pair]:.2f}, number {places[pair]})"
+
+    near = [told(pair) for pair in worst if places[pair] <= len(order) / 3]
+    far = [told(pair) for pair in worst if places[pair] > len(order) / 3]
+    text = f"Of the six pairs that NetLin confuses most, {len(near)} are among the third that is"
+    text += f" most alike: {listed(near)}." if near else " most alike."
+    if far:
+        text += (
+            f" Overlap does not explain {listed(far)}: there it is particular ways of writing, as"
+        )
+        text += " the images below show."
+    if "ma" in names and not any("su and ma" in pair for pair in near + far):
+        ma, su = names.index("ma"), names.index("su")
+        text += f" The brief's worst pair is {told((ma, su))}."
+    return text
 
 
 def _strength(correlation: float) -> str:
     """A correlation in words."""
     size = correlation if math.isfinite(correlation) else 0
-    return "much" if size > 0.5 else "some" if size > 0.3 else "little" if size > 0.1 else "nothing"
+    return "much" if size > 0.5 else "some" if size > 0.3 else "little"
 
 
 def part1(found: Findings) -> list[Callable[[], str]]:
@@ -382,7 +394,7 @@ def success(found: Findings, name: str) -> str:
         f"Of {plural(len(names), 'seed')}, {verdicts} succeeded at once; the highest loss of the "
         f"last ten reports is {max(losses):.4f} in the worst run, {min(losses):.4f} in the best; a "
         f"run takes {min(seconds):.0f} to {max(seconds):.0f} s beside another one. In {same} of "
-        f"{len(names)} the machine found is the smallest one of the language."
+        f"{len(names)} the machine in the checkpoint plotted is the smallest one of the language."
     )
 
 
@@ -460,6 +472,7 @@ depends on how many A's there were:
 
 > {find(r"^In step: (.*)$", dynamics, "being in step")[1]}
 
+{_creeping(dynamics)}
 *The last B* brings every word to the same region, on the other side of the output's decision line:
 there A has a probability of at least {min(certain, default=float("nan")):.2f} in the first sequence
 printed. That is how the last B and the A after it are predicted: by where the state is, with no
@@ -473,6 +486,17 @@ right.
 
 {code(part(units, "Proof", "picture"))}
 How far it goes: {find(REACH, dynamics, "reach")[0]}
+"""
+
+
+def _creeping(dynamics: str) -> str:
+    """What it means when the steps of the B's are smallest in the middle."""
+    steps = find(r"^  B's: .*$", dynamics, "the steps of the B's")[0]
+    if "slow in the middle" not in steps:
+        return ""
+    return """The steps are smallest in the middle: the state creeps through a narrow place of the
+map of B, and how far back in it the first B has put the state decides how many more it takes to
+come out. So the network counts down by the time that this takes.
 """
 
 
@@ -654,5 +678,19 @@ def report(runs: dict, images, epochs: int, folder: Path) -> str:
         if images.glyphs
         else "",
     ]
-    text = "\n".join(blocks)
-    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+    return filled("\n".join(blocks))
+
+
+def filled(text: str) -> str:
+    """The report with its paragraphs in lines of up to 100 characters, and no empty lines twice."""
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
+    blocks: list[str] = []
+    for number, piece in enumerate(parts):
+        if number % 2:
+            blocks.append(piece)
+            continue
+        for block in re.split(r"\n\s*\n", piece.strip()):
+            plain = not re.search(r"^[|!#>]", block, flags=re.MULTILINE)
+            wrap = textwrap.fill(block, 100, break_long_words=False, break_on_hyphens=False)
+            blocks.append(wrap if plain else block)
+    return "\n\n".join(block for block in blocks if block) + "\n"
