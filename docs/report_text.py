@@ -222,8 +222,8 @@ Over all 45 pairs, the rank correlation between the likeness of two mean images 
 two are confused is {ranks["NetLin"]:+.2f} for NetLin, {ranks["NetFull"]:+.2f} for NetFull and
 {ranks["NetConv"]:+.2f} for NetConv: overlap explains {_strength(ranks["NetLin"])} of what the
 linear network gets wrong, and {_strength(ranks["NetConv"])} of what is left for NetConv.
-One template also cannot serve several ways to write one character: {away.mean():.0%} of all training images are
-nearer to the mean image of another character than to that of their own, and {away.max():.0%} of
+One template also cannot serve several ways to write one character: {away.mean():.0%} of all
+training images are nearer to the mean image of another character than to that of their own, and {away.max():.0%} of
 those of {images.classes[int(away.argmax())]}. The rank correlation of this share with the accuracy
 of the ten characters is {variety["NetLin"]:+.2f} for NetLin, {variety["NetFull"]:+.2f} for NetFull
 and {variety["NetConv"]:+.2f} for NetConv (below 0: the more images go astray, the fewer are right).
@@ -368,6 +368,7 @@ the output's net input stays on its side of 0.
 
 {shown(_until_pictures(run).split("Dividing lines")[0])}
 {part(run.printed, "Activations", "picture")}
+
 {units(found, "check_sig", 4)}
 """
 
