@@ -8,12 +8,13 @@ the space of the hidden units.
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from script import Fault
+from script import Fault, require_file
 
 
 class MLP(nn.Module):
@@ -109,7 +110,7 @@ def read_table(path: str | Path) -> tuple[Tensor, Tensor]:
 
     Raises Fault naming the row (the line of the file) and what is wrong with it.
     """
-    path = Path(path)
+    path = require_file(Path(path), "--data")
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = [(line, row) for line, row in enumerate(csv.reader(text.splitlines()), 1) if row]
@@ -119,9 +120,11 @@ def read_table(path: str | Path) -> tuple[Tensor, Tensor]:
         raise Fault(f"--data {path} is not a CSV file: {error}") from error
     if len(rows) < 2:
         raise Fault(f"--data {path} has no data: a header X1,X2,T and a row for each point")
+    names = ",".join(name.strip() for name in rows[0][1])
     if len(rows[0][1]) != 3:
-        names = ",".join(name.strip() for name in rows[0][1])
         raise Fault(f"--data {path}, row {rows[0][0]}: columns {names}, not the three of X1,X2,T")
+    if all(re.fullmatch(r"\s*[-+]?[\d.]+\s*", cell) for cell in rows[0][1]):
+        raise Fault(f"--data {path}, row {rows[0][0]}: {names} is no header; X1,X2,T is needed")
     values = []
     for line, row in rows[1:]:
         where = f"--data {path}, row {line}"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from script import Fault, replacing
+import script
+from script import Fault
 
 
 def write(path: Path, content: dict) -> None:
@@ -16,12 +17,12 @@ def write(path: Path, content: dict) -> None:
     # In memory first: a full disk is then an OSError like any other, not one of torch's own.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    script.write(path, buffer.getvalue())
 
 
 def read(path: Path, flag: str) -> dict:
     """What `write` wrote, on the CPU. Fault, naming `flag`, if the file is none of that kind."""
+    script.require_file(path, flag)
     try:
         # Read first: torch.load raises an OSError of its own on a file that is cut off.
         content = io.BytesIO(path.read_bytes())

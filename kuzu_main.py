@@ -675,8 +675,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.save.is_dir():
             raise Fault(f"--save {args.save} is a folder; a file name is needed")
     for flag, path in (("--load", args.load), ("--resume", args.resume)):
-        if path and not path.is_file():
-            raise Fault(f"{flag} {path}: there is no such file")
+        if path:
+            script.require_file(path, flag)
 
     import numpy as np
     import torch

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import math
 import os
 import random
@@ -100,7 +101,8 @@ def _complain(message: str, status: int) -> int:
 def _reason(error: OSError) -> str:
     """What the system says, without errno: 'plot/a.jpg: No space left on device'."""
     text = error.strerror or str(error) or type(error).__name__
-    return f"{error.filename}: {text}" if error.filename else text
+    # What is printed goes to no file that has a name.
+    return f"{error.filename or 'standard output'}: {text}"
 
 
 # Flags
@@ -288,10 +290,29 @@ def require_writable(folder: str | Path) -> Path:
     return folder
 
 
+def write(path: str | Path, content: bytes | str) -> None:
+    """Write a file whole or not at all, text as UTF-8; Fault if it cannot be written."""
+    content = content.encode("utf-8") if isinstance(content, str) else content
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def require_file(path: Path, flag: str) -> Path:
+    """Fault, naming `flag`, unless there is an ordinary file: reading another may never end."""
+    if not path.exists():
+        raise Fault(f"{flag} {path}: there is no such file")
+    if not path.is_file():
+        raise Fault(f"{flag} {path}: this is no file")
+    return path
+
+
 def save_picture(figure, path: str | Path) -> None:
     """Save a matplotlib Figure at `path`, atomically, and say so."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    # In memory first: on a full disk the library that writes JPEG files leaves half a picture and
+    # does not tell.
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=Path(path).suffix[1:])
+    write(path, buffer.getvalue())
     print(f"picture: {path}")
 
 

@@ -258,8 +258,7 @@ def states(study: Study, args: argparse.Namespace) -> None:
     title = f"Machine in the {study.title}"
     study.save(seq_pictures.machine_picture(small, names, where, title), "fsm")
     dot = study.folder / f"{study.stem}_fsm.dot"
-    with script.replacing(dot) as temporary:
-        temporary.write_text(machine.as_dot(small, names), encoding="utf-8")
+    script.write(dot, machine.as_dot(small, names))
     print(f"for Graphviz: {dot}")
 
 

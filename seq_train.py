@@ -548,12 +548,15 @@ def main(argv: list[str] | None = None) -> int:
     # What can be refused is refused before torch is imported and minutes are spent.
     script.require_writable(args.plot)
     script.require_writable(args.out_path)
+    if args.resume:
+        script.require_file(args.resume, "--resume")
 
     import torch
 
     print_numbers_as_the_course()
     try:
-        torch.zeros(1, device=args.device)
+        # Some devices take numbers and give none back.
+        torch.zeros(1, device=args.device).item()
     except (RuntimeError, AssertionError) as error:
         raise Fault(f"--device {args.device}: {str(error).splitlines()[0]}") from None
     # More threads than one only wait for each other on matrices as small as these.

@@ -100,8 +100,7 @@ class Run:
         )
         self.status, self.printed, self.told = done.returncode, done.stdout, done.stderr
         kept = {"command": self.command, "status": self.status, "printed": self.printed}
-        with script.replacing(self._record) as temporary:
-            temporary.write_text(json.dumps(kept | {"told": self.told}), encoding="utf-8")
+        script.write(self._record, json.dumps(kept | {"told": self.told}))
 
 
 def plan(args, work: Path, images: list[str], epochs: int) -> dict[str, list[Run]]:
@@ -188,8 +187,7 @@ def main(argv: list[str] | None = None) -> int:
     text = report_text.report(runs, images, epochs, args.out / "img")
     # A reader has the images somewhere else.
     text = text.replace(f"--data {data.resolve()}", "--data DIR").replace(str(work), "WORK")
-    with script.replacing(args.out / "report.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    script.write(args.out / "report.md", text)
     print(f"report: {args.out / 'report.md'}")
     return 0
 

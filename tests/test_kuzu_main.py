@@ -228,7 +228,7 @@ BAD = [
     (["--shuffle", "maybe"], 2, "'maybe' is neither True nor False"),
     (["--unknown"], 2, "--unknown"),
     (["--load", "nothing.pth"], 1, "--load nothing.pth: there is no such file"),
-    (["--load", "."], 1, "--load .: there is no such file"),
+    (["--load", "."], 1, "--load .: this is no file"),
     (["--plot", "a_file"], 1, "cannot write into a_file: it is not a folder"),
     (["--plot", "a_file/plot"], 1, "cannot write into a_file/plot"),
     (["--save", "a_file/x.pth"], 1, "cannot write into a_file"),

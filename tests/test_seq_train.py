@@ -244,7 +244,7 @@ BAD = [
     (["--lr", "0"], 2, "argument --lr: '0' is not a number above 0"),
     (["--batch", "0"], 2, "argument --batch: '0' is not a whole number from 1 to 1000"),
     (["--device", "foo"], 1, "--device foo: "),
-    (["--resume", "nothing.pth"], 1, "--resume nothing.pth: No such file"),
+    (["--resume", "nothing.pth"], 1, "--resume nothing.pth: there is no such file"),
     (["--out_path", "a_file"], 1, "cannot write into a_file: it is not a folder"),
     (["--plot", "a_file"], 1, "cannot write into a_file: it is not a folder"),
     (["--lr", "1e30"], 2, "argument --lr: '1e30' is not a number above 0 and at most 100"),
