@@ -225,8 +225,9 @@ linear network gets wrong, and {_strength(ranks["NetConv"])} of what is left for
 One template also cannot serve several ways to write one character: {away.mean():.0%} of all
 training images are nearer to the mean image of another character than to that of their own, and
 {away.max():.0%} of those of {images.classes[int(away.argmax())]}. The rank correlation of this
-share with the accuracy of the ten characters is {variety["NetLin"]:+.2f} for NetLin, {variety["NetFull"]:+.2f} for NetFull
-and {variety["NetConv"]:+.2f} for NetConv (below 0: the more images go astray, the fewer are right).
+share with the accuracy of the ten characters is {variety["NetLin"]:+.2f} for NetLin,
+{variety["NetFull"]:+.2f} for NetFull and {variety["NetConv"]:+.2f} for NetConv (below 0: the more
+images go astray, the fewer are right).
 Half of a template's squared weights lie on {template} of the 784 pixels: it is spread over the
 whole image.
 
