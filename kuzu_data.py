@@ -164,8 +164,15 @@ def load_kmnist(root: str | Path) -> Images:
             )
         tensors += [torch.from_numpy(images), torch.from_numpy(labels).long()]
     sizes = len(parts[0]), len(parts[2])
-    name = NAMES.get(sizes, f"{root.resolve().name} (not KMNIST: {sizes[0]} + {sizes[1]} images)")
+    folder = _drawable(root.resolve().name)
+    name = NAMES.get(sizes, f"{folder} (not KMNIST: {sizes[0]} + {sizes[1]} images)")
     return Images(name, *tensors, classes=tuple(KMNIST.classes), glyphs=HIRAGANA)
+
+
+def _drawable(name: str) -> str:
+    """A folder's name as it can stand in a picture, whose font has no Japanese characters and
+    which takes what is between two $ for a formula."""
+    return "".join(c if c.isascii() and c.isprintable() and c != "$" else "?" for c in name)
 
 
 def _read_idx(zipped: Path, md5: str) -> np.ndarray:

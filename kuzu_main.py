@@ -574,6 +574,8 @@ def explain(args, net: torch.nn.Module, result: Result, images: Images) -> None:
 
 def _printable(text: str) -> bool:
     """Whether stdout can take `text`; with LANG=C on some machines it cannot."""
+    if sys.stdout is None:  # closed from the start
+        return False
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
@@ -670,13 +672,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     # What can be refused is refused before torch is imported and hours are spent.
     script.require_writable(args.plot)
-    if args.save:
-        script.require_writable(args.save.parent)
-        if args.save.is_dir():
-            raise Fault(f"--save {args.save} is a folder; a file name is needed")
     for flag, path in (("--load", args.load), ("--resume", args.resume)):
         if path:
             script.require_file(path, flag)
+    if args.save:
+        script.require_savable(args.save, "--save")
 
     import numpy as np
     import torch

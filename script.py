@@ -56,7 +56,11 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         # A path may hold what the terminal cannot show: shown as \u30d7 then.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        status = main() or 0
+        try:
+            status = main() or 0
+        except SystemExit as end:  # of --help
+            status = end.code
+        # What cannot be printed is told here: later Python itself would complain.
         if sys.stdout is not None:
             sys.stdout.flush()
     except Fault as fault:
@@ -80,6 +84,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
         status = _complain("not enough memory for a network of this size; choose a smaller one", 1)
+    _end_quietly()
     sys.exit(status)
 
 
@@ -93,7 +98,14 @@ def _abandon_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _end_quietly() -> None:
+    """Take no notice of signals any more: the script is about to end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _complain(message: str, status: int) -> int:
+    _end_quietly()
     print(f"{Path(sys.argv[0]).name}: error: {' '.join(message.split())}", file=sys.stderr)
     return status
 
@@ -125,6 +137,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise Fault(f"{message} (see --help)", status=2)
+
+    def parse_known_args(self, args=None, namespace=None):
+        for word in sys.argv[1:] if args is None else args:
+            if word.startswith("--") and word.endswith("=--"):
+                # argparse takes this for no value at all, and passes on an empty list.
+                self.error(f"argument {word[:-3]}: '--' is no value")
+        return super().parse_known_args(args, namespace)
 
     def value(self, name: str, value):
         """What `--name value` gives: the check of a value that was read from a file, or Fault."""
@@ -251,8 +270,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise Fault(f"cannot write {path}: it is a folder")
+        if what := _in_the_way(path):
+            raise Fault(f"cannot write {path}: it is {what}")
         # The name keeps its ending: matplotlib tells the format by it.
         handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".", dir=path.parent)
         temporary = Path(name)
@@ -271,6 +290,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _in_the_way(path: Path) -> str:
+    """What stands at `path` and may not be replaced by a file; "" if nothing does."""
+    if path.is_dir():
+        return "a folder"
+    # As root, a file would take the place even of /dev/null.
+    return "no ordinary file" if path.exists() and not path.is_file() else ""
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -285,9 +312,22 @@ def require_writable(folder: str | Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = "it is not a folder" if folder.is_file() else error.strerror or error
+        # mkdir has found something else in its place.
+        exists = isinstance(error, FileExistsError)
+        reason = "it is not a folder" if exists else error.strerror or error
         raise Fault(f"cannot write into {folder}: {reason}") from error
     return folder
+
+
+def require_savable(path: Path, flag: str) -> Path:
+    """Make the folder of `path` and check that a file can be written there; or Fault."""
+    try:
+        require_writable(path.parent)
+    except Fault as fault:
+        raise Fault(f"{flag} {path}: {fault}") from fault
+    if what := _in_the_way(path):
+        raise Fault(f"{flag} {path} is {what}; a file name is needed")
+    return path
 
 
 def write(path: str | Path, content: bytes | str) -> None:

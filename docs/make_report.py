@@ -91,6 +91,12 @@ class Run:
     def go(self) -> None:
         """Run the command in its folder, on one thread, so that runs side by side repeat."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.status, self.printed, self.told = self.result()
+        kept = {"command": self.command, "status": self.status, "printed": self.printed}
+        script.write(self._record, json.dumps(kept | {"told": self.told}))
+
+    def result(self) -> tuple[int, str, str]:
+        """Exit status, output and errors of the command."""
         done = subprocess.run(
             [sys.executable, ROOT / self.words[0], *self.words[1:]],
             cwd=self.folder,
@@ -98,9 +104,7 @@ class Run:
             capture_output=True,
             encoding="utf-8",
         )
-        self.status, self.printed, self.told = done.returncode, done.stdout, done.stderr
-        kept = {"command": self.command, "status": self.status, "printed": self.printed}
-        script.write(self._record, json.dumps(kept | {"told": self.told}))
+        return done.returncode, done.stdout, done.stderr
 
 
 def plan(args, work: Path, images: list[str], epochs: int) -> dict[str, list[Run]]:
@@ -160,8 +164,12 @@ def carry_out(runs: dict[str, list[Run]], jobs: int) -> None:
             if not run.good:
                 break
 
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(follow, runs))
+    if jobs == 1:
+        for name in runs:
+            follow(name)
+    else:
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(follow, runs))
     print(f"all runs: {time.monotonic() - start:.0f} s")
 
 

@@ -653,16 +653,17 @@ def warning(images, epochs: int) -> str:
     return text
 
 
+def made(make: Callable[[], str]) -> str:
+    """A section, or that it is missing."""
+    try:
+        return make()
+    except Missing as missing:
+        return f"**This section is missing, since a run failed**: {missing}\n"
+
+
 def report(runs: dict, images, epochs: int, folder: Path) -> str:
     """The report as Markdown; pictures go into `folder`."""
     found = Findings(runs, images, epochs, folder)
-
-    def made(make: Callable[[], str]) -> str:
-        try:
-            return make()
-        except Missing as missing:
-            return f"**This section is missing, since a run failed**: {missing}\n"
-
     blocks = [
         "# Kuzushiji characters, a perceptron on nine points, and networks that count\n",
         "Written by `python3 docs/make_report.py`: every figure and picture below comes from the "

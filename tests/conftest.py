@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 # One thread: the networks of the tests are small, and two threads that wait for each other on a
 # busy machine make them many times slower. Set before torch is imported, for the scripts as well.
@@ -14,7 +17,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
+import script
+
 ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ("kuzu_main", "check_main", "seq_train", "seq_plot")
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
@@ -66,6 +72,16 @@ def run_script(*words, cwd: Path, timeout: float = 240) -> subprocess.CompletedP
     return subprocess.run(
         command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout
     )
+
+
+def end_of(name: str, *words) -> int:
+    """The exit status of a script that runs in this process just as its last line runs it."""
+    module, before = importlib.import_module(name), signal.getsignal(signal.SIGTERM)
+    typed = [f"{name}.py", *map(str, words)]
+    with mock.patch.object(sys, "argv", typed), pytest.raises(SystemExit) as end:
+        script.run(module.main)
+    signal.signal(signal.SIGTERM, before)
+    return end.value.code
 
 
 def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, str, str]:

@@ -259,17 +259,3 @@ def test_ctrl_c_ends_training_and_shows_what_was_learned(tmp_path):
     assert "Final Weights:" in printed
     assert told.count("\n") == 2
     pictures(tmp_path / "plot", 2)
-
-
-def test_help_does_not_wait_for_torch():
-    code = (
-        "import sys, check_main\n"
-        "for words in (['--help'], ['--act', 'step']):\n"
-        "    try:\n"
-        "        check_main.main(words)\n"
-        "    except (SystemExit, Exception):\n"
-        "        pass\n"
-        "heavy = {'torch', 'numpy', 'matplotlib', 'scipy'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)

@@ -325,20 +325,6 @@ def test_digits_need_no_files_and_are_named(tmp_path):
     assert os.listdir(tmp_path) == ["plot"]
 
 
-def test_help_and_mistakes_do_not_wait_for_torch():
-    code = (
-        "import sys, kuzu_main\n"
-        "for words in (['--help'], ['--hid', '0'], ['--load', 'nothing']):\n"
-        "    try:\n"
-        "        kuzu_main.main(words)\n"
-        "    except (SystemExit, Exception):\n"
-        "        pass\n"
-        "heavy = {'torch', 'numpy', 'matplotlib', 'sklearn', 'torchvision'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-
-
 # On real images
 
 

@@ -192,10 +192,3 @@ def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
         assert "the two are not the same" in out
         assert re.search(r"\d+ of 1024 agree", out)
         assert "Not even n = 1" in out or "It breaks at" in out
-
-
-def test_help_is_quick_and_imports_no_torch(tmp_path):
-    done = run_script("seq_plot.py", "--help", cwd=tmp_path)
-    assert done.returncode == 0
-    for flag in ("--only", "--num_plot", "--context", "--no_show"):
-        assert flag in done.stdout

@@ -1,0 +1,165 @@
+"""Runs that are killed, interrupted or terminated at random moments: nothing learned is lost."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT, environment, write_digits
+from PIL import Image
+
+from script import Fault
+
+KUZU = ["--net", "full", "--hid", "40", "--seed", "3", "--save", "net.pth", "--data", "data"]
+# The numbers of runs: killed, and ended by SIGINT or SIGTERM, of each script.
+KILLED, ENDED = 25, 10
+# Longest delay before a signal, in seconds: longer than most of these runs.
+LATEST = {"kuzu_main.py": 1.0, "seq_train.py": 1.2}
+
+
+def cases(script: str, count: int, signals, folder) -> list[dict]:
+    """Runs of a script that get their signal at a random moment, every third while writing."""
+    draw = random.Random(f"{script} {count}")
+    made = []
+    for number in range(count):
+        own = folder / f"{script}_{number}"
+        own.mkdir()
+        if script == "kuzu_main.py":
+            (own / "data").symlink_to(folder / "data")
+            # Short passes, a file after each; or long ones.
+            words = [*KUZU, "--epochs", str(draw.choice([8, 25])), "--batch", "20"]
+        else:
+            words = ["--epoch", "12", "--seed", str(number)]
+        moment = draw.uniform(0, LATEST[script])
+        made.append(
+            {"script": script, "words": words, "folder": str(own), "writing": number % 3 == 0}
+            | {"signals": [[moment, number] for moment, number in signals(draw, moment)]}
+        )
+    return made
+
+
+def run_forks(made: list[dict], folder) -> list[int]:
+    """The exit statuses of all runs; see forks.py."""
+    (folder / "cases.json").write_text(json.dumps(made))
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests" / "forks.py", folder / "cases.json"],
+        env=environment(), capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line)["status"] for line in done.stdout.splitlines()]
+
+
+def check_files(case: dict) -> list[str]:
+    """All that a run has left must be whole; the names of its checkpoints."""
+    from pathlib import Path
+
+    folder, names = Path(case["folder"]), []
+    for path in sorted(folder.rglob("*")):
+        if path.name.startswith(".") or "data" in path.parts[len(folder.parts) : -1]:
+            continue
+        if path.suffix == ".pth":
+            torch.load(path, weights_only=True)
+            names.append(str(path.relative_to(folder)))
+        elif path.suffix == ".jpg":
+            with Image.open(path) as picture:
+                picture.load()
+    return names
+
+
+def resumed(case: dict, names: list[str]) -> list[str] | None:
+    """The words that go on with a run; None where it came to its end or has nothing saved."""
+    if case["script"] == "kuzu_main.py":
+        if not names or "training" not in torch.load(
+            f"{case['folder']}/net.pth", weights_only=True
+        ):
+            return None
+        return ["--resume", "net.pth", "--data", "data"]
+    numbers = [int(name.rsplit("_", 1)[1].split(".")[0]) for name in names]
+    if not numbers or max(numbers) == 12:
+        return None
+    return ["--resume", f"net/anb2n_srn2_{max(numbers)}.pth"]
+
+
+def told(case: dict) -> str:
+    """All that a run has printed."""
+    text = ""
+    for name in ("out.txt", "err.txt"):
+        with open(f"{case['folder']}/{name}", encoding="utf-8") as file:
+            text += file.read()
+    return text
+
+
+@pytest.mark.parametrize("script", LATEST)
+def test_killed_at_any_moment_all_files_are_whole_and_training_goes_on(script, tmp_path):
+    write_digits(tmp_path / "data")
+    made = cases(script, KILLED, lambda draw, moment: [(moment, signal.SIGKILL)], tmp_path)
+    statuses = run_forks(made, tmp_path)
+    assert len(statuses) == KILLED
+    assert set(statuses) <= {-signal.SIGKILL, 0, 3}
+    assert statuses.count(-signal.SIGKILL) > KILLED / 2
+    rest = []
+    for case in made:
+        words = resumed(case, check_files(case))
+        if words:
+            rest.append(case | {"words": words, "signals": [], "writing": False})
+    assert len(rest) > KILLED / 4
+    # Every third is enough, and a third of the time.
+    for case, status in zip(rest[::3], run_forks(rest[::3], tmp_path), strict=True):
+        assert status in (0, 3), told(case)
+        check_files(case)
+
+
+@pytest.mark.parametrize("script", LATEST)
+def test_ended_at_any_moment_what_was_learned_is_saved_and_named(script, tmp_path):
+    write_digits(tmp_path / "data")
+
+    def signals(draw, moment):
+        return [(moment, draw.choice([signal.SIGINT, signal.SIGTERM]))]
+
+    made = cases(script, ENDED, signals, tmp_path)
+    for case in made:
+        case["writing"] = False
+    statuses = run_forks(made, tmp_path)
+    assert len(statuses) == ENDED
+    for case, status in zip(made, statuses, strict=True):
+        text, names = told(case), check_files(case)
+        where = f"{case['words']} {case['signals']}: {text}"
+        assert "Traceback" not in text, where
+        # A run may have come to its end before its signal.
+        assert status in (0, 3, 128 + case["signals"][0][1]), where
+        if status > 100 and ("epoch:" in text or "Train Epoch" in text):
+            assert names, where
+            assert any(name in text for name in names), where
+        assert not [name for name in names if name.startswith(".")]
+    assert sum(status > 100 for status in statuses) > ENDED / 2
+
+
+@pytest.mark.parametrize("script", LATEST)
+def test_a_second_signal_ends_at_once_and_names_the_last_file(script, tmp_path):
+    write_digits(tmp_path / "data", train=1437)
+    case = cases(script, 1, lambda draw, moment: [(0.6, signal.SIGINT)], tmp_path)[0]
+    # Long enough to be far from its end; the second signal comes before the first has had effect.
+    case["words"] += ["--epochs", "3000"] if script == "kuzu_main.py" else ["--epoch", "1000"]
+    case["signals"] += [[0.0, signal.SIGTERM]]
+    case["writing"] = False
+    (status,) = run_forks([case], tmp_path)
+    text = told(case)
+    assert status in (130, 143), text
+    assert "Traceback" not in text
+    if "interrupted; " in text:
+        assert "net" in text.split("interrupted; ")[1]
+    check_files(case)
+
+
+def test_a_file_that_was_cut_off_by_another_program_is_refused(tmp_path):
+    """What the tests above rely on: a part of a file does not load."""
+    import checkpoint
+
+    checkpoint.write(tmp_path / "a.pth", {"a": torch.arange(1000)})
+    whole = (tmp_path / "a.pth").read_bytes()
+    (tmp_path / "a.pth").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Fault, match="not a whole file"):
+        checkpoint.read(tmp_path / "a.pth", "--load")
