@@ -174,6 +174,7 @@ def typical_images(pixels: np.ndarray, most: int) -> np.ndarray:
     (at most `most`, 28, 28), has the image nearest to each centre, the largest cluster first.
     """
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
     if not len(pixels):
         return pixels
@@ -181,7 +182,9 @@ def typical_images(pixels: np.ndarray, most: int) -> np.ndarray:
     most = min(most, len(np.unique(flat, axis=0)))
     # A thousand images show the main forms as well as six thousand do.
     flat = flat[:1000] if most < len(flat) else flat
-    clusters = KMeans(most, n_init=1, random_state=0).fit(flat)
+    # Threads would add up in the order in which they finish, and now and then choose other images.
+    with threadpool_limits(1):
+        clusters = KMeans(most, n_init=1, random_state=0).fit(flat)
     nearest = clusters.transform(flat).argmin(axis=0)
     sizes = np.bincount(clusters.labels_, minlength=most)
     return pixels[nearest[np.argsort(-sizes, kind="stable")]]

@@ -15,6 +15,7 @@ import math
 import os
 import socket
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -231,14 +232,33 @@ def _download(raw: Path, missing: list[str]) -> None:
                     try:
                         download_and_extract_archive(url, temporary, filename=name, md5=md5[name])
                         break
-                    except (RuntimeError, OSError, HTTPException) as error:
-                        failures.append(f"{url}: {error}")
+                    # ValueError: of an address that is none, to which a host may redirect.
+                    except (RuntimeError, OSError, HTTPException, ValueError) as error:
+                        failures.append(f"{url}: {_fault(error, Path(temporary, name), md5[name])}")
                 else:
                     raise Fault(_how_to_get(raw, missing, failures))
                 for part in (name, name.removesuffix(".gz")):
                     os.replace(Path(temporary, part), raw / part)
     finally:
         socket.setdefaulttimeout(patience)
+
+
+def _fault(error: Exception, path: Path, md5: str) -> str:
+    """What was wrong with a download into `path`; of content torchvision says only that it is."""
+    if type(error) is not RuntimeError:
+        return str(error) or type(error).__name__
+    content = path.read_bytes()
+    try:
+        gzip.decompress(content)
+        whole = bool(content)
+    except EOFError:
+        whole = False
+    except (OSError, zlib.error):
+        whole = True
+    if not whole:
+        return f"incomplete: {len(content)} bytes came"
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return f"damaged: its md5 is {found}, expected {md5}"
 
 
 def _how_to_get(raw: Path, missing: list[str], failures: list[str]) -> str:
