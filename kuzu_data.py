@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kuzu import SIDE
-from script import Fault, require_writable
+from script import Fault, require_file, require_writable
 
 HIRAGANA = ("お", "き", "す", "つ", "な", "は", "ま", "や", "れ", "を")
 # What a set in KMNIST's form is called, by its numbers of training and test images. Kuzushiji-10k
@@ -182,15 +182,14 @@ def _read_idx(zipped: Path, md5: str) -> np.ndarray:
     zipped: path of the .gz; the unzipped file beside it is used where it exists.
     """
     path = zipped.with_suffix("")
+    path = require_file(path if path.exists() else zipped, "--data")
     replace = f"delete it and run again, or put back the one whose .gz has md5 {md5}"
-    if path.exists():
-        content = path.read_bytes()
-    else:
-        path, packed = zipped, zipped.read_bytes()
-        found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
+    content = path.read_bytes()
+    if path == zipped:
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if found != md5:
             raise Fault(f"{path} is damaged: its md5 is {found}, expected {md5}; {replace}")
-        content = gzip.decompress(packed)
+        content = gzip.decompress(content)
     wanted_magic, wanted_shape = (2051, (SIDE, SIDE)) if "images" in path.name else (2049, ())
     start = 8 + 4 * len(wanted_shape)
     if len(content) < start:

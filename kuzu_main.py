@@ -425,6 +425,11 @@ def _needed(net: str) -> tuple[str, ...]:
     return *SHAPE[net], "normalize"
 
 
+# The flags that decide how training goes on.
+def _deciding(net: str) -> tuple[str, ...]:
+    return *RECIPES["best"][net], "epochs", "seed"
+
+
 def save(args, training: Training, images: Images) -> None:
     """Write the weights to --save, with what is needed to build the network again, and to go on
     with its training where that has not ended."""
@@ -439,9 +444,8 @@ def save(args, training: Training, images: Images) -> None:
         "images": images.name,
     }
     if training.epoch <= args.epochs:
-        names = (*RECIPES["best"][args.net], "epochs", "seed")
         content["training"] = {
-            "flags": {name: getattr(args, name) for name in names},
+            "flags": {name: getattr(args, name) for name in _deciding(args.net)},
             "epoch": training.epoch,
             "order": training.order,
             "done": training.done,
@@ -458,11 +462,15 @@ def read(path: Path, flag: str) -> dict:
     content = checkpoint.read(path, flag)
     try:
         name, known = content["net"], flags()
+        names = _deciding(name) if "training" in content else _needed(name)
         kept = {**content["flags"], **content.get("training", {"flags": {}})["flags"]}
-        if set(content["flags"]) != set(_needed(name)) or not isinstance(content["state"], dict):
+        # These flags and no others: there are some that say what is overwritten.
+        if set(kept) != set(names) or not set(_needed(name)) <= set(content["flags"]):
             raise KeyError
+        if not isinstance(content["state"], dict) or not isinstance(content["images"], str):
+            raise TypeError
         content["flags"] = {flag: known.value(flag, value) for flag, value in kept.items()}
-    except (KeyError, TypeError, AttributeError, Fault):
+    except checkpoint.UNFIT:
         raise Fault(f"{flag} {path}: not a whole file of weights saved by this script") from None
     return content
 
@@ -477,7 +485,7 @@ def rebuild(args: argparse.Namespace, path: Path, state: dict, device) -> torch.
         checkpoint.check_weights(build(args, torch.device("meta")), state)
         net = build(args, device)
         net.load_state_dict(state)
-    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+    except checkpoint.UNFIT as error:
         raise Fault(f"{path}: the weights do not fit their own network: {error}") from error
     return net
 
@@ -521,18 +529,23 @@ def resume(args: argparse.Namespace, images: Images, device: torch.device):
         checkpoint.load_moments(training.optimizer, kept["optimizer"])
         training.epoch, training.order, training.done = kept["epoch"], kept["order"], kept["done"]
         whole = torch.arange(len(images.train))
-        if training.order is not None and not torch.equal(training.order.sort().values, whole):
+        if training.order is not None and not (
+            checkpoint.is_like(training.order, whole)
+            and torch.equal(training.order.sort().values, whole)
+        ):
             raise ValueError("the order of the images is none of these images")
-        if not (1 <= training.epoch <= args.epochs and 0 <= training.done <= len(whole)):
+        each = len(batches(whole, args.batch))
+        if not (1 <= training.epoch <= args.epochs and 0 <= training.done <= each):
             raise ValueError("its epoch is none of the run's")
+        steps = (training.epoch - 1) * each + training.done
         torch.set_rng_state(kept["random"])
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except checkpoint.UNFIT as error:
         raise Fault(f"--resume {path}: not a whole file of this script: {error}") from error
     with warnings.catch_warnings():
         # torch warns of steps of the rate alone, which are what is wanted here.
         warnings.simplefilter("ignore")
-        for _ in range((training.epoch - 1) * len(batches(whole, args.batch)) + training.done):
-            training.schedule.step()
+        training.schedule.last_epoch = steps - 1
+        training.schedule.step()
     print(f"going on in epoch {training.epoch} of {args.epochs}")
     return args, training
 

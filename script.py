@@ -29,6 +29,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+# The longest error that is printed, in characters.
+LONGEST = 2000
+
 
 class Fault(Exception):
     """An error that the user can mend: `run` prints it as one line.
@@ -106,7 +109,10 @@ def _end_quietly() -> None:
 
 def _complain(message: str, status: int) -> int:
     _end_quietly()
-    print(f"{Path(sys.argv[0]).name}: error: {' '.join(message.split())}", file=sys.stderr)
+    # What a file's content brought into it is neither to fill the screen nor to command it.
+    message = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
+    print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
     return status
 
 

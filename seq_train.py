@@ -191,7 +191,7 @@ def restore(content: dict, args: argparse.Namespace) -> tuple[dict, Language, Si
         net = build(task, language, recipe)
         checkpoint.check_weights(net, weights)
         net.load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, Fault) as error:
+    except checkpoint.UNFIT as error:
         raise ValueError(str(error)) from error
     return task, language, recipe, net
 
@@ -479,7 +479,12 @@ def resume(args: argparse.Namespace) -> Run:
         optimizer = optimiser(recipe, net)
         checkpoint.load_moments(optimizer, content["optimizer"])
         reports = [(int(seen), Score(*map(float, score))) for seen, *score in content["reports"]]
-        if not all(score.asked > 0 and math.isfinite(score.loss) for _, score in reports):
+        if not all(
+            0 <= score.right <= score.asked < math.inf
+            and score.asked
+            and 0 <= score.loss < math.inf
+            for _, score in reports
+        ):
             raise ValueError("a report that was never made")
         known = flags()
         seed, epoch = known.value("seed", content["seed"]), known.value("epoch", content["epoch"])
@@ -487,7 +492,7 @@ def resume(args: argparse.Namespace) -> Run:
         if not (0 <= seen <= epoch * BLOCK and 0 <= seconds < math.inf):
             raise ValueError(f"{seen} sequences in {seconds} seconds")
         epoch = args.epoch or epoch
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, Fault) as error:
+    except checkpoint.UNFIT as error:
         what = (
             f"weights of another network: {error}"
             if bare

@@ -1,0 +1,561 @@
+"""Damaged, foreign and hostile files: each is refused by one line that names it, or is sound.
+
+A reader is what a flag of a script does with its file, and the first step after it. It may end
+with a Fault or with a network that can be used, and with nothing else.
+"""
+
+import contextlib
+import copy
+import csv
+import io
+import os
+import pickle
+import resource
+import signal
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from conftest import Bomb, StopAfter, write_digits
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import check
+import kuzu_data
+import kuzu_main
+import script
+import seq_plot
+import seq_train
+from script import Fault
+
+
+# The same cases in every run: what is found once is found again, and no student's suite fails of
+# bad luck.
+def hostile(count: int):
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    # A file takes too long to be read hundreds of times more for a smaller example.
+    phases = [phase for phase in Phase if phase is not Phase.shrink]
+    return settings(
+        max_examples=count, derandomize=True, deadline=None, suppress_health_check=checks,
+        phases=phases,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def in_time_and_memory():
+    """Fail if a file takes longer than 20 seconds, or half a gigabyte."""
+
+    def ring(number, frame):
+        raise AssertionError("this takes for ever")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    high = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    signal.alarm(20)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    # In kilobytes, and on a Mac in bytes, where a gigabyte is allowed for all that.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - high < 2**19 or os.uname()[0] != (
+        "Linux"
+    )
+
+
+# The readers
+
+
+@dataclass
+class Files:
+    """A whole file of each kind, as bytes, and the images that networks are tested on."""
+
+    folder: Path
+    images: kuzu_data.Images
+    whole: dict[str, bytes]
+
+
+def quiet(main, *words) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        main(list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Files:
+    """Files that were saved in the middle of training."""
+    folder = tmp_path_factory.mktemp("hostile")
+    data = write_digits(folder / "data", train=60, test=30)
+    quiet(seq_train.main, "--epoch", 1, "--seed", 1, "--out_path", folder / "net",
+          "--plot", folder)  # fmt: skip
+    saved = folder / "kuzu.pth"
+    stopped = mock.patch.object(kuzu_main, "Stop", return_value=StopAfter(5))
+    with stopped, mock.patch.object(kuzu_main, "explain"):
+        words = ["--net", "conv", "--filters", "2,3", "--kernels", "3,3", "--fc", 4]
+        quiet(kuzu_main.main, *words, "--epochs", 2, "--batch", 16, "--seed", 1, "--save", saved,
+              "--plot", folder, "--data", data)  # fmt: skip
+    whole = {
+        "seq": (folder / "net" / "anb2n_srn2_1.pth").read_bytes(),
+        "kuzu": saved.read_bytes(),
+    }
+    return Files(folder, kuzu_data.load_kmnist(data), whole)
+
+
+def resume_sequences(files: Files, path: Path):
+    """seq_train.py --resume, and a step of training."""
+    run = seq_train.resume(seq_train.flags().parse_args(["--resume", str(path), "--epoch", "2"]))
+    sequences = seq_train.draw(run.language, run.seed, run.seen // seq_train.BLOCK)
+    net = copy.deepcopy(run.net)
+    seq_train.train(run, sequences, StopAfter(1))
+    assert run.stem
+    assert run.plot_command
+    return net
+
+
+def plot_sequences(files: Files, path: Path):
+    """seq_plot.py."""
+    args = seq_plot.flags().parse_args(["--out_path", str(path.parent), "--epoch", "1"])
+    net, language, _, _ = seq_plot.load(args)
+    net(language.spelled(["AABBBB"]).symbols)
+    return net
+
+
+def load_characters(files: Files, path: Path):
+    """kuzu_main.py --load, and the test."""
+    args, net = kuzu_main.load(kuzu_main.parse(["--load", str(path)]), torch.device("cpu"))
+    kuzu_main.test(args, net, files.images)
+    return net
+
+
+def resume_characters(files: Files, path: Path):
+    """kuzu_main.py --resume, and a step of training."""
+    args = kuzu_main.parse(["--resume", str(path)])
+    args, training = kuzu_main.resume(args, files.images, torch.device("cpu"))
+    net = copy.deepcopy(training.net)
+    kuzu_main.train(args, training, files.images, StopAfter(1), script.Progress(1))
+    return net
+
+
+READERS = {
+    "seq_train --resume": ("seq", resume_sequences),
+    "seq_plot": ("seq", plot_sequences),
+    "kuzu_main --load": ("kuzu", load_characters),
+    "kuzu_main --resume": ("kuzu", resume_characters),
+}
+every_reader = pytest.mark.parametrize("reader", READERS)
+
+
+def path_of(files: Files) -> Path:
+    """Where a file is put before it is read; seq_plot.py chooses the name."""
+    return files.folder / "net" / "anb2n_srn2_1.pth"
+
+
+def outcome(call, *args):
+    """What call(*args) returns, and the text of the Fault that it raised instead, or None."""
+    try:
+        with in_time_and_memory(), contextlib.redirect_stdout(io.StringIO()):
+            return call(*args), None
+    except Fault as fault:
+        return None, str(fault)
+
+
+def weights_after(reader: str, files: Files, content: bytes | None = None) -> dict | None:
+    """What `reader` makes of a file: None if it is refused, else the weights."""
+    path = path_of(files)
+    if content is not None:
+        path.write_bytes(content)
+    net, fault = outcome(READERS[reader][1], files, path)
+    if fault:
+        # The file is named, or what its flags make of sound weights.
+        assert str(path) in fault or "lower --lr" in fault
+        return None
+    state = net.state_dict()
+    assert all(value.isfinite().all() for value in state.values())
+    return state
+
+
+def same(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def packed(content, **how) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, **how)
+    return buffer.getvalue()
+
+
+def opened(content: bytes):
+    return torch.load(io.BytesIO(content), weights_only=True)
+
+
+# Damage
+
+
+@every_reader
+def test_a_whole_file_is_read(reader, files):
+    kind, _ = READERS[reader]
+    content = opened(files.whole[kind])
+    expected = content["net"] if kind == "seq" else content["state"]
+    assert same(weights_after(reader, files, files.whole[kind]), expected)
+
+
+@every_reader
+def test_a_truncated_file_is_refused(reader, files):
+    whole = files.whole[READERS[reader][0]]
+    # Every tenth, and the last bytes, which say where in the file everything is.
+    for length in [*(len(whole) * tenth // 10 for tenth in range(10)), *range(-30, 0)]:
+        assert weights_after(reader, files, whole[:length]) is None
+
+
+@every_reader
+@hostile(150)
+@given(data=st.data())
+def test_flipped_bits_change_no_weight(reader, files, data):
+    whole = bytearray(files.whole[READERS[reader][0]])
+    before = weights_after(reader, files, bytes(whole))
+    places = st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 7))
+    for place, bit in data.draw(st.lists(places, min_size=1, max_size=8, unique=True)):
+        whole[place] ^= 1 << bit
+    after = weights_after(reader, files, bytes(whole))
+    assert after is None or same(after, before)
+
+
+@every_reader
+@hostile(75)
+@given(data=st.data())
+def test_bytes_cut_out_repeated_or_put_in_change_no_weight(reader, files, data):
+    whole = files.whole[READERS[reader][0]]
+    before = weights_after(reader, files, whole)
+    begin, end, to = (data.draw(st.integers(0, len(whole))) for _ in range(3))
+    piece = whole[begin:end] + data.draw(st.binary(max_size=20))
+    after = weights_after(reader, files, whole[:to] + piece + whole[max(to, end) :])
+    assert after is None or same(after, before)
+
+
+# Contents that this project never writes
+
+
+def places(content, before: tuple = ()) -> list[tuple]:
+    """The keys that lead to every value inside a nest of dicts, lists and tuples."""
+    inside = content.items() if isinstance(content, dict) else enumerate(content)
+    found = []
+    for key, value in inside:
+        found.append((*before, key))
+        if isinstance(value, (dict, list, tuple)):
+            found += places(value, (*before, key))
+    return found
+
+
+def changed(content, keys: tuple, change):
+    """A copy of a nest in which change(its dict or list, key) was done at one place."""
+    content = dict(content) if isinstance(content, dict) else list(content)
+    if len(keys) == 1:
+        change(content, keys[0])
+    else:
+        content[keys[0]] = changed(content[keys[0]], keys[1:], change)
+    return content
+
+
+def put(value):
+    def change(where, key):
+        where[key] = value
+
+    return change
+
+
+def value_at(content, keys: tuple):
+    for key in keys:
+        content = content[key]
+    return content
+
+
+# The string "NEST" as torch.save writes it.
+NEST = b"X\x04\x00\x00\x00NEST"
+
+
+def nested(depth: int) -> list:
+    nest = []
+    for _ in range(depth):
+        nest = [nest]
+    return nest
+
+
+WRONG = st.one_of(
+    st.sampled_from([None, True, False, {}, [], (), "", "0", "-1", "nan", "lin", "anb2n", "--"]),
+    st.sampled_from([-1, 0, 1, 2, 3, 1000, 10**6, 2**31, 2**63, 10**400, -(10**5000)]),
+    st.sampled_from([float("nan"), float("inf"), -1.0, 0.5, 1e300, 1e-300, 1j]),
+    st.sampled_from(["a" * 10**5, "\x1b[2J\n\n", "anb" + "9n" * 50, nested(100)]),
+    st.sampled_from([0, 1, 2, 60]).map(torch.zeros),
+    st.sampled_from([torch.float64, torch.int64, torch.bool, torch.complex64, torch.bfloat16]).map(
+        lambda dtype: torch.ones(3, dtype=dtype)
+    ),
+    # Sizes without memory behind them: 10^12 values, and none.
+    st.sampled_from([torch.ones(1).expand(10**12), torch.zeros(0, 10**9)]),
+    st.sampled_from([torch.ones(2, 2).to_sparse(), torch.full((2, 2), float("nan"))]),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.dictionaries(st.text(max_size=5), st.integers(), max_size=3),
+    st.lists(st.one_of(st.integers(), st.text(max_size=3), st.none()), max_size=4),
+)
+
+
+# Ways in which a tensor can have the right shape, or nearly, and be wrong.
+ODD = (
+    lambda like: like.double(),
+    lambda like: like.to(torch.complex64),
+    lambda like: like.to(torch.bool),
+    lambda like: torch.full_like(like.float(), float("inf")),
+    lambda like: torch.full_like(like.float(), 1e38),
+    lambda like: -like.float().abs() - 1,
+    lambda like: torch.zeros_like(like),
+    lambda like: like.unsqueeze(0),
+    lambda like: like.flatten()[:-1],
+    lambda like: torch.ones(()).expand(*like.shape, 10**12),
+    lambda like: torch.ones((), dtype=torch.float64).expand(*like.shape[:-1], 10**12),
+    lambda like: torch.ones((), dtype=torch.int64).expand(10**12),
+    lambda like: like.unsqueeze(0).to_sparse().sum(0),
+    lambda like: like.to("meta"),
+)
+
+
+@every_reader
+@hostile(250)
+@given(data=st.data())
+def test_files_with_wrong_values_inside_are_refused_or_harmless(reader, files, data):
+    content = opened(files.whole[READERS[reader][0]])
+    for _ in range(data.draw(st.integers(1, 3))):
+        keys = data.draw(st.sampled_from(places(content)))
+        old = value_at(content, keys)
+        ways = ["replace", "remove", "add"]
+        if isinstance(old, torch.Tensor) and old.layout == torch.strided and old.is_cpu:
+            # Most of what is in a file is tensors.
+            ways += ["odd"] * 3 * (old.numel() < 10**6)
+        way = data.draw(st.sampled_from(ways))
+        if way == "odd":
+            new = data.draw(st.sampled_from(ODD))(old)
+        elif way != "remove":
+            new = data.draw(WRONG)
+
+        def change(where, key, way=way, new=None if way == "remove" else new):
+            if way == "remove":
+                del where[key]
+            elif way == "add" and isinstance(where, dict):
+                where[data.draw(st.sampled_from(["other", 7, None, ("a", 1)]))] = new
+            else:
+                where[key] = new
+
+        content = changed(content, keys, change)
+    weights_after(reader, files, packed(content))
+
+
+def with_pickle(content: bytes, change) -> bytes:
+    """A file of torch's with another pickle: change(the one it has)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for entry in old.infolist():
+            part = old.read(entry)
+            new.writestr(
+                entry.filename, change(part) if entry.filename.endswith("data.pkl") else part
+            )
+    return buffer.getvalue()
+
+
+@every_reader
+def test_nests_deeper_than_any_stack_are_refused(reader, files):
+    content, depth = opened(files.whole[READERS[reader][0]]), 100_000
+    # A list in a list in a list ..., in the letters of a pickle.
+    nest = b"]" * depth + b"a" * (depth - 1)
+    deep = [keys for keys in places(content) if keys[-1] in ("lang", "fc", "state", "images")]
+    for keys in deep + [(key,) for key in content]:
+        marked = packed(changed(content, keys, put("NEST")))
+        nests = with_pickle(marked, lambda part: part.replace(NEST, nest))
+        assert len(nests) > depth
+        weights_after(reader, files, nests)
+
+
+@every_reader
+def test_what_some_other_program_saved_is_refused(reader, files):
+    kind, _ = READERS[reader]
+    other = {"seq": "kuzu", "kuzu": "seq"}[kind]
+    foreign = [
+        files.whole[other],
+        b"",
+        b"text",
+        b"PK\x03\x04 no",
+        bytes(1000),
+        pickle.dumps([1, 2]),
+        pickle.dumps({"net": [1.0]}),
+        packed([torch.ones(2)]),
+        packed(torch.ones(2)),
+        packed({}),
+        packed({"a": 1}),
+        packed({"net": "lin", "flags": 3}),
+        packed(torch.nn.Linear(2, 2).state_dict()),
+        packed(torch.nn.Linear(2, 2)),
+    ]
+    for content in foreign:
+        assert weights_after(reader, files, content) is None
+
+
+# Files that would run code
+
+
+# Ways to hide a pickle that runs code: bare, or as a part of a file of torch's, new or old.
+DISGUISES = {
+    "bare": lambda bomb, protocol, whole: pickle.dumps(bomb, protocol),
+    "in a dict": lambda bomb, protocol, whole: pickle.dumps({"net": bomb}, protocol),
+    "whole file": lambda bomb, protocol, whole: packed(
+        opened(whole) | {"other": bomb}, pickle_protocol=protocol
+    ),
+    "old format": lambda bomb, protocol, whole: packed(
+        {"net": bomb}, pickle_protocol=protocol, _use_new_zipfile_serialization=False
+    ),
+}
+
+
+@every_reader
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_no_code_in_a_file_is_run(reader, disguise, files, tmp_path):
+    whole, canary = files.whole[READERS[reader][0]], tmp_path / "canary"
+    for protocol in range(6):
+        content = DISGUISES[disguise](Bomb(canary), protocol, whole)
+        assert weights_after(reader, files, content) is None
+    assert not canary.exists()
+    # The bomb is no dud: a reader that trusts its file runs it.
+    if disguise in ("bare", "in a dict"):
+        pickle.loads(content)
+    else:
+        torch.load(io.BytesIO(content), weights_only=False)
+    assert canary.exists()
+
+
+# What is no file at all
+
+
+def special_files(folder: Path) -> dict[str, Path]:
+    folder.mkdir()
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "fifo")
+    (folder / "loop").symlink_to("loop")
+    (folder / "dangling").symlink_to("nothing")
+    (folder / "device").symlink_to("/dev/zero")
+    (folder / "self").symlink_to(".")
+    return {path.name: path for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "loop", "dangling", "device", "self"])
+def test_what_is_no_file_is_refused_at_once(kind, files, tmp_path, monkeypatch):
+    odd = special_files(tmp_path / "odd")[kind]
+    for reader in READERS:
+        path = path_of(files)
+        path.unlink(missing_ok=True)
+        path.symlink_to(odd)
+        try:
+            assert weights_after(reader, files) is None
+        finally:
+            path.unlink()
+    with in_time_and_memory(), pytest.raises(Fault, match=f"--data .*{kind}"):
+        check.read_table(odd)
+    data = write_digits(tmp_path / "data", train=10, test=10)
+    images = data / "KMNIST" / "raw" / "t10k-images-idx3-ubyte"
+    images.unlink()
+    images.symlink_to(odd)
+    # A link that leads nowhere is a file that is missing.
+    missing = Fault("t10k-images-idx3-ubyte.gz is missing")
+    monkeypatch.setattr(kuzu_data, "_download", mock.Mock(side_effect=missing))
+    with in_time_and_memory(), pytest.raises(Fault, match="t10k-images-idx3-ubyte"):
+        kuzu_data.load_kmnist(data)
+
+
+# Tables and images
+
+
+numbers = st.floats(-1e6, 1e6, width=32).map(lambda value: float(np.float32(value)))
+tables = st.lists(
+    st.tuples(numbers, numbers, st.sampled_from([0, 1])),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda row: row[:2],
+)
+
+
+@hostile(200)
+@given(
+    tables, st.booleans(), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.booleans(),
+    st.sampled_from(["X1,X2,T", "x,y,target", '"X1","X2","T"', " X1 , X2 , T "]),
+)  # fmt: skip
+def test_a_table_is_the_same_in_every_dialect(
+    tmp_path_factory, rows, bom, ending, quotes, blank, header
+):
+    text = io.StringIO()
+    quoting = csv.QUOTE_ALL if quotes else csv.QUOTE_MINIMAL
+    csv.writer(text, lineterminator=ending, quoting=quoting).writerows(rows)
+    body = text.getvalue().replace(ending, ending * 2) if blank else text.getvalue()
+    path = tmp_path_factory.getbasetemp() / "dialect.csv"
+    path.write_bytes(f"{header}{ending}{body}".encode("utf-8-sig" if bom else "utf-8"))
+    points, target = check.read_table(path)
+    assert torch.equal(torch.cat([points, target], dim=1), torch.tensor(rows).float())
+
+
+cells = st.one_of(
+    st.sampled_from(["0", "1", "2", "-1", "0.5", "", " ", "nan", "inf", "1e9", "1e400", "0x1"]),
+    st.sampled_from(['"', '""', '"1', "１", "一", "\x00", "\ufeff1", "1_0", "a" * 200_000]),
+    st.text(max_size=4),
+)
+
+
+@hostile(300)
+@given(
+    st.lists(st.lists(cells, max_size=5).map(",".join), max_size=6),
+    st.sampled_from(["X1,X2,T", "X1,X2", "X1,X2,T,U", "", "0,0,1"]),
+    st.sampled_from(["\n", "\r\n", "\r", "\x0b", "\u2028"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "shift_jis"]),
+)
+def test_a_table_of_anything_is_refused_or_right(tmp_path_factory, rows, header, ending, encoding):
+    path = tmp_path_factory.getbasetemp() / "anything.csv"
+    text = ending.join([header, *rows])
+    path.write_bytes(text.encode(encoding, errors="replace"))
+    table, fault = outcome(check.read_table, path)
+    if fault:
+        assert str(path) in fault
+        return
+    points, target = table
+    assert points.shape == (len(target), 2)
+    assert points.abs().max() <= 1e6
+    assert set(target.flatten().tolist()) <= {0, 1}
+    assert header == "X1,X2,T"
+    assert len(target) <= len(rows) * max(1, text.count("\x85") + 1)
+
+
+@hostile(300)
+@given(
+    st.sampled_from(["images", "labels"]),
+    st.sampled_from([2051, 2049, 0, 2050, 0x03080000]),
+    st.sampled_from([0, 1, 2, 3, 2**31, 2**32 - 1]),
+    st.sampled_from([(), (28, 28), (28, 27), (0, 0), (2**16, 2**16), (784, 1)]),
+    st.integers(0, 3),
+    st.sampled_from([0, 0, 0, -1, 1, 28]),
+    st.integers(0, 255),
+)
+def test_an_idx_file_is_read_only_if_all_of_it_agrees(
+    tmp_path_factory, kind, magic, count, shape, there, more, value
+):
+    raw = tmp_path_factory.getbasetemp() / "raw"
+    raw.mkdir(exist_ok=True)
+    name = "t10k-images-idx3-ubyte" if kind == "images" else "t10k-labels-idx1-ubyte"
+    size = max(0, there * (784 if kind == "images" else 1) + more)
+    header = np.array([magic, count, *shape], ">u4").tobytes()
+    (raw / name).write_bytes(header + bytes([value]) * size)
+    sound = (magic, shape) == ((2051, (28, 28)) if kind == "images" else (2049, ()))
+    sound = sound and count == there > 0 and more == 0 and (kind == "images" or value <= 9)
+    values, fault = outcome(kuzu_data._read_idx, raw / f"{name}.gz", "the md5")
+    assert sound == (fault is None)
+    if fault:
+        assert f"{raw / name} is damaged" in fault
+        assert "the md5" in fault
+        return
+    assert values.shape == (count, *shape)
+    assert (values == value).all()
