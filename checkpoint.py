@@ -92,7 +92,7 @@ def load_moments(optimizer: torch.optim.Optimizer, state: dict) -> None:
 
     One of UNFIT if they are not such moments.
     """
-    own, kept = optimizer.state_dict()["param_groups"], state["state"]
+    own, kept = optimizer.state_dict()["param_groups"], dict(state)["state"]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     names = _MOMENTS.get(type(optimizer).__name__, _ADAM)
     # None before the first update, else those of every parameter.

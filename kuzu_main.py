@@ -519,7 +519,10 @@ def resume(args: argparse.Namespace, images: Images, device: torch.device):
         raise Fault(f"--resume {path}: training had come to its end; --load tests these weights")
     if content["images"] != images.name:
         raise Fault(f"--resume {path}: trained on {content['images']}, not on {images.name}")
-    args = settings(args, content["net"], **content["flags"])
+    try:
+        args = settings(args, content["net"], **content["flags"])
+    except Fault as fault:
+        raise Fault(f"--resume {path}: {fault}") from None
     net = rebuild(args, path, content["state"], device)
     script.seed_everything(args.seed)
     training = Training.start(args, images, device)

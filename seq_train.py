@@ -182,11 +182,11 @@ def restore(content: dict, args: argparse.Namespace) -> tuple[dict, Language, Si
             (task, language, _), weights = describe(args), content
         else:
             # A file's values must be such as the command line would take.
-            known, asked = flags(), {name: content["task"][name] for name in TASK}
-            asked = {name: known.value(name, value) for name, value in asked.items()}
+            known, kept = flags(), dict(content["task"])
+            asked = {name: known.value(name, kept[name]) for name in TASK}
             task, language, _ = describe(argparse.Namespace(**asked))
-            given = {name: content["recipe"][name] for name in RECIPES["best"][task["model"]]}
-            recipe = {name: known.value(name, value) for name, value in given.items()}
+            names, kept = RECIPES["best"][task["model"]], dict(content["recipe"])
+            recipe = {name: known.value(name, kept[name]) for name in names}
             recipe, weights = SimpleNamespace(**recipe), content["net"]
         net = build(task, language, recipe)
         checkpoint.check_weights(net, weights)

@@ -207,18 +207,3 @@ def test_what_is_wrong_with_a_table_is_named_with_its_row(text, message, tmp_pat
     with pytest.raises(Fault) as told:
         check.read_table(path)
     assert message in str(told.value)
-
-
-@given(st.binary(max_size=80))
-@settings(max_examples=200, deadline=None)
-def test_no_content_of_a_table_escapes_as_anything_but_a_fault(tmp_path_factory, content):
-    path = tmp_path_factory.getbasetemp() / "any.csv"
-    path.write_bytes(content)
-    with pytest.raises(Fault):
-        check.read_table(path)
-    path.write_bytes(b"X1,X2,T\n" + content)
-    try:
-        points, target = check.read_table(path)
-    except Fault:
-        return
-    assert len(points) == len(target) > 0

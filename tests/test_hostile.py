@@ -13,9 +13,11 @@ import pickle
 import resource
 import signal
 import zipfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
+from warnings import catch_warnings
 
 import numpy as np
 import pytest
@@ -79,7 +81,7 @@ class Files:
 
 
 def quiet(main, *words) -> None:
-    with contextlib.redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()):
         main(list(map(str, words)))
 
 
@@ -155,7 +157,7 @@ def path_of(files: Files) -> Path:
 def outcome(call, *args):
     """What call(*args) returns, and the text of the Fault that it raised instead, or None."""
     try:
-        with in_time_and_memory(), contextlib.redirect_stdout(io.StringIO()):
+        with in_time_and_memory(), redirect_stdout(io.StringIO()), catch_warnings(action="error"):
             return call(*args), None
     except Fault as fault:
         return None, str(fault)
