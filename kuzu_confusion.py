@@ -14,6 +14,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from kuzu_data import Images
+from tiles import Tiles
 
 
 class Confusion(NamedTuple):
@@ -213,41 +214,32 @@ def mistakes_picture(
         index: typical_images(train[train_target == index], typical)
         for index in {index for confusion in worst for index in confusion[:2]}
     }
-    figure = Figure(figsize=(12, 0.9 + 1.2 * len(worst)), dpi=100, layout="constrained")
-    figure.suptitle(title, fontsize=12)
-    chosen = log_probabilities.argmax(axis=1)
-    blocks = figure.subfigures(1, 3, width_ratios=(typical, mistaken, typical), wspace=0.03)
+    # From the left: a name, typical images, a count, mistaken ones, a name, typical images.
+    name, count_width, pitch, top = 0.95, 1.05, 1.32, 1.2
+    first = name
+    middle = first + typical + count_width
+    last = middle + mistaken + name + 0.1
+    tiles = Tiles(last + typical + 0.15, top + pitch * len(worst) + 0.05, inches=12)
+    tiles.text((last + typical) / 2, 0.35, title, fontsize=12)
+    tiles.band(middle - count_width + 0.1, 0.65, mistaken + count_width, 99, "#fff1e0")
     heads = ("typical of the target", "mistaken, and how surely", "typical of what was chosen")
-    for block, head in zip(blocks, heads, strict=True):
-        block.suptitle(head, fontsize=11)
-    blocks[1].set_facecolor("#fff1e0")
-    grids = [
-        block.subplots(len(worst), columns, squeeze=False)
-        for block, columns in zip(blocks, (typical, mistaken, typical), strict=True)
-    ]
+    for x, columns, head in zip(
+        (first, middle, last), (typical, mistaken, typical), heads, strict=True
+    ):
+        tiles.text(x + columns / 2, top - 0.25, head, fontsize=11)
+    chosen = log_probabilities.argmax(axis=1)
     for row, (target, other, count, total) in enumerate(worst):
+        y = top + pitch * row
         wrong = np.flatnonzero((test_target == target) & (chosen == other))
         sure = np.exp(log_probabilities[wrong, other])
         order = np.argsort(-sure, kind="stable")[:mistaken]
-        _fill(grids[0][row], forms[target])
-        _fill(grids[1][row], test[wrong[order]], [f"{share:.0%}" for share in sure[order]])
-        _fill(grids[2][row], forms[other])
-        for grid, index in ((grids[0], target), (grids[2], other)):
-            name = labels.text[index]
-            grid[row][0].set_ylabel(
-                name, family=labels.family, fontsize=13, rotation=0, ha="right", va="center"
-            )
-        grids[1][row][0].set_ylabel(f"{count} of {total}", fontsize=10)
-    return figure
-
-
-def _fill(row, pictures: np.ndarray, captions: list[str] | None = None) -> None:
-    """Draw pictures into a row of axes, from the left; what is left over stays empty."""
-    for index, axes in enumerate(row):
-        axes.set(xticks=[], yticks=[])
-        if index < len(pictures):
-            axes.imshow(pictures[index], cmap="gray_r", vmin=0, vmax=255)
-            if captions:
-                axes.set_xlabel(captions[index], fontsize=9, labelpad=2)
-        else:
-            axes.axis("off")
+        for x, index in ((first, target), (last, other)):
+            how = {"ha": "right", "fontsize": 13, "family": labels.family}
+            tiles.text(x - 0.1, y + 0.5, labels.text[index], **how)
+            for column, pixels in enumerate(forms[index]):
+                tiles.image(x + column, y, pixels, vmin=0, vmax=255)
+        tiles.text(middle - count_width / 2 + 0.05, y + 0.5, f"{count}\nof {total}")
+        for column, index in enumerate(order):
+            tiles.image(middle + column, y, test[wrong[index]], vmin=0, vmax=255)
+            tiles.text(middle + column + 0.5, y + 1.1, f"{sure[index]:.0%}", fontsize=9)
+    return tiles.figure

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from kuzu import SIDE, NetConv, NetFull, NetLin
 from kuzu_confusion import Labels, class_accuracy, worst_confusions
 from kuzu_data import Images, prepare
+from tiles import Tiles
 
 # Units and filters shown at most.
 UNITS, FILTERS = 20, 24
@@ -91,32 +92,30 @@ def features_picture(
     """A network's first weights as pictures: red where ink speaks for a unit, blue against it."""
     show = {NetLin: _templates, NetFull: _hidden_units, NetConv: _filters}[type(net)]
     with torch.inference_mode():
-        figure = show(net.eval(), images, normalize)
-    figure.suptitle(title, fontsize=12)
-    return figure
+        tiles = show(net.eval(), images, normalize)
+    tiles.text(sum(tiles.axes.get_xlim()) / 2, 0.35, title, fontsize=12)
+    return tiles.figure
 
 
-def _weights(axes, values: np.ndarray) -> None:
+def _weights(tiles: Tiles, x: float, y: float, values: np.ndarray) -> None:
     """Draw weights (H, W): white is 0, both colours reach as far."""
     top = max(float(np.abs(values).max()), 1e-9)
-    axes.imshow(values, cmap="RdBu_r", vmin=-top, vmax=top)
-    axes.set(xticks=[], yticks=[])
+    tiles.image(x, y, values, cmap="RdBu_r", vmin=-top, vmax=top)
 
 
-def _templates(net: NetLin, images: Images, normalize) -> Figure:
+def _templates(net: NetLin, images: Images, normalize) -> Tiles:
     """A row of mean images above the row of weights for the same classes."""
     labels = Labels(images)
-    figure = Figure(figsize=(12, 3.1), dpi=100, layout="constrained")
-    rows = figure.subplots(2, 10)
+    tiles = Tiles(0.6 + 10 * 1.05, 3.25, inches=12)
     weights = net.output.weight.cpu().view(10, SIDE, SIDE).numpy()
     for index, mean in enumerate(mean_images(images)):
-        rows[0, index].imshow(mean, cmap="gray_r", vmin=0)
-        rows[0, index].set(xticks=[], yticks=[])
-        rows[0, index].set_title(labels.text[index], family=labels.family, fontsize=11)
-        _weights(rows[1, index], weights[index])
-    rows[0, 0].set_ylabel("mean image")
-    rows[1, 0].set_ylabel("weights")
-    return figure
+        x = 0.5 + 1.05 * index
+        tiles.text(x + 0.5, 0.85, labels.text[index], family=labels.family, fontsize=11)
+        tiles.image(x, 1.05, mean, vmin=0)
+        _weights(tiles, x, 2.1, weights[index])
+    for y, what in ((1.55, "mean image"), (2.6, "weights")):
+        tiles.text(0.3, y, what, rotation=90)
+    return tiles
 
 
 def strongest_units(net: NetFull, images: Images, normalize) -> torch.Tensor:
@@ -127,45 +126,35 @@ def strongest_units(net: NetFull, images: Images, normalize) -> torch.Tensor:
     return (spread * net.output.weight.norm(dim=0)).argsort(descending=True)
 
 
-def _hidden_units(net: NetFull, images: Images, normalize) -> Figure:
+def _hidden_units(net: NetFull, images: Images, normalize) -> Tiles:
     """The strongest hidden units, each with the classes it speaks most for and against."""
     labels = Labels(images)
     chosen = strongest_units(net, images, normalize)[:UNITS].tolist()
-    columns = min(10, len(chosen))
-    rows = -(-len(chosen) // columns)
-    figure = Figure(figsize=(12, 0.6 + 1.65 * rows), dpi=100, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, unit in zip(grid, chosen, strict=False):
-        _weights(axes, net.hidden.weight[unit].cpu().view(SIDE, SIDE).numpy())
+    columns, pitch = 10, 1.3
+    tiles = Tiles(columns * 1.1 + 0.1, 0.65 + pitch * -(-len(chosen) // columns), inches=12)
+    for place, unit in enumerate(chosen):
+        x, y = 0.1 + 1.1 * (place % columns), 0.65 + pitch * (place // columns)
+        _weights(tiles, x, y, net.hidden.weight[unit].cpu().view(SIDE, SIDE).numpy())
         out = net.output.weight[:, unit]
-        says = f"+ {labels.text[int(out.argmax())]}   \u2212 {labels.text[int(out.argmin())]}"
-        axes.set_xlabel(says, family=labels.family, fontsize=9)
-    for axes in list(grid):
-        axes.axis("off")
-    return figure
+        says = f"+ {labels.text[int(out.argmax())]}  \u2212 {labels.text[int(out.argmin())]}"
+        tiles.text(x + 0.5, y + 1.1, says, family=labels.family, fontsize=8.5)
+    return tiles
 
 
-def _filters(net: NetConv, images: Images, normalize) -> Figure:
+def _filters(net: NetConv, images: Images, normalize) -> Tiles:
     """The first filters, and below each what it makes of one test image."""
     example = int((images.test_target == 6).nonzero()[0]) if (images.test_target == 6).any() else 0
     maps = net.norm1(net.conv1(prepare(images.test[example : example + 1], normalize))).relu()[0]
     filters = net.conv1.weight[:FILTERS, 0].cpu().numpy()
-    columns = 12
-    rows = -(-len(filters) // columns)
-    figure = Figure(figsize=(13, 0.5 + 2.2 * rows), dpi=100, layout="constrained")
-    picture, right = figure.subfigures(1, 2, width_ratios=(1.3, columns))
-    axes = picture.subplots()
-    axes.imshow(images.test[example].cpu().numpy(), cmap="gray_r", vmin=0, vmax=255)
-    axes.set(xticks=[], yticks=[])
-    axes.set_xlabel("an image", fontsize=9)
-    grid = right.subplots(2 * rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
+    columns, pitch = 12, 2.2
+    tiles = Tiles(1.4 + columns * 1.05, 0.7 + pitch * -(-len(filters) // columns), inches=13)
+    tiles.image(0.1, 0.7, images.test[example].cpu().numpy(), vmin=0, vmax=255)
+    tiles.text(0.6, 1.85, "an image", fontsize=9)
     for index, values in enumerate(filters):
-        row, column = 2 * (index // columns), index % columns
-        _weights(grid[row, column], values)
-        grid[row + 1, column].imshow(maps[index].cpu().numpy(), cmap="gray_r", vmin=0)
-    return figure
+        x, y = 1.35 + 1.05 * (index % columns), 0.7 + pitch * (index // columns)
+        _weights(tiles, x, y, values)
+        tiles.image(x, y + 1, maps[index].cpu().numpy(), vmin=0)
+    return tiles
 
 
 def feature_lines(net: torch.nn.Module) -> list[str]:
