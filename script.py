@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import NoReturn
 
 # The longest error that is printed, in characters.
-LONGEST = 2000
+LONGEST = 20_000
 
 
 class Fault(Exception):
@@ -111,7 +111,9 @@ def _complain(message: str, status: int) -> int:
     _end_quietly()
     # What a file's content brought into it is neither to fill the screen nor to command it.
     message = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
-    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
+    if len(message) > LONGEST:
+        # The beginning says where, the end why.
+        message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
     print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
     return status
 

@@ -134,10 +134,12 @@ def test_a_network_made_from_an_automaton_gives_it_back(language):
     found = dynamics.extract(path, language)
     small, own = minimal(found.machine)[0], minimal(machine.of_language(language))[0]
     assert found.strays == 0
-    # Only what was read can be found: with 60 sequences that is nearly always everything.
-    if len(set(path.node)) == len(language.next):
+    assert small.count <= own.count
+    assert dynamics.agreement(net, language, small, sequences) == sequences.count
+    # Only what was read can be found: with 60 sequences that is nearly always everything. And two
+    # nodes at which nothing is certain may be one group, where all that is certain allows it.
+    if len(set(path.node)) == len(language.next) and (own.says < 0).sum() < 2:
         assert small == own
-        assert dynamics.agreement(net, language, small, sequences) == sequences.count
 
 
 @pytest.mark.parametrize("name", TOMITA)

@@ -179,3 +179,13 @@ def test_progress_shows_the_time_left_on_a_terminal(capsys, monkeypatch):
     progress.last -= 60
     progress.update(5, "half")
     assert "half, 1:00 left" in capsys.readouterr().err
+
+
+def test_an_error_neither_fills_the_screen_nor_commands_it(capsys, monkeypatch):
+    monkeypatch.setattr(script, "_end_quietly", lambda: None)
+    assert script._complain("file \x1b[2J\x07 点: " + "x" * 10**6 + " the reason", 1) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "file ?[2J? 点: xx" in told
+    assert told.endswith("x the reason\n")
+    assert len(told) < script.LONGEST + 100
