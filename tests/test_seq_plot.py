@@ -8,7 +8,9 @@ import torch
 from conftest import automaton_net, run_script
 
 import seq_plot
+import seq_train
 from language import named
+from script import Fault
 
 
 def keep(folder, lang="anb2n", embed=False, epoch=100, length=0):
@@ -142,29 +144,27 @@ def test_bad_input_costs_one_clear_line(words, status, message, tmp_path):
     assert message in done.stderr
 
 
-def test_a_file_of_another_task_is_named(tmp_path):
-    done = run_script("seq_train.py", "--lang", "anbn", "--epoch", 1, "--length", 3, cwd=tmp_path)
-    assert done.returncode in (0, 3)
-    made = tmp_path / "net" / "anbn_srn2_1.pth"
-    words = ("--lang", "anbn", "--epoch", 1, "--only", "context")
+def test_a_file_of_another_task_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    trained = seq_train.main(["--lang", "anbn", "--epoch", "1", "--length", "3"])
+    assert trained in (0, seq_train.FAILED)
+    words = ["--lang", "anbn", "--epoch", "1", "--only", "context"]
     # A file's own length is taken, unless another one is asked for.
-    done = run_script("seq_plot.py", *words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "over the words n = 1 .. 3" in done.stdout
-    done = run_script("seq_plot.py", *words, "--length", 4, cwd=tmp_path)
-    assert done.returncode == 1
-    assert "holds a network with --length 3, not 4" in done.stderr
+    out = plot(*words, folder=tmp_path / "plot", capsys=capsys)
+    assert "over the words n = 1 .. 3" in out
+    with pytest.raises(Fault, match="holds a network with --length 3, not 4"):
+        seq_plot.main([*words, "--length", "4"])
+    made = tmp_path / "net" / "anbn_srn2_1.pth"
     made.rename(tmp_path / "net" / "anb2n_srn2_1.pth")
-    done = run_script("seq_plot.py", "--lang", "anb2n", "--epoch", 1, cwd=tmp_path)
-    assert done.returncode == 1
-    assert "holds a network with --lang anbn, not anb2n" in done.stderr
+    with pytest.raises(Fault, match="holds a network with --lang anbn, not anb2n"):
+        seq_plot.main(["--lang", "anb2n", "--epoch", "1"])
 
 
 def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
     from seq_models import LSTM, SRN
 
     torch.manual_seed(0)
-    for model, hid in (("srn", 1), ("srn", 3), ("lstm", 1), ("lstm", 12)):
+    for model, hid in (("srn", 1), ("lstm", 2), ("lstm", 12)):
         net = SRN(3, hid, init=1.0) if model == "srn" else LSTM(3, hid)
         torch.save(net.state_dict(), tmp_path / f"anb2nc3n_{model}{hid}_1.pth")
         words = ["--lang", "anb2nc3n", "--model", model, "--hid", hid, "--epoch", 1]
