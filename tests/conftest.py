@@ -76,12 +76,23 @@ def run_script(*words, cwd: Path, timeout: float = 240) -> subprocess.CompletedP
 
 def end_of(name: str, *words) -> int:
     """The exit status of a script that runs in this process just as its last line runs it."""
-    module, before = importlib.import_module(name), signal.getsignal(signal.SIGTERM)
+    module = importlib.import_module(name)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     typed = [f"{name}.py", *map(str, words)]
     with mock.patch.object(sys, "argv", typed), pytest.raises(SystemExit) as end:
         script.run(module.main)
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     return end.value.code
+
+
+def check_refused(name: str, words: list[str], status: int, message: str, capsys) -> None:
+    """A script must end with one line on standard error that holds `message`."""
+    assert end_of(name, *words) == status
+    told = capsys.readouterr().err
+    assert told.startswith(f"{name}.py: error: ")
+    assert told.count("\n") == 1
+    assert message in told
 
 
 def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, str, str]:

@@ -1,13 +1,11 @@
 """Runs scripts that are interrupted at given moments; started by test_interruption.py.
 
-    python3 forks.py CASES.json
-
-CASES.json is a list of {"script", "words", "folder", "signals": [[seconds, number], ...],
-"writing"}. All imports are done once; each run is a fork of this process, so that a moment of a
-run is a moment of training or saving and not one of the seconds that importing torch takes. The
-signals follow each other, each so many seconds after the one before, the first after the run's
-first line; with "writing" the first waits until a file is being written. Prints a line of JSON for
-each run: its exit status as a shell gives it.
+Reads a line of JSON for each run: {"script", "words", "folder", "signals": [[seconds, number],
+...], "writing"}, and prints its exit status as a shell gives it. All imports are done once; each
+run is a fork of this process, so that a moment of a run is a moment of training or saving and not
+one of the seconds that importing torch takes. The signals follow each other, each so many seconds
+after the one before, the first after the run's first line; with "writing" the first waits until a
+file is being written.
 """
 
 import contextlib
@@ -95,8 +93,10 @@ def main() -> None:
         common = ["--plot", folder, "--seed", "0"]
         kuzu_main.main(["--net", "full", "--dataset", "digits", "--epochs", "1", *common])
         seq_train.main(["--epoch", "1", "--out_path", folder, *common])
-    for case in json.loads(Path(sys.argv[1]).read_text()):
-        print(json.dumps({"status": one(case)}), flush=True)
+    # What was written by these is not what a fork has written.
+    script._written.clear()
+    for line in sys.stdin:
+        print(one(json.loads(line)), flush=True)
 
 
 if __name__ == "__main__":

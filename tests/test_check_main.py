@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, environment, interrupt_script, run_script
+from conftest import ROOT, check_refused, environment, interrupt_script, run_script
 from PIL import Image
 
 import check
@@ -241,13 +241,10 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "status", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
-def test_bad_input_costs_one_clear_line(words, status, message, tmp_path):
+def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.csv").write_text("X1,X2,T\n0,0,7\n")
-    done = run_script("check_main.py", *words, cwd=tmp_path)
-    assert done.returncode == status
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+    check_refused("check_main", words, status, message, capsys)
 
 
 def test_ctrl_c_ends_training_and_shows_what_was_learned(tmp_path):

@@ -9,7 +9,15 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, StopAfter, environment, interrupt_script, run_script, write_digits
+from conftest import (
+    ROOT,
+    StopAfter,
+    check_refused,
+    environment,
+    interrupt_script,
+    run_script,
+    write_digits,
+)
 from PIL import Image
 
 import kuzu_main
@@ -220,13 +228,10 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "status", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
-def test_bad_input_costs_one_clear_line(words, status, message, tmp_path):
+def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "a_file").touch()
-    done = run_script("kuzu_main.py", *words, cwd=tmp_path)
-    assert done.returncode == status
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("kuzu_main.py: error: ")
+    check_refused("kuzu_main", words, status, message, capsys)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(small, tmp_path, capsys):

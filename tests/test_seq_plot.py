@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import automaton_net, run_script
+from conftest import automaton_net, check_refused
 
 import seq_plot
 import seq_train
@@ -109,19 +109,18 @@ def test_the_same_seed_prints_and_draws_the_same(tmp_path, capsys):
     assert plot(*words, 6, folder=tmp_path / "plot", capsys=capsys) != one
 
 
-def test_a_missing_checkpoint_lists_those_there_are_and_the_command(tmp_path):
+def test_a_missing_checkpoint_lists_those_there_are_and_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     keep(tmp_path / "net", epoch=40)
     hid = automaton_net(named("anb2n")).hid
-    done = run_script("seq_plot.py", "--lang", "anb2n", "--hid", hid, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert f"net/anb2n_srn{hid}_100.pth does not exist" in done.stderr
-    assert f"anb2n_srn{hid}_40.pth" in done.stderr
-    assert f"python3 seq_train.py --lang anb2n --model srn --hid {hid} --epoch 100" in done.stderr
-    done = run_script("seq_plot.py", "--lang", "reber", "--out_path", "none", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "none has none" in done.stderr
-    assert "--epoch 50 --out_path none" in done.stderr
+    with pytest.raises(Fault) as told:
+        seq_plot.main(["--lang", "anb2n", "--hid", str(hid)])
+    assert f"net/anb2n_srn{hid}_100.pth does not exist" in str(told.value)
+    assert f"anb2n_srn{hid}_40.pth" in str(told.value)
+    command = f"python3 seq_train.py --lang anb2n --model srn --hid {hid} --epoch 100"
+    assert command in str(told.value)
+    with pytest.raises(Fault, match=r"none has none.*--epoch 50 --out_path none"):
+        seq_plot.main(["--lang", "reber", "--out_path", "none"])
 
 
 @pytest.mark.parametrize(
@@ -135,13 +134,11 @@ def test_a_missing_checkpoint_lists_those_there_are_and_the_command(tmp_path):
         (["--plot", "net/x.pth"], 1, "cannot write into net/x.pth: it is not a folder"),
     ],
 )
-def test_bad_input_costs_one_clear_line(words, status, message, tmp_path):
+def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "x.pth").touch()
-    done = run_script("seq_plot.py", *words, cwd=tmp_path)
-    assert done.returncode == status
-    assert done.stderr.count("\n") == 1
-    assert message in done.stderr
+    check_refused("seq_plot", words, status, message, capsys)
 
 
 def test_a_file_of_another_task_is_named(tmp_path, monkeypatch, capsys):
