@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
 
     text = report_text.report(runs, images, epochs, args.out / "img")
     # A reader has the images somewhere else.
-    text = text.replace(f"--data {data.resolve()}", "--data DIR").replace(str(work), "WORK")
+    text = text.replace(str(data.resolve()), "DIR").replace(str(work), "WORK")
     script.write(args.out / "report.md", text)
     print(f"report: {args.out / 'report.md'}")
     return 0
