@@ -143,7 +143,7 @@ def test_catching_up_is_the_distance_after_one_a_more_and_k_more_of_the_last():
 
     def after(n: int, symbols: int) -> torch.Tensor:
         text = "ABBCCC" + "A" * n + "B" * 2 * n + "C" * symbols
-        return net(torch.from_numpy(language.read(text))[:, None]).hidden[-1]
+        return net(torch.from_numpy(language.read(text))[:, None]).hidden[-1].detach()
 
     found = dynamics.catching_up(net, language)
     assert [n for n, _, _ in found] == [2, 3, 4]
