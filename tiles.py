@@ -22,7 +22,7 @@ class Tiles:
 
     def image(self, x: float, y: float, pixels: np.ndarray, **how) -> None:
         """Draw pixels (H, W) with the upper left corner at (x, y); `how` as imshow takes it."""
-        # No larger than it is on the screen: a thin margin sets it apart from the next.
+        # A thin margin sets it apart from the next.
         left, right, top, bottom = x + 0.03, x + 0.97, y + 0.03, y + 0.97
         how = {"cmap": "gray_r", "aspect": "auto"} | how
         self.axes.imshow(pixels, extent=(left, right, bottom, top), **how)

@@ -165,6 +165,7 @@ def carry_out(runs: dict[str, list[Run]], jobs: int) -> None:
                 break
 
     if jobs == 1:
+        # In the main thread, the only one in which a run inside this process may catch signals.
         for name in runs:
             follow(name)
     else:
