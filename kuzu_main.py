@@ -101,7 +101,6 @@ def flags() -> script.Parser:
         "--epochs", type=integer(1, 1_000_000), help="passes over the images (default: 10)"
     )
     script.add_common_flags(parser)
-    parser.add_argument("--no_cuda", action="store_true", help="do not use a GPU")
 
     group = parser.add_argument_group("training")
     group.add_argument("--lr", type=number(0, 100, above=True), help="(highest) learning rate")
@@ -700,7 +699,7 @@ def main(argv: list[str] | None = None) -> int:
     from kuzu_data import LOADERS
 
     np.set_printoptions(precision=4, suppress=True)
-    device = torch.device("cuda" if torch.cuda.is_available() and not args.no_cuda else "cpu")
+    device = script.choose_device(args.device, "cuda" if torch.cuda.is_available() else "cpu")
     images = LOADERS[args.dataset](args.data).to(device)
     print(f"images: {images.name}, {len(images.train)} to train, {len(images.test)} to test")
     with Stop() as stop:

@@ -27,7 +27,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import torch
 
 # The longest error that is printed, in characters.
 LONGEST = 20_000
@@ -213,7 +216,7 @@ def several(one: Callable, count: int | None = None) -> Callable[[str], tuple]:
 
 
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that every script here has: --seed and --plot."""
+    """Add the flags that every script here has: --seed, --plot, --device and --no_cuda."""
     parser.add_argument(
         "--seed",
         type=integer(0, 2**32 - 1),
@@ -222,6 +225,30 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
     )
+    parser.add_argument("--device", metavar="NAME", help="where to compute: cpu, cuda, mps, ...")
+    parser.add_argument(
+        "--no_cuda",
+        dest="device",
+        action="store_const",
+        const="cpu",
+        help="the course's name for --device cpu",
+    )
+
+
+def choose_device(name: str | None, default: str = "cpu") -> torch.device:
+    """Return the device of --device, `default` where none is given.
+
+    Raises Fault if torch cannot compute there.
+    """
+    import torch
+
+    try:
+        device = torch.device(name or default)
+        # Some devices take numbers and give none back.
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError) as error:
+        raise Fault(f"--device {name}: {str(error).splitlines()[0]}") from None
+    return device
 
 
 def add_switch(group, flag: str, help: str) -> None:

@@ -126,7 +126,6 @@ def flags() -> script.Parser:
     )
     script.add_common_flags(parser)
     parser.add_argument("--verbose", action="store_true", help="print more of the sequences")
-    parser.add_argument("--device", default="cpu", help="where to train: cpu, cuda, ...")
     parser.add_argument(
         "--resume",
         type=script.path,
@@ -559,11 +558,7 @@ def main(argv: list[str] | None = None) -> int:
     import torch
 
     print_numbers_as_the_course()
-    try:
-        # Some devices take numbers and give none back.
-        torch.zeros(1, device=args.device).item()
-    except (RuntimeError, AssertionError) as error:
-        raise Fault(f"--device {args.device}: {str(error).splitlines()[0]}") from None
+    args.device = script.choose_device(args.device)
     # More threads than one only wait for each other on matrices as small as these.
     torch.set_num_threads(1)
     run = resume(args) if args.resume else begin(args)
