@@ -82,6 +82,14 @@ def check_weights(net: torch.nn.Module, state: dict) -> None:
             raise ValueError(f"not all of {name} are finite numbers")
 
 
+def load_weights(net: torch.nn.Module, state: dict) -> None:
+    """Give a network the weights in a state_dict that was read; one of UNFIT if they do not fit."""
+    net.load_state_dict(state)
+    for name, value in net.state_dict().items():
+        if not value.isfinite().all():
+            raise ValueError(f"not all of {name} are finite numbers")
+
+
 # What the optimisers keep of each parameter.
 _MOMENTS = {"SGD": {"momentum_buffer"}}
 _ADAM = {"step", "exp_avg", "exp_avg_sq"}

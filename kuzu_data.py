@@ -1,23 +1,28 @@
-"""The images of Part 1: Kuzushiji-MNIST, checked before use, or scikit-learn's digits.
+"""The images of Part 1: KMNIST, or the 10,000 of its images that this repository holds.
 
 All images of a set stay in memory as one uint8 tensor; a batch is turned into floats, and
 distorted at random if wanted, when it is used. That costs hundredths of what a DataLoader over
 single images does.
 
-Kuzushiji-MNIST: Clanuwat et al., "Deep Learning for Classical Japanese Literature" (2018).
+KMNIST: Clanuwat et al., "Deep Learning for Classical Japanese Literature" (2018).
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import math
 import os
+import queue
+import shutil
 import socket
 import tempfile
+import threading
+import urllib.error
+import urllib.request
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 
@@ -27,14 +32,34 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kuzu import SIDE
-from script import Fault, require_file, require_writable
+from script import Fault, require_file
 
+CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 HIRAGANA = ("お", "き", "す", "つ", "な", "は", "ま", "や", "れ", "を")
-# What a set in KMNIST's form is called, by its numbers of training and test images. Kuzushiji-10k
-# is KMNIST's test set, split in two; its figures cannot be compared with KMNIST's.
-NAMES = {(60_000, 10_000): "KMNIST", (8_000, 2_000): "Kuzushiji-10k"}
-# Seconds without a byte after which a download is given up.
-PATIENCE = 30
+# Training images, training labels, test images, test labels, as torchvision keeps them.
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+# The published test files, gzipped, which this repository holds.
+BUNDLED = Path(__file__).resolve().parent / "data" / "KMNIST" / "raw"
+# sha256 of what KMNIST's files unpack to. Those of the labels tell the set from any other; that of
+# the training images is not known here, their file is checked when it is downloaded.
+KMNIST_DIGESTS = {
+    FILES[1]: "2a16eeae62da984b8bd24fa32e31d47291f01dac3fe84d5594f304f71e7d374b",
+    FILES[2]: "76fbd229ce87db80dd281af5e6670de4ad0e42fb30a7bd643972994c47c1f42e",
+    FILES[3]: "a11dc742be8e781a40a92f53d6a4957e7b7d36df2faa097659131ebfd8fd60c6",
+}
+# The host that torchvision downloads from, asked before torchvision is imported (2 seconds).
+HOST = "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"
+# Seconds without an answer, or without another byte, after which a download is given up.
+DOWNLOAD_TIMEOUT = 7
+
+
+class Unavailable(Fault):
+    """KMNIST is not on this machine and could not be downloaded."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +69,8 @@ class Images:
     name: as it is printed; it says which data were used.
     train, test: (N, 28, 28) uint8, 0 background, 255 ink.
     train_target, test_target: (N,) int64, 0 to 9.
-    classes: the 10 names; glyphs: the 10 characters, empty where the name is the character.
+    classes: the 10 names; glyphs: the 10 characters, empty where they are not known.
+    split: which split of Kuzushiji-10k this is, None for any other set.
     """
 
     name: str
@@ -52,14 +78,14 @@ class Images:
     train_target: Tensor
     test: Tensor
     test_target: Tensor
-    classes: tuple[str, ...]
-    glyphs: tuple[str, ...] = ()
+    classes: tuple[str, ...] = CLASSES
+    glyphs: tuple[str, ...] = HIRAGANA
+    split: int | None = None
 
     def to(self, device: torch.device) -> Images:
-        """The same images on another device."""
-        tensors = (self.train, self.train_target, self.test, self.test_target)
-        moved = (tensor.to(device) for tensor in tensors)
-        return Images(self.name, *moved, self.classes, self.glyphs)
+        """Return the same images on another device."""
+        names = ("train", "train_target", "test", "test_target")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
 def prepare(images: Tensor, normalize: tuple[float, float], distortion: float = 0.0) -> Tensor:
@@ -130,173 +156,157 @@ def affine(angle, shear, wide, high, right, down) -> Tensor:
     return torch.stack(first + second, dim=1).view(-1, 2, 3)
 
 
-# Kuzushiji-MNIST
+# Reading
+
+
+def load_kuzushiji10k(split: int = 0) -> Images:
+    """Return Kuzushiji-10k: KMNIST's test images, 8,000 to train and 2,000 to test.
+
+    split: seed of the split, which is stratified: 200 test images of each character.
+    """
+    images, target = (_read_idx(BUNDLED / f"{name}.gz") for name in FILES[2:])
+    random = np.random.default_rng(split)
+    test = [random.permutation(np.flatnonzero(target == index))[:200] for index in range(10)]
+    test = np.concatenate(test)
+    train = random.permutation(np.setdiff1d(np.arange(len(target)), test))
+    test = random.permutation(test)
+    parts = (images[train], target[train], images[test], target[test])
+    return Images(f"Kuzushiji-10k split {split}", *_tensors(parts), split=split)
 
 
 def load_kmnist(root: str | Path) -> Images:
-    """KMNIST from `root`/KMNIST/raw, where torchvision keeps it; downloaded if it is not there.
+    """Return KMNIST from `root`/KMNIST/raw, where torchvision keeps it, downloaded if missing.
 
-    The four files may be gzipped or not; a gzipped one must have the md5 that torchvision lists,
-    and every header must agree with what follows it. Raises Fault naming the file otherwise, and
-    when files are missing and cannot be had; nothing half-written stays behind.
-
-    Other data sets in the same form are accepted, but never named KMNIST.
+    The four files may be gzipped or not. Another set in the same form is returned under the name
+    of the folder `root`, with its classes called 0 to 9. Raises Unavailable if files are missing
+    and cannot be downloaded, Fault naming the file if one is damaged; neither leaves anything.
     """
-    from torchvision.datasets import KMNIST
-
     root = Path(root)
-    if root.exists() and not root.is_dir():
-        raise Fault(f"--data {root} is a file; the folder that holds KMNIST/raw is needed")
     raw = root / "KMNIST" / "raw"
-    missing = [
-        name
-        for name, _ in KMNIST.resources
-        if not ((raw / name).exists() or (raw / name).with_suffix("").exists())
-    ]
-    if missing:
-        _download(raw, missing)
-    parts = [_read_idx(raw / name, md5) for name, md5 in KMNIST.resources]
-    tensors = []
-    for split, images, labels in (("train", *parts[:2]), ("t10k", *parts[2:])):
-        if len(images) != len(labels):
+    if any(_find(raw, name) is None for name in FILES):
+        _download(root)
+    paths = [_find(raw, name) for name in FILES]
+    parts = [_read_idx(path) for path in paths]
+    for images, target, path in ((*parts[:2], paths[0]), (*parts[2:], paths[2])):
+        if len(images) != len(target):
             raise Fault(
-                f"{raw} holds {len(images)} {split} images but {len(labels)} {split} labels; "
-                "they must come from the same data set"
+                f"{path} holds {len(images)} images, but the file beside it {len(target)} labels: "
+                "put files of the same set there"
             )
-        tensors += [torch.from_numpy(images), torch.from_numpy(labels).long()]
-    sizes = len(parts[0]), len(parts[2])
-    folder = _drawable(root.resolve().name)
-    name = NAMES.get(sizes, f"{folder} (not KMNIST: {sizes[0]} + {sizes[1]} images)")
-    return Images(name, *tensors, classes=tuple(KMNIST.classes), glyphs=HIRAGANA)
+    tensors = _tensors(parts)
+    digests = dict(zip(FILES, map(_digest, parts), strict=True))
+    if all(digests[name] == digest for name, digest in KMNIST_DIGESTS.items()):
+        return Images("KMNIST", *tensors)
+    return Images(_drawable(root.resolve().name), *tensors, tuple("0123456789"), ())
+
+
+def _find(raw: Path, name: str) -> Path | None:
+    """Return the path of one of FILES, unpacked or gzipped, None if it is missing."""
+    paths = (raw / name, raw / f"{name}.gz", BUNDLED / f"{name}.gz")
+    return next((path for path in paths if path.exists()), None)
+
+
+def _tensors(parts) -> tuple[Tensor, ...]:
+    """Return images, labels, images, labels (uint8) as tensors, labels as int64."""
+    tensors = [torch.from_numpy(part) for part in parts]
+    return tensors[0], tensors[1].long(), tensors[2], tensors[3].long()
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """Return the images (N, 28, 28) or labels (N,) of an IDX file, gzipped or not, as uint8."""
+    content = require_file(path, "--data").read_bytes()
+    try:
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise Fault(f"{path} is damaged ({error}): {_REMEDY}") from None
+    magic, shape = (0x803, (SIDE, SIDE)) if "images" in path.name else (0x801, ())
+    start = 8 + 4 * len(shape)
+    count = max(len(content) - start, 0) // math.prod(shape)
+    header = np.array([magic, count, *shape], ">u4").tobytes()
+    if not count or content[:start] != header or len(content) != start + count * math.prod(shape):
+        what = "labels" if not shape else f"images of {SIDE} x {SIDE}"
+        raise Fault(f"{path} is damaged (not an IDX file of {what}): {_REMEDY}")
+    # A copy, because torch warns about memory that cannot be written to.
+    values = np.frombuffer(content, np.uint8, offset=start).reshape(count, *shape).copy()
+    if not shape and values.max() > 9:
+        raise Fault(f"{path} is damaged (it holds the label {values.max()}): {_REMEDY}")
+    return values
+
+
+_REMEDY = "delete it and run again (git checkout data restores what belongs to the repository)"
+
+
+def _digest(values: np.ndarray) -> str:
+    """Return the sha256 of the IDX file that holds `values`."""
+    header = np.array([0x800 + values.ndim, *values.shape], ">u4").tobytes()
+    return hashlib.sha256(header + values.tobytes()).hexdigest()
 
 
 def _drawable(name: str) -> str:
-    """A folder's name as it can stand in a picture, whose font has no Japanese characters and
-    which takes what is between two $ for a formula."""
+    """Return a folder's name as it can stand in a picture, whose font has no Japanese characters
+    and which takes what is between two $ for a formula."""
     return "".join(c if c.isascii() and c.isprintable() and c != "$" else "?" for c in name)
 
 
-def _read_idx(zipped: Path, md5: str) -> np.ndarray:
-    """The images (N, 28, 28) or labels (N,) of one IDX file, as uint8.
-
-    zipped: path of the .gz; the unzipped file beside it is used where it exists.
-    """
-    path = zipped.with_suffix("")
-    path = require_file(path if path.exists() else zipped, "--data")
-    replace = f"delete it and run again, or put back the one whose .gz has md5 {md5}"
-    content = path.read_bytes()
-    if path == zipped:
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if found != md5:
-            raise Fault(f"{path} is damaged: its md5 is {found}, expected {md5}; {replace}")
-        content = gzip.decompress(content)
-    wanted_magic, wanted_shape = (2051, (SIDE, SIDE)) if "images" in path.name else (2049, ())
-    start = 8 + 4 * len(wanted_shape)
-    if len(content) < start:
-        raise Fault(f"{path} is damaged: {len(content)} bytes are no IDX file; {replace}")
-    magic, count, *shape = np.frombuffer(content[:start], ">u4").tolist()
-    if magic != wanted_magic or tuple(shape) != wanted_shape:
-        raise Fault(
-            f"{path} is damaged: its header says magic {magic}, sizes {shape}, expected "
-            f"magic {wanted_magic}, sizes {list(wanted_shape)}; {replace}"
-        )
-    values = np.frombuffer(content, np.uint8, offset=start)
-    wanted = count * math.prod(wanted_shape)
-    if len(values) != wanted or not count:
-        raise Fault(
-            f"{path} is damaged: {len(values)} bytes follow a header that announces {wanted}; "
-            f"{replace}"
-        )
-    if not wanted_shape and values.max() > 9:
-        raise Fault(f"{path} is damaged: it holds the label {values.max()}, above 9; {replace}")
-    # A copy, since torch warns about memory that cannot be written to.
-    return values.reshape(count, *wanted_shape).copy()
+# Downloading
 
 
-def _download(raw: Path, missing: list[str]) -> None:
-    """Fetch the files `missing` into `raw`, each only once it is whole and its md5 is right."""
-    from torchvision.datasets import KMNIST
-    from torchvision.datasets.utils import download_and_extract_archive
-
-    md5 = dict(KMNIST.resources)
-    require_writable(raw)
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
+def _download(root: Path) -> None:
+    """Put the missing ones of KMNIST's files into `root`/KMNIST/raw, or raise Unavailable."""
+    raw = root / "KMNIST" / "raw"
+    missing = [name for name in FILES if _find(raw, name) is None]
+    timeout, existed = socket.getdefaulttimeout(), root.exists()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=raw) as temporary:
+        _ask_host()
+        # Costs 2 seconds, and only the first run with a network needs it.
+        from torchvision.datasets import KMNIST
+
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
+            fresh = Path(temporary, "KMNIST", "raw")
+            fresh.mkdir(parents=True)
+            # torchvision checks and unpacks these, and downloads the others.
+            for path in (*BUNDLED.glob("*.gz"), *raw.glob("*.gz")):
+                shutil.copyfile(path, fresh / path.name)
+            KMNIST(temporary, download=True)
+            raw.mkdir(parents=True, exist_ok=True)
             for name in missing:
-                failures = []
-                for mirror in KMNIST.mirrors:
-                    url = mirror + name
-                    try:
-                        download_and_extract_archive(url, temporary, filename=name, md5=md5[name])
-                        break
-                    # ValueError: of an address that is none, to which a host may redirect.
-                    except (RuntimeError, OSError, HTTPException, ValueError) as error:
-                        failures.append(f"{url}: {_fault(error, Path(temporary, name), md5[name])}")
-                else:
-                    raise Fault(_how_to_get(raw, missing, failures))
-                for part in (name, name.removesuffix(".gz")):
-                    os.replace(Path(temporary, part), raw / part)
+                for path in (fresh / name, fresh / f"{name}.gz"):
+                    os.replace(path, raw / path.name)
+    except (RuntimeError, OSError, HTTPException, ValueError) as error:
+        if not existed:
+            with contextlib.suppress(OSError):
+                root.rmdir()
+        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+        raise Unavailable(
+            f"{raw} lacks KMNIST's {' and '.join(f'{name}.gz' for name in missing)}, which could "
+            f"not be downloaded from {HOST} ({reason})"
+        ) from None
     finally:
-        socket.setdefaulttimeout(patience)
+        socket.setdefaulttimeout(timeout)
 
 
-def _fault(error: Exception, path: Path, md5: str) -> str:
-    """What was wrong with a download into `path`; of content torchvision says only that it is."""
-    if type(error) is not RuntimeError:
-        return str(error) or type(error).__name__
-    content = path.read_bytes()
-    try:
-        gzip.decompress(content)
-        whole = bool(content)
-    except EOFError:
-        whole = False
-    except (OSError, zlib.error):
-        whole = True
-    if not whole:
-        return f"incomplete: {len(content)} bytes came"
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return f"damaged: its md5 is {found}, expected {md5}"
+def _ask_host() -> None:
+    """Raise OSError unless HOST answers in time.
 
-
-def _how_to_get(raw: Path, missing: list[str], failures: list[str]) -> str:
-    return (
-        f"the KMNIST images are not in {raw} and could not be downloaded (tried "
-        f"{'; '.join(failures)}). Put {', '.join(missing)} there yourself, from "
-        "the KMNIST page of codh.rois.ac.jp, or try the program offline with --dataset digits"
-    )
-
-
-# Digits
-
-
-def load_digits() -> Images:
-    """scikit-learn's 1,797 handwritten digits, 8 x 8, enlarged to 28 x 28; a fifth for the test.
-
-    The split is stratified and always the same.
+    In a thread, because a name server that is silent is not subject to a socket's timeout.
     """
-    from sklearn import datasets
-    from sklearn.model_selection import train_test_split
+    answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
-    images, target = datasets.load_digits(return_X_y=True)
-    small = torch.from_numpy(images).float().view(-1, 1, 8, 8) * (255 / 16)
-    large = F.interpolate(small, size=(SIDE, SIDE), mode="bilinear").squeeze(1).round().byte()
-    train, test = train_test_split(
-        np.arange(len(target)), test_size=0.2, stratify=target, random_state=0
-    )
-    target = torch.from_numpy(target).long()
-    return Images(
-        "scikit-learn's digits, enlarged to 28 x 28",
-        large[train],
-        target[train],
-        large[test],
-        target[test],
-        classes=tuple("0123456789"),
-    )
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(HOST, method="HEAD")).close()
+            answers.put(None)
+        except urllib.error.HTTPError:
+            answers.put(None)
+        except (OSError, HTTPException, ValueError) as error:
+            answers.put(error)
 
-
-LOADERS: dict[str, Callable[[str | Path], Images]] = {
-    "kmnist": load_kmnist,
-    "digits": lambda root: load_digits(),
-}
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        error = answers.get(timeout=DOWNLOAD_TIMEOUT)
+    except queue.Empty:
+        error = TimeoutError(f"no answer from {HOST} in {DOWNLOAD_TIMEOUT} seconds")
+    if error:
+        raise error
