@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import http.server
 import importlib
 import os
 import signal
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -19,51 +24,149 @@ import pytest
 
 import script
 
+# Where nothing listens.
+NOWHERE = "http://127.0.0.1:9/"
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("kuzu_main", "check_main", "seq_train", "seq_plot")
 
 
+def header(*values: int) -> bytes:
+    """Return the header of an IDX file: its magic number and sizes."""
+    return np.array(values, ">u4").tobytes()
+
+
 def write_idx(path: Path, values: np.ndarray) -> None:
     """Write uint8 images (N, 28, 28) or labels (N,) as an IDX file."""
-    magic = 0x0803 if values.ndim == 3 else 0x0801
     path.parent.mkdir(parents=True, exist_ok=True)
-    header = np.array([magic, *values.shape], ">i4")
-    path.write_bytes(header.tobytes() + values.astype(np.uint8).tobytes())
+    start = header(0x800 + values.ndim, *values.shape)
+    path.write_bytes(start + values.astype(np.uint8).tobytes())
 
 
-def write_digits(root: Path, train: int = 300, test: int = 120) -> Path:
-    """scikit-learn's digits as a small data set in KMNIST's form; returns the folder."""
-    from kuzu_data import load_digits
+def characters(train: int = 300, test: int = 120):
+    """The first training and test images of Kuzushiji-10k, split 0."""
+    from kuzu_data import load_kuzushiji10k
 
-    digits = load_digits()
-    raw = root / "KMNIST" / "raw"
-    write_idx(raw / "train-images-idx3-ubyte", digits.train[:train].numpy())
-    write_idx(raw / "train-labels-idx1-ubyte", digits.train_target[:train].numpy())
-    write_idx(raw / "t10k-images-idx3-ubyte", digits.test[:test].numpy())
-    write_idx(raw / "t10k-labels-idx1-ubyte", digits.test_target[:test].numpy())
+    images = load_kuzushiji10k(0)
+    return replace(
+        images,
+        name="a few characters",
+        train=images.train[:train],
+        train_target=images.train_target[:train],
+        test=images.test[:test],
+        test_target=images.test_target[:test],
+        split=None,
+    )
+
+
+def write_characters(root: Path, train: int = 300, test: int = 120) -> Path:
+    """Write some of the characters as a data set in KMNIST's form; return the folder."""
+    images, raw = characters(train, test), root / "KMNIST" / "raw"
+    write_idx(raw / "train-images-idx3-ubyte", images.train.numpy())
+    write_idx(raw / "train-labels-idx1-ubyte", images.train_target.numpy())
+    write_idx(raw / "t10k-images-idx3-ubyte", images.test.numpy())
+    write_idx(raw / "t10k-labels-idx1-ubyte", images.test_target.numpy())
     return root
 
 
 @pytest.fixture
 def small(tmp_path) -> Path:
     """A folder for --data with 300 training and 120 test images."""
-    return write_digits(tmp_path / "data")
+    return write_characters(tmp_path / "data")
 
 
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder of real Kuzushiji images that KUZU_DATA names."""
-    folder = os.environ.get("KUZU_DATA")
-    if not folder:
-        pytest.skip("KUZU_DATA names no folder with Kuzushiji images")
-    return Path(folder)
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Nothing is downloaded in this process: the host does not answer."""
+    import kuzu_data
+
+    monkeypatch.setattr(kuzu_data, "HOST", NOWHERE)
+
+
+class Host:
+    """A server on this machine that stands for the host of KMNIST's training files.
+
+    asked: the paths that were asked for, in order.
+    """
+
+    def __init__(self, monkeypatch, source: Path):
+        from torchvision.datasets import KMNIST
+
+        import kuzu_data
+
+        names = kuzu_data.FILES[:2]
+        self.files = {f"{name}.gz": gzip.compress((source / name).read_bytes()) for name in names}
+        self.asked: list[str] = []
+        self.mend()
+        host = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                self.do_GET()
+
+            def do_GET(self):
+                if host.silent:
+                    host.go_on.wait(10)
+                    return
+                if target := host.redirect(self.path):
+                    self.send_response(302)
+                    self.send_header("Location", target)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                if self.command == "GET" or not self.path.endswith(".gz"):
+                    host.asked.append(self.path)
+                content = host.files.get(self.path.rsplit("/", 1)[-1], b"")
+                self.send_response(host.status if content else 200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(host.spoil(content))
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        # The test files keep the sums that were published: they come from this repository.
+        sums = {name: hashlib.md5(content).hexdigest() for name, content in self.files.items()}
+        resources = [(name, sums.get(name, md5)) for name, md5 in KMNIST.resources]
+        monkeypatch.setattr(KMNIST, "resources", resources)
+        monkeypatch.setattr(KMNIST, "mirrors", [self.url])
+        monkeypatch.setattr(kuzu_data, "HOST", self.url)
+
+    def mend(self) -> None:
+        """Serve everything as it is, by its own address."""
+        self.status, self.silent = 200, False
+        self.spoil = lambda content: content
+        self.redirect = lambda path: None
+        # Set by who lets a host wait no longer.
+        self.go_on = threading.Event()
+
+    def stall(self, content: bytes) -> bytes:
+        self.go_on.wait(10)
+        return b""
+
+    def close(self) -> None:
+        self.go_on.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch, no_network):
+    host = Host(monkeypatch, write_characters(tmp_path / "source") / "KMNIST" / "raw")
+    yield host
+    host.close()
 
 
 def environment() -> dict[str, str]:
-    """The environment for a script: no screen, modules found from any folder."""
-    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
+    """The environment for a script: no screen, no network."""
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "NO_PROXY", "no_proxy")
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
-    return kept | {"PYTHONUNBUFFERED": "1"}
+    return kept | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
 
 
 def run_script(*words, cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess:

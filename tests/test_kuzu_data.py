@@ -2,25 +2,52 @@
 
 import gzip
 import hashlib
-import http.server
 import os
-import re
-import socket
-import threading
 
 import numpy as np
 import pytest
 import torch
-from conftest import write_digits, write_idx
+from conftest import characters, header, write_characters, write_idx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.datasets import KMNIST
 
 import kuzu_data
+from kuzu_data import FILES, HOST, Unavailable
 from script import Fault
 
-NAMES = [name.removesuffix(".gz") for name, _ in KMNIST.resources]
-MD5 = {name.removesuffix(".gz"): md5 for name, md5 in KMNIST.resources}
+
+def test_the_files_in_the_repository_are_those_that_were_published():
+    resources = dict(KMNIST.resources)
+    assert list(resources) == [f"{name}.gz" for name in FILES]
+    assert HOST in KMNIST.mirrors
+    assert tuple(KMNIST.classes) == kuzu_data.CLASSES
+    for name in FILES[2:]:
+        packed = (kuzu_data.BUNDLED / f"{name}.gz").read_bytes()
+        assert hashlib.md5(packed).hexdigest() == resources[f"{name}.gz"]
+        unpacked = hashlib.sha256(gzip.decompress(packed)).hexdigest()
+        assert unpacked == kuzu_data.KMNIST_DIGESTS[name]
+
+
+# sha256 of the four files, one after the other, that the first splits were measured with.
+SPLITS = {
+    0: "43f693002a614f4be09f5ae1dc4dfa41ee6e78083579d11550709bbaba3b705c",
+    1: "c26421acf5065ed70519e15589706050559c6eead54753ab0e2fa728f9f9a461",
+    4: "fdab85aa1a2af743208c8005317146bd8c5c24bd5bb8fcac51aa9fd4887c2a80",
+}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_split_stays_what_it_was_and_is_stratified(split):
+    images = kuzu_data.load_kuzushiji10k(split)
+    assert images.name == f"Kuzushiji-10k split {split}"
+    parts = (images.train, images.train_target.byte(), images.test, images.test_target.byte())
+    content = b"".join(
+        header(0x800 + part.ndim, *part.shape) + part.numpy().tobytes() for part in parts
+    )
+    assert hashlib.sha256(content).hexdigest() == SPLITS[split]
+    assert images.train_target.bincount().tolist() == [800] * 10
+    assert images.test_target.bincount().tolist() == [200] * 10
 
 
 def test_kmnist_is_read_as_torchvision_reads_it(small):
@@ -33,41 +60,35 @@ def test_kmnist_is_read_as_torchvision_reads_it(small):
         assert torch.equal(data, theirs.data)
         assert torch.equal(target, theirs.targets)
         assert data.dtype == torch.uint8
-    assert images.classes == ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "name"),
-    [
-        (60_000, 10_000, "KMNIST"),
-        (8_000, 2_000, "Kuzushiji-10k"),
-        (7, 5, "data (not KMNIST: 7 + 5"),
-    ],
-)
-def test_only_the_whole_set_is_called_kmnist(tmp_path, train, test, name):
-    raw = tmp_path / "data" / "KMNIST" / "raw"
-    for split, count in (("train", train), ("t10k", test)):
-        write_idx(raw / f"{split}-images-idx3-ubyte", np.zeros((count, 28, 28)))
-        write_idx(raw / f"{split}-labels-idx1-ubyte", np.zeros(count))
-    assert kuzu_data.load_kmnist(tmp_path / "data").name.startswith(name)
+def test_only_kmnist_is_called_kmnist(small, monkeypatch):
+    # Not by its numbers of images, but by what its files hold.
+    raw = small / "KMNIST" / "raw"
+    write_idx(raw / FILES[0], np.zeros((60_000, 28, 28)))
+    write_idx(raw / FILES[1], np.zeros(60_000))
+    images = kuzu_data.load_kmnist(small)
+    assert images.name == "data"
+    assert images.classes == tuple("0123456789")
+    assert images.glyphs == ()
+    digests = {name: hashlib.sha256((raw / name).read_bytes()).hexdigest() for name in FILES[1:]}
+    monkeypatch.setattr(kuzu_data, "KMNIST_DIGESTS", digests)
+    images = kuzu_data.load_kmnist(small)
+    assert images.name == "KMNIST"
+    assert images.classes[1] == "ki"
+    assert images.glyphs == kuzu_data.HIRAGANA
 
 
-def test_gzipped_files_are_read_if_their_md5_is_right(small, monkeypatch):
+def test_gzipped_files_are_read(small):
     expected = kuzu_data.load_kmnist(small)
-    raw, resources = small / "KMNIST" / "raw", []
-    for name in NAMES:
-        packed = gzip.compress((raw / name).read_bytes())
-        (raw / f"{name}.gz").write_bytes(packed)
-        (raw / name).unlink()
-        resources.append((f"{name}.gz", hashlib.md5(packed).hexdigest()))
-    with pytest.raises(Fault, match=rf"{NAMES[0]}\.gz is damaged.*expected {MD5[NAMES[0]]}"):
-        kuzu_data.load_kmnist(small)
-    monkeypatch.setattr(KMNIST, "resources", resources)
+    for path in list((small / "KMNIST" / "raw").iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
     assert torch.equal(kuzu_data.load_kmnist(small).train, expected.train)
-
-
-def header(*values):
-    return np.array(values, ">i4").tobytes()
+    path = small / "KMNIST" / "raw" / f"{FILES[0]}.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(Fault, match=rf"{FILES[0]}\.gz is damaged"):
+        kuzu_data.load_kmnist(small)
 
 
 DAMAGE = {
@@ -83,181 +104,81 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_is_named_with_its_md5(small, name, damage):
+def test_a_damaged_file_is_named_with_the_remedy(small, name, damage):
     path = small / "KMNIST" / "raw" / name
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    with pytest.raises(Fault) as told:
+    with pytest.raises(Fault, match=rf"{path} is damaged .*: delete it and run again"):
         kuzu_data.load_kmnist(small)
-    assert f"{path} is damaged" in str(told.value)
-    assert MD5[name] in str(told.value)
 
 
 def test_wrong_sizes_and_labels_are_named(small):
     raw = small / "KMNIST" / "raw"
-    images = raw / "t10k-images-idx3-ubyte"
+    images = raw / FILES[2]
     old = images.read_bytes()
     images.write_bytes(header(0x803, 120, 14, 56) + old[16:])
-    with pytest.raises(Fault, match=r"sizes \[14, 56\], expected magic 2051, sizes \[28, 28\]"):
+    with pytest.raises(Fault, match="not an IDX file of images of 28 x 28"):
         kuzu_data.load_kmnist(small)
     images.write_bytes(old)
-    write_idx(raw / "t10k-labels-idx1-ubyte", np.arange(120) % 11)
-    with pytest.raises(Fault, match="the label 10, above 9"):
+    write_idx(raw / FILES[3], np.arange(120) % 11)
+    with pytest.raises(Fault, match="the label 10"):
         kuzu_data.load_kmnist(small)
-    write_idx(raw / "t10k-labels-idx1-ubyte", np.arange(119) % 10)
-    with pytest.raises(Fault, match="120 t10k images but 119 t10k labels"):
+    write_idx(raw / FILES[3], np.arange(119) % 10)
+    with pytest.raises(Fault, match=f"{images} holds 120 images, .* 119 labels"):
         kuzu_data.load_kmnist(small)
-
-
-def test_data_that_is_a_file_is_refused(tmp_path):
-    (tmp_path / "data").touch()
-    with pytest.raises(Fault, match="is a file"):
-        kuzu_data.load_kmnist(tmp_path / "data")
 
 
 # Downloads, from a server of our own
 
 
-class Host:
-    """A server on this machine that stands for the host of the data set."""
-
-    def __init__(self, monkeypatch, source):
-        self.files = {f"{name}.gz": gzip.compress((source / name).read_bytes()) for name in NAMES}
-        self.mend()
-        host = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                if target := host.redirect(self.path):
-                    self.send_response(302)
-                    self.send_header("Location", target)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                content = host.files[self.path.rsplit("/", 1)[-1]]
-                self.send_response(host.status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(host.spoil(content))
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        resources = [(name, hashlib.md5(body).hexdigest()) for name, body in self.files.items()]
-        monkeypatch.setattr(KMNIST, "resources", resources)
-        monkeypatch.setattr(KMNIST, "mirrors", [self.url])
-
-    def mend(self):
-        """Serve everything as it is, by its own address."""
-        self.status = 200
-        self.spoil = lambda content: content
-        self.redirect = lambda path: None
-        # Set by who lets a host wait no longer.
-        self.go_on = threading.Event()
-
-    def stall(self, content):
-        self.go_on.wait(10)
-        return b""
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+def test_only_what_is_missing_is_downloaded(host, tmp_path):
+    images = kuzu_data.load_kmnist(tmp_path / "new")
+    assert len(images.train) == 300
+    assert len(images.test) == 10_000
+    raw = tmp_path / "new" / "KMNIST" / "raw"
+    names = [end for name in FILES[:2] for end in (name, f"{name}.gz")]
+    assert sorted(os.listdir(raw)) == sorted(names)
+    assert set(host.asked) == {"/", *(f"/{name}.gz" for name in FILES[:2])}
+    # The second time nothing is asked for.
+    host.asked.clear()
+    kuzu_data.load_kmnist(tmp_path / "new")
+    assert host.asked == []
 
 
-@pytest.fixture
-def host(tmp_path, monkeypatch):
-    host = Host(monkeypatch, write_digits(tmp_path / "source") / "KMNIST" / "raw")
-    yield host
-    host.close()
-
-
-def spoil(host, **how):
-    for name, value in how.items():
-        setattr(host, name, value)
-
-
-# What can go wrong with a download, and the word of the message that tells it from the others.
-FAULTS = {
-    "404": (lambda host: spoil(host, status=404), "http error 404"),
-    "truncated": (lambda host: spoil(host, spoil=lambda c: c[: len(c) // 2]), "incomplete"),
-    "nothing at all": (lambda host: spoil(host, spoil=lambda c: b""), "incomplete"),
-    "wrong md5": (lambda host: spoil(host, spoil=lambda c: bytes(len(c))), "md5"),
-    "another file": (lambda host: spoil(host, spoil=lambda c: c[:4] + b"date" + c[8:]), "md5"),
-    "stall": (lambda host: spoil(host, spoil=host.stall), "timed out"),
-    # Where nothing listens, which the test sees to.
-    "refused": (lambda host: None, "refused"),
-    "redirect loop": (lambda host: spoil(host, redirect=lambda path: path), "redirect"),
-    "redirects without end": (
-        lambda host: spoil(host, redirect=lambda path: f"/x{path}"), "redirect",
-    ),
-    "redirect to a file": (
-        lambda host: spoil(host, redirect=lambda path: "file:///etc/passwd"), "redirect",
-    ),
-    "redirect to no address": (
-        lambda host: spoil(host, redirect=lambda path: f"http://{'a' * 100}.org/"), "label",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_failed_download_leaves_nothing_and_a_later_one_succeeds(
-    host, tmp_path, monkeypatch, fault
-):
-    monkeypatch.setattr(kuzu_data, "PATIENCE", 0.5)
-    break_it, word = FAULTS[fault]
-    mirrors, data = KMNIST.mirrors, tmp_path / "new"
-    if fault == "refused":
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            port = unused.getsockname()[1]
-        host.url = f"http://127.0.0.1:{port}/"
-        monkeypatch.setattr(KMNIST, "mirrors", [host.url])
-    break_it(host)
-    with pytest.raises(Fault) as told:
-        kuzu_data.load_kmnist(data)
-    host.go_on.set()
-    message, raw = str(told.value), data / "KMNIST" / "raw"
-    for expected in (host.url, str(raw), "--dataset digits", *(f"{name}.gz" for name in NAMES)):
-        assert expected in message
-    message = " ".join(message.split()).lower()
-    reason = re.search(rf"\(tried {host.url}{NAMES[0]}\.gz: (.*)\)\. put ", message)[1]
-    assert {other for _, other in FAULTS.values() if other in reason} == {word}, reason
-    assert os.listdir(raw) == []
+def test_a_failed_download_leaves_nothing_and_a_later_one_succeeds(host, tmp_path):
+    host.spoil = lambda content: content[: len(content) // 2]
+    with pytest.raises(Unavailable) as told:
+        kuzu_data.load_kmnist(tmp_path / "new")
+    raw = tmp_path / "new" / "KMNIST" / "raw"
+    for part in (str(raw), host.url, *(f"{name}.gz" for name in FILES[:2]), "corrupted"):
+        assert part in str(told.value)
+    assert os.listdir(tmp_path) == ["source"]
     host.mend()
-    monkeypatch.setattr(KMNIST, "mirrors", mirrors)
-    assert len(kuzu_data.load_kmnist(data).train) == 300
-    assert sorted(os.listdir(raw)) == sorted([*NAMES, *(f"{name}.gz" for name in NAMES)])
-
-
-def test_a_redirect_to_the_right_place_is_followed(host, tmp_path):
-    host.redirect = lambda path: None if path.startswith("/moved/") else f"/moved{path}"
     assert len(kuzu_data.load_kmnist(tmp_path / "new").train) == 300
 
 
-def test_only_what_is_missing_is_downloaded(host, tmp_path, small):
-    (small / "KMNIST" / "raw" / NAMES[2]).unlink()
-    host.files = {f"{NAMES[2]}.gz": host.files[f"{NAMES[2]}.gz"]}
-    assert len(kuzu_data.load_kmnist(small).test) == 120
+def test_files_of_a_user_are_not_replaced(host, tmp_path):
+    raw = write_characters(tmp_path / "data") / "KMNIST" / "raw"
+    (raw / FILES[1]).unlink()
+    before = (raw / FILES[0]).read_bytes()
+    assert len(kuzu_data.load_kmnist(tmp_path / "data").test) == 120
+    assert (raw / FILES[0]).read_bytes() == before
 
 
-# Digits and batches
+@pytest.mark.parametrize("address", ["silent", "refused"])
+def test_a_host_that_does_not_answer_is_given_up(address, host, tmp_path, monkeypatch):
+    monkeypatch.setattr(kuzu_data, "DOWNLOAD_TIMEOUT", 0.3)
+    if address == "silent":
+        host.silent = True
+    else:
+        monkeypatch.setattr(kuzu_data, "HOST", "http://127.0.0.1:9/")
+    with pytest.raises(Unavailable, match="could not be downloaded from http"):
+        kuzu_data.load_kmnist(tmp_path / "new")
+    assert os.listdir(tmp_path) == ["source"]
 
 
-def test_digits_are_split_evenly_and_kept_apart():
-    digits = kuzu_data.load_digits()
-    assert (len(digits.train), len(digits.test)) == (1437, 360)
-    assert digits.train.shape[1:] == (28, 28)
-    assert digits.train.max() == 255
-    whole = torch.cat([digits.train_target, digits.test_target]).bincount()
-    assert ((digits.test_target.bincount() - whole / 5).abs() < 1).all()
-    again = kuzu_data.load_digits()
-    assert torch.equal(digits.train, again.train)
+# Batches
 
 
 def test_prepare_is_the_course_s_normalisation():
@@ -281,7 +202,7 @@ def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide,
 
 
 def test_hardly_any_distortion_hardly_changes_an_image():
-    pixels = kuzu_data.load_digits().train[:20].unsqueeze(1).float() / 255
+    pixels = characters(20).train.unsqueeze(1).float() / 255
     assert torch.allclose(kuzu_data.distort(pixels, 1e-4), pixels, atol=0.01)
 
 

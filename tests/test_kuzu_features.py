@@ -3,32 +3,33 @@
 import numpy as np
 import pytest
 import torch
+from conftest import characters
 from scipy.stats import spearmanr
 
 import kuzu_features
 from kuzu import NetConv, NetFull, NetLin
-from kuzu_data import Images, load_digits
+from kuzu_data import Images
 
 
 @pytest.fixture(scope="module")
-def digits() -> Images:
-    return load_digits()
+def images() -> Images:
+    return characters(1500, 360)
 
 
-def test_mean_images_and_their_likeness(digits):
-    pixels, target = digits.train.numpy().astype(float), digits.train_target.numpy()
+def test_mean_images_and_their_likeness(images):
+    pixels, target = images.train.numpy().astype(float), images.train_target.numpy()
     means = [np.mean([p for p, t in zip(pixels, target, strict=True) if t == c], axis=0)
              for c in range(10)]  # fmt: skip
-    assert np.allclose(kuzu_features.mean_images(digits), means, atol=1e-3)
-    alike = kuzu_features.likeness(digits)
+    assert np.allclose(kuzu_features.mean_images(images), means, atol=1e-3)
+    alike = kuzu_features.likeness(images)
     a, b = (means[c].ravel() - means[c].mean() for c in (3, 8))
     assert alike[3, 8] == pytest.approx(a @ b / np.sqrt((a @ a) * (b @ b)), abs=1e-5)
     assert np.allclose(alike, alike.T)
 
 
-def test_images_that_go_astray_are_nearer_to_another_mean(digits):
-    away, means = kuzu_features.astray(digits), kuzu_features.mean_images(digits)
-    chosen = digits.train[digits.train_target == 8].numpy().astype(float)
+def test_images_that_go_astray_are_nearer_to_another_mean(images):
+    away, means = kuzu_features.astray(images), kuzu_features.mean_images(images)
+    chosen = images.train[images.train_target == 8].numpy().astype(float)
     nearest = [np.argmin([((p - mean) ** 2).sum() for mean in means]) for p in chosen]
     assert away[8] == pytest.approx(np.mean(np.array(nearest) != 8))
     # Two ways to write a class, far apart, have a mean in which there is another class.
@@ -51,21 +52,21 @@ def test_rank_correlation_is_spearman_s():
     assert np.isnan(kuzu_features.ranked(np.ones(4), np.arange(4)))
 
 
-def test_the_reasons_name_the_worst_confusions_and_their_rank(digits):
+def test_the_reasons_name_the_worst_confusions_and_their_rank(images):
     matrix = np.eye(10) * 30
     matrix[8, 1] = 5
-    lines = kuzu_features.reason_lines(matrix, digits)
-    alike = kuzu_features.likeness(digits)
+    lines = kuzu_features.reason_lines(matrix, images)
+    alike = kuzu_features.likeness(images)
     order = np.sort(alike[np.triu_indices(10, 1)])[::-1]
     place = int(np.flatnonzero(np.isclose(order, alike[1, 8]))[0]) + 1
     assert lines[0] == (
-        f"8 -> 1 (5): their mean images correlate by {alike[1, 8]:.2f}, "
+        f"re -> ki (5): their mean images correlate by {alike[1, 8]:.2f}, "
         f"number {place} of the 45 pairs"
     )
     assert len(lines) == 3
 
 
-def test_the_strongest_unit_is_the_one_that_moves_the_outputs(digits):
+def test_the_strongest_unit_is_the_one_that_moves_the_outputs(images):
     torch.manual_seed(0)
     net = NetFull(7)
     with torch.no_grad():
@@ -73,7 +74,7 @@ def test_the_strongest_unit_is_the_one_that_moves_the_outputs(digits):
         # A unit that never changes says nothing, however loudly.
         net.output.weight[:, 2] *= 1000
         net.hidden.weight[2] = 0
-    order = kuzu_features.strongest_units(net, digits, (0.5, 0.5)).tolist()
+    order = kuzu_features.strongest_units(net, images, (0.5, 0.5)).tolist()
     assert order[0] == 4
     assert order[-1] == 2
 
@@ -82,8 +83,8 @@ def test_the_strongest_unit_is_the_one_that_moves_the_outputs(digits):
     ("net", "count"),
     [(NetLin(), 20), (NetFull(1), 1), (NetFull(33), 20), (NetConv((30, 2), fc=3), 1 + 48)],
 )
-def test_pictures_and_figures_of_all_networks(net, count, digits):
-    figure = kuzu_features.features_picture(net, digits, (0.5, 0.5), "a title")
+def test_pictures_and_figures_of_all_networks(net, count, images):
+    figure = kuzu_features.features_picture(net, images, (0.5, 0.5), "a title")
     assert sum(len(axes.images) for axes in figure.axes) == count
     assert "of" in kuzu_features.feature_lines(net)[0]
 
