@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import pytest
-from conftest import ROOT, StopAfter, write_digits
+from conftest import ROOT, StopAfter, write_characters
 
 import check_main
 import kuzu_main
@@ -128,7 +128,7 @@ def test_a_section_whose_run_failed_says_so(tmp_path):
 def test_every_command_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     """In order, as a reader would type them, with short training on digits."""
     monkeypatch.chdir(tmp_path)
-    write_digits(tmp_path / "DIR")
+    write_characters(tmp_path / "DIR")
     for command in COMMANDS:
         _, name, *words = command.split()
         if name not in MAIN or command.removeprefix("python3 ") in BRIEF:

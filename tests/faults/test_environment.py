@@ -16,7 +16,7 @@ from unittest import mock
 
 import pytest
 import torch
-from conftest import ROOT, SCRIPTS, end_of, environment, write_digits
+from conftest import ROOT, SCRIPTS, end_of, environment, write_characters
 from PIL import Image
 
 import script
@@ -51,7 +51,7 @@ WRITTEN = {
 def place(tmp_path) -> Path:
     """A working folder in which RUNS find what they read."""
     folder = tmp_path / "other 場所"
-    write_digits(folder / DATA)
+    write_characters(folder / DATA)
     shutil.copy(ROOT / "data" / "check.csv", folder / DATA / "九 つの点.csv")
     return folder
 
@@ -141,7 +141,7 @@ def test_two_runs_at_a_time_in_strange_environments_leave_whole_files(place):
         load(place / written)
 
 
-@pytest.mark.parametrize("name", ["check_main", "seq_train", "seq_plot"])
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_output_that_nobody_reads_on_ends_quietly(name, place):
     if name == "seq_plot":
         keep_network(place / NET)
@@ -210,7 +210,7 @@ REPEATED = {
 def repeat(folder: Path, names) -> dict:
     """What runs of REPEATED print, without the seconds they took, and the weights and the pictures
     of seq_plot.py that they leave in a new folder."""
-    write_digits(folder / "data")
+    write_characters(folder / "data")
     found = {"threads": torch.get_num_threads()}
     save_picture = script.save_picture
     with contextlib.chdir(folder):
@@ -270,32 +270,7 @@ def test_one_thread_trains_the_perceptron_to_the_same_weights(tmp_path, monkeypa
     assert not torch.equal(one, other)
 
 
-# How soon a script starts
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [(name, ["--help"]) for name in SCRIPTS]
-    + [(name, ["--seed", "-1"]) for name in SCRIPTS]
-    + [("kuzu_main", ["--load", "nothing"]), ("check_main", ["--act", "step"]),
-       ("seq_train", ["--resume", "nothing"])],
-)  # fmt: skip
-def test_help_and_mistakes_do_not_wait_for_torch(name, words, tmp_path):
-    code = f"import script, sys, {name}\n"
-    code += f"try: script.run({name}.main)\n"
-    code += f"finally: print('heavy:', {HEAVY} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        cwd=tmp_path,
-        env=environment() | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == (0 if words == ["--help"] else 1 if "nothing" in words else 2)
-    assert done.stdout.endswith("heavy: set()\n")
-    if words == ["--help"]:
-        for action in importlib.import_module(name).flags()._actions:
-            assert all(flag in done.stdout for flag in action.option_strings)
+# What a script imports
 
 
 def test_step_units_by_hand_import_only_what_drawing_needs(tmp_path):

@@ -165,7 +165,7 @@ def test_bad_values_of_a_flag_cost_one_clear_line(name, flag, workplace, capsys)
     assert len(set(values)) >= 5
     kind = PATHS.get((name, flag))
     # The images are read before weights are, and need no files then.
-    words = ["--dataset", "digits"] if name == "kuzu_main" and kind == "file read" else []
+    words = ["--split", "0"] if name == "kuzu_main" and kind == "file read" else []
     for value in values:
         status = end_of(name, *words, f"{flag}={value}")
         out, told = capsys.readouterr()
@@ -227,7 +227,7 @@ def test_only_an_ordinary_file_is_replaced_by_a_picture(make, tmp_path, monkeypa
 SMALL = 2048
 # What each script writes first that does not fit, and the flags that make it do so.
 WRITES = {
-    "kuzu_main": ("net.pth", "--net lin --dataset digits --epochs 1 --save net.pth"),
+    "kuzu_main": ("net.pth", "--net lin --split 0 --epochs 1 --save net.pth"),
     "check_main": ("plot/hid_4_0.jpg", "--act step --hid 4 --set_weights"),
     "seq_train": ("net/anb2n_srn2_0.pth", "--epoch 1"),
     "seq_plot": ("plot/anb2n_srn2_01.jpg", "--epoch 0 --only scatter --num_plot 1"),

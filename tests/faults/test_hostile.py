@@ -23,7 +23,7 @@ from warnings import catch_warnings
 import numpy as np
 import pytest
 import torch
-from conftest import Bomb, StopAfter, write_digits
+from conftest import Bomb, StopAfter, write_characters
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -89,7 +89,7 @@ def quiet(main, *words) -> None:
 def files(tmp_path_factory) -> Files:
     """Files that were saved in the middle of training."""
     folder = tmp_path_factory.mktemp("hostile")
-    data = write_digits(folder / "data", train=60, test=30)
+    data = write_characters(folder / "data", train=60, test=30)
     quiet(seq_train.main, "--epoch", 1, "--seed", 1, "--out_path", folder / "net",
           "--plot", folder)  # fmt: skip
     saved = folder / "kuzu.pth"
@@ -461,7 +461,7 @@ def test_what_is_no_file_is_refused_at_once(kind, files, tmp_path, monkeypatch):
             path.unlink()
     with in_time_and_memory(), pytest.raises(Fault, match=f"--data .*{kind}"):
         check.read_table(odd)
-    data = write_digits(tmp_path / "data", train=10, test=10)
+    data = write_characters(tmp_path / "data", train=10, test=10)
     images = data / "KMNIST" / "raw" / "t10k-images-idx3-ubyte"
     images.unlink()
     images.symlink_to(odd)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, environment, write_digits
+from conftest import ROOT, environment, write_characters
 from PIL import Image
 
 from script import Fault
@@ -45,7 +45,7 @@ def cases(script: str, count: int, signals, folder) -> list[dict]:
 @pytest.fixture(scope="module")
 def run_forks():
     """A function of cases that gives the exit statuses of their runs; see forks.py."""
-    command = [sys.executable, str(ROOT / "tests" / "forks.py")]
+    command = [sys.executable, str(ROOT / "tests" / "faults" / "forks.py")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment(), stdin=pipe, stdout=pipe, text=True) as forks:
 
@@ -100,7 +100,7 @@ def told(case: dict) -> str:
 
 @pytest.mark.parametrize("script", LATEST)
 def test_killed_at_any_moment_all_files_are_whole_and_training_goes_on(script, tmp_path, run_forks):
-    write_digits(tmp_path / "data")
+    write_characters(tmp_path / "data")
     made = cases(script, KILLED, lambda draw, moment: [(moment, signal.SIGKILL)], tmp_path)
     statuses = run_forks(made)
     assert len(statuses) == KILLED
@@ -120,7 +120,7 @@ def test_killed_at_any_moment_all_files_are_whole_and_training_goes_on(script, t
 
 @pytest.mark.parametrize("script", LATEST)
 def test_ended_at_any_moment_what_was_learned_is_saved_and_named(script, tmp_path, run_forks):
-    write_digits(tmp_path / "data")
+    write_characters(tmp_path / "data")
 
     def signals(draw, moment):
         return [(moment, draw.choice([signal.SIGINT, signal.SIGTERM]))]
@@ -145,7 +145,7 @@ def test_ended_at_any_moment_what_was_learned_is_saved_and_named(script, tmp_pat
 
 @pytest.mark.parametrize("script", LATEST)
 def test_a_second_signal_ends_at_once_and_names_the_last_file(script, tmp_path, run_forks):
-    write_digits(tmp_path / "data", train=1437)
+    write_characters(tmp_path / "data", train=1437)
     case = cases(script, 1, lambda draw, moment: [(0.6, signal.SIGINT)], tmp_path)[0]
     # Long enough to be far from its end; the second signal comes before the first has had effect.
     case["words"] += ["--epochs", "3000"] if script == "kuzu_main.py" else ["--epoch", "1000"]
