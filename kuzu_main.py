@@ -702,7 +702,8 @@ def finish(run: Run, save_to: Path | None, stop: Stop) -> None:
     if stopped and kept:
         print(f"to go on: python3 kuzu_main.py --resume {save_to}")
     elif stopped:
-        print("nothing was saved: --save FILE saves after every epoch", file=sys.stderr)
+        why = "the first epoch was not over" if save_to else "--save FILE saves after every epoch"
+        print(f"nothing was saved: {why}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -225,30 +225,37 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
     )
-    parser.add_argument("--device", metavar="NAME", help="where to compute: cpu, cuda, mps, ...")
+    parser.add_argument(
+        "--device", type=device, metavar="NAME", help="where to compute: cpu, cuda, mps, ..."
+    )
     parser.add_argument(
         "--no_cuda",
         dest="device",
         action="store_const",
-        const="cpu",
+        const=device("cpu"),
         help="the course's name for --device cpu",
     )
 
 
-def choose_device(name: str | None, default: str = "cpu") -> torch.device:
-    """Return the device of --device, `default` where none is given.
-
-    Raises Fault if torch cannot compute there.
-    """
+def device(text: str) -> torch.device:
+    """An argparse type: where torch can compute, like cpu or cuda:0."""
     import torch
 
     try:
-        device = torch.device(name or default)
+        found = torch.device(text)
         # Some devices take numbers and give none back.
-        torch.zeros(1, device=device).item()
+        torch.zeros(1, device=found).item()
     except (RuntimeError, AssertionError) as error:
-        raise Fault(f"--device {name}: {str(error).splitlines()[0]}") from None
-    return device
+        reason = str(error).splitlines()[0]
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be used: {reason}") from None
+    return found
+
+
+def choose_device(chosen: torch.device | None, default: str = "cpu") -> torch.device:
+    """Return the device of --device, `default` where none is given."""
+    import torch
+
+    return chosen or torch.device(default)
 
 
 def add_switch(group, flag: str, help: str) -> None:

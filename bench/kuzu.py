@@ -84,11 +84,10 @@ def course_epoch(net: nn.Module, root: Path) -> None:
 
 def our_epoch(name: str, root: Path) -> None:
     """An epoch of `kuzu_main.py --net NAME`, reading the images included."""
-    args = kuzu_main.settings(kuzu_main.parse(["--epochs", "1"]), name, quiet=True)
     images = load_kmnist(root)
-    training = kuzu_main.Training.start(args, images, torch.device("cpu"))
+    run = kuzu_main.start(kuzu_main.RECIPES["best"][name], 1, 0, images)
     with Stop() as stop:
-        kuzu_main.train(args, training, images, stop, Progress(1))
+        kuzu_main.train(run, images, stop, Progress(1), quiet=True)
 
 
 def seconds(function, *arguments) -> float:
@@ -118,7 +117,7 @@ def main() -> None:
                 ours.append(seconds(our_epoch, name, root) * scale)
             ratio = statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
             print(
-                f"{kuzu_main.TITLES[name]:8} {statistics.median(theirs):7.1f} "
+                f"{kuzu_main.NETS[name].__name__:8} {statistics.median(theirs):7.1f} "
                 f"{statistics.median(ours):6.1f} {ratio:7.1f}",
                 flush=True,
             )

@@ -233,7 +233,7 @@ def repeat(folder: Path, names) -> dict:
 def test_two_threads_repeat_every_run(tmp_path):
     code = "import json, sys, pathlib, test_environment as t\n"
     code += "print(json.dumps(t.repeat(pathlib.Path(sys.argv[1]), t.REPEATED)))"
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)])
     runs = []
     for name in ("one", "other"):
         done = subprocess.run(

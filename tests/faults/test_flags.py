@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SCRIPTS, end_of, environment, run_script
 
+import kuzu_data
+
 # No number, no choice, neither True nor False, no language, no device.
 NONSENSE = [
     "x", "", " ", "nan", "inf", "-inf", "9" * 30, "9" * 5000, "1e999", "0x10", "五百", "ｘ", "x=1",
@@ -99,6 +101,8 @@ def bad_for(parse) -> list[str]:
         return [*NONSENSE, "1", "0", "yes", "Truee", "True,False", "Ｔｒｕｅ"]
     if made == "_section":
         return NONSENSE
+    if made == "device":
+        return [*NONSENSE, *TEXTS["--device"]]
     if made == "integer":
         return [*NONSENSE, "2.5", "1e1", str(known["low"] - 1), str(known["high"] + 1)]
     if made == "number":
@@ -134,18 +138,14 @@ def the_line(name: str, told: str) -> str:
 @pytest.fixture
 def workplace(tmp_path, monkeypatch) -> Path:
     """A working folder with all that may stand in a script's way."""
-    from torchvision.datasets import KMNIST
-
     monkeypatch.chdir(tmp_path)
-    # Nothing is downloaded from anywhere.
-    monkeypatch.setattr(KMNIST, "mirrors", [])
     Path("a_file").write_text("neither picture nor weights\n")
     Path("an_empty_file").touch()
     Path("a_folder").mkdir()
     os.mkfifo("a_pipe")
     Path("damaged", "KMNIST", "raw").mkdir(parents=True)
-    for resource_name, _ in KMNIST.resources:
-        Path("damaged", "KMNIST", "raw", resource_name).write_text("no images")
+    for file in kuzu_data.FILES:
+        Path("damaged", "KMNIST", "raw", file).write_text("no images")
     Path("damaged", "anb2n_srn2_100.pth").write_text("no weights")
     Path("closed").mkdir(mode=0o555)
     return tmp_path
@@ -164,14 +164,14 @@ def test_bad_values_of_a_flag_cost_one_clear_line(name, flag, workplace, capsys)
     values = [value for value in bad_values(name, flag) if can_be_tried(value)]
     assert len(set(values)) >= 5
     kind = PATHS.get((name, flag))
-    # The images are read before weights are, and need no files then.
-    words = ["--split", "0"] if name == "kuzu_main" and kind == "file read" else []
+    # Without its folder of KMNIST, kuzu_main.py would train on the repository's own images.
+    words = ["--dataset", "kmnist"] if kind == "folder of images" else []
     for value in values:
         status = end_of(name, *words, f"{flag}={value}")
         out, told = capsys.readouterr()
         line = the_line(name, told)
         case = f"{name}.py {flag}={value[:40]!r}: {line}"
-        assert status in ((1, 2) if kind or flag == "--device" else (2,)), case
+        assert status in ((1, 2) if kind else (2,)), case
         if kind and value.strip():
             assert value in line, case
         else:

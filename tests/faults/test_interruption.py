@@ -44,8 +44,8 @@ def cases(script: str, count: int, signals, folder) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def run_forks():
-    """A function of cases that gives the exit statuses of their runs; see forks.py."""
-    command = [sys.executable, str(ROOT / "tests" / "faults" / "forks.py")]
+    """A function of cases that gives the exit statuses of their runs; see interrupt_runner.py."""
+    command = [sys.executable, str(ROOT / "tests" / "faults" / "interrupt_runner.py")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment(), stdin=pipe, stdout=pipe, text=True) as forks:
 
@@ -136,7 +136,8 @@ def test_ended_at_any_moment_what_was_learned_is_saved_and_named(script, tmp_pat
         assert "Traceback" not in text, where
         # A run may have come to its end before its signal.
         assert status in (0, 3, 128 + case["signals"][0][1]), where
-        if status > 100 and ("epoch:" in text or "Train Epoch" in text):
+        # kuzu_main.py saves after whole epochs.
+        if status > 100 and ("epoch:" in text or "Train Epoch: 2" in text):
             assert names, where
             assert any(name in text for name in names), where
         assert not [name for name in names if name.startswith(".")]
