@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import signal
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import torch
 from conftest import (
     StopAfter,
     check_refused,
-    interrupt_script,
     run_script,
     write_characters,
     write_idx,
@@ -276,24 +274,6 @@ def test_a_last_batch_of_one_image_is_no_trouble(count, tmp_path, capsys):
     if count == 1:
         words += ["--batch_norm", "False"]
     assert "Test set" in run(*words, capsys=capsys, data=data)
-
-
-def test_a_signal_ends_training_and_keeps_what_was_learned(tmp_path):
-    number = signal.SIGTERM
-    write_characters(tmp_path / "data", train=1437)
-    words = ["kuzu_main.py", "--net", "lin", "--epochs", 100_000, "--save", "net.pth"]
-    status, printed, told = interrupt_script(
-        *words, cwd=tmp_path, line="Train Epoch: 3", number=number
-    )
-    assert status == 128 + number
-    assert told.count("\n") == 2
-    assert "stopping after this step" in told
-    assert "Traceback" not in told
-    assert TEST.search(printed)
-    assert re.search(r"weights: net.pth, after epoch \d+\n", printed)
-    assert torch.load(tmp_path / "net.pth", weights_only=True)["recipe"]["net"] == "lin"
-    assert (tmp_path / "plot" / "kuzu_lin_confusion.jpg").exists()
-    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
 
 
 def test_sweep_tells_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):

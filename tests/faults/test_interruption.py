@@ -1,7 +1,9 @@
 """Runs that are killed, interrupted or terminated at random moments: nothing learned is lost."""
 
 import json
+import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, environment, write_characters
+from conftest import ROOT, environment, interrupt_script, write_characters
 from PIL import Image
 
 from script import Fault
@@ -171,3 +173,21 @@ def test_a_file_that_was_cut_off_by_another_program_is_refused(tmp_path):
     (tmp_path / "a.pth").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Fault, match="not a whole file"):
         checkpoint.read(tmp_path / "a.pth", "--load")
+
+
+def test_a_signal_ends_kuzu_main_after_its_step_and_keeps_the_last_epoch(tmp_path):
+    number = signal.SIGTERM
+    write_characters(tmp_path / "data", train=1437)
+    words = ["kuzu_main.py", "--net", "lin", "--epochs", 100_000, "--save", "net.pth"]
+    status, printed, told = interrupt_script(
+        *words, cwd=tmp_path, line="Train Epoch: 3", number=number
+    )
+    assert status == 128 + number
+    assert told.count("\n") == 2
+    assert "stopping after this step" in told
+    assert "Traceback" not in told
+    assert "Test set: Average loss" in printed
+    assert re.search(r"weights: net.pth, after epoch \d+\n", printed)
+    assert torch.load(tmp_path / "net.pth", weights_only=True)["recipe"]["net"] == "lin"
+    assert (tmp_path / "plot" / "kuzu_lin_confusion.jpg").exists()
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []

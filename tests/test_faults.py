@@ -1,0 +1,64 @@
+"""One of each family of faults; tests/faults has the rest of every family."""
+
+import resource
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import torch
+from conftest import ROOT, Bomb, environment
+
+import checkpoint
+from script import Fault
+
+
+def run_code(code: str, folder, **options) -> subprocess.CompletedProcess:
+    """Run a few lines of Python with script.py, which does not import torch."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import os, signal, script\n{code}"],
+        cwd=folder,
+        env=environment() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        **options,
+    )
+
+
+def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    code = "with script.replacing('a.txt') as path:\n    path.write_text('ne')\n"
+    done = run_code(f"{code}    os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
+    assert done.returncode == -9
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_the_old_file(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    done = run_code(
+        "script.run(lambda: script.write('a.txt', 'x' * 10_000))",
+        tmp_path,
+        # No file may grow beyond this, as on a full disk.
+        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2048, 2048)),
+    )
+    assert (done.returncode, done.stderr) == (1, "-c: error: cannot write a.txt: File too large\n")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "a changed bit", "code"])
+def test_a_damaged_or_foreign_checkpoint_is_refused(damage, tmp_path):
+    path, canary = tmp_path / "a.pth", tmp_path / "canary"
+    checkpoint.write(path, {"weights": torch.arange(1000.0)})
+    assert torch.equal(checkpoint.read(path, "--load")["weights"], torch.arange(1000.0))
+    content = bytearray(path.read_bytes())
+    if damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "a changed bit":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    else:
+        torch.save({"weights": Bomb(canary)}, path)
+    with pytest.raises(Fault, match=f"--load {path}: not a whole file of weights"):
+        checkpoint.read(path, "--load")
+    assert not canary.exists()
