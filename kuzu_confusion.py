@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from kuzu_data import Images
 from tiles import Tiles
@@ -174,9 +176,6 @@ def typical_images(pixels: np.ndarray, most: int) -> np.ndarray:
     pixels: (N, 28, 28), the images of one class. They are clustered by k-means; the result,
     (at most `most`, 28, 28), has the image nearest to each centre, the largest cluster first.
     """
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
     if not len(pixels):
         return pixels
     flat = pixels.reshape(len(pixels), -1).astype(np.float32)

@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from scipy.stats import spearmanr
 
 from kuzu import SIDE, NetConv, NetFull, NetLin
 from kuzu_confusion import Labels, class_accuracy, worst_confusions
@@ -46,14 +47,11 @@ def astray(images: Images) -> np.ndarray:
     return np.array([wrong[target == index].float().mean().item() for index in range(10)])
 
 
-def ranked(values: np.ndarray, others: np.ndarray) -> float:
-    """Spearman's rank correlation of two rows of numbers; nan if one does not vary."""
-    from scipy.stats import rankdata
-
-    first, second = rankdata(values), rankdata(others)
-    if not (np.ptp(first) and np.ptp(second)):
+def rank_correlation(values, others) -> float:
+    """Return Spearman's rank correlation of two rows; nan if one of them does not vary."""
+    if np.ptp(values) == 0 or np.ptp(others) == 0:
         return float("nan")
-    return float(np.corrcoef(first, second)[0, 1])
+    return float(spearmanr(values, others).statistic)
 
 
 def reason_lines(matrix: np.ndarray, images: Images, most: int = 5) -> list[str]:
@@ -71,14 +69,14 @@ def reason_lines(matrix: np.ndarray, images: Images, most: int = 5) -> list[str]
     mistaken = np.array([matrix[pair] + matrix[pair[::-1]] for pair in pairs])
     lines.append(
         "over all pairs: the more alike two mean images, the more confusions (rank correlation "
-        f"{ranked(mistaken, np.array([alike[pair] for pair in pairs])):+.2f})"
+        f"{rank_correlation(mistaken, [alike[pair] for pair in pairs]):+.2f})"
     )
     most_away = [int(index) for index in np.argsort(-away)[:2]]
     lines.append(
         "images nearer to another character's mean than to their own's: "
         + ", ".join(f"{away[index]:.0%} of {names[index]}" for index in most_away)
         + f", {away.mean():.0%} on average; the more, the less often right (rank correlation "
-        f"{ranked(class_accuracy(matrix), away):+.2f})"
+        f"{rank_correlation(class_accuracy(matrix), away):+.2f})"
     )
     return lines
 

@@ -32,9 +32,6 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     import torch
 
-# The longest error that is printed, in characters.
-LONGEST = 20_000
-
 
 class Fault(Exception):
     """An error that the user can mend: `run` prints it as one line.
@@ -86,8 +83,11 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         # check.py asks its reader to edit it, and a bracket is soon lost.
         status = _complain(f"{error.filename}, line {error.lineno}: {error.msg}", 1)
     except (MemoryError, RuntimeError) as error:
-        # torch has no class of its own for it on the CPU.
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        # torch has a class of its own for it on a GPU, none on the CPU.
+        allocator = ("OutOfMemoryError", "DefaultCPUAllocator")
+        if not isinstance(error, MemoryError) and not any(
+            name in f"{type(error).__name__} {error}" for name in allocator
+        ):
             raise
         status = _complain("not enough memory for a network of this size; choose a smaller one", 1)
     _end_quietly()
@@ -114,9 +114,6 @@ def _complain(message: str, status: int) -> int:
     _end_quietly()
     # What a file's content brought into it is neither to fill the screen nor to command it.
     message = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
-    if len(message) > LONGEST:
-        # The beginning says where, the end why.
-        message = f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"
     print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
     return status
 
@@ -148,13 +145,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise Fault(f"{message} (see --help)", status=2)
-
-    def parse_known_args(self, args=None, namespace=None):
-        for word in sys.argv[1:] if args is None else args:
-            if word.startswith("--") and word.endswith("=--"):
-                # argparse takes this for no value at all, and passes on an empty list.
-                self.error(f"argument {word[:-3]}: '--' is no value")
-        return super().parse_known_args(args, namespace)
 
     def value(self, name: str, value):
         """What `--name value` gives: the check of a value that was read from a file, or Fault."""

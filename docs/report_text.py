@@ -171,7 +171,7 @@ def discussion(found: Findings) -> str:
     alike = kuzu_features.likeness(images)
     pairs = [(i, j) for i in range(10) for j in range(i)]
     ranks = {
-        name: kuzu_features.ranked(
+        name: kuzu_features.rank_correlation(
             np.array([matrix[pair] + matrix[pair[::-1]] for pair in pairs]),
             np.array([alike[pair] for pair in pairs]),
         )
@@ -179,7 +179,7 @@ def discussion(found: Findings) -> str:
     }
     away = kuzu_features.astray(images)
     variety = {
-        name: kuzu_features.ranked(kuzu_confusion.class_accuracy(matrix), away)
+        name: kuzu_features.rank_correlation(kuzu_confusion.class_accuracy(matrix), away)
         for name, matrix in results.items()
     }
     template = find(r"median template has half .* on (\d+) of", printed["lin"], "templates")[1]

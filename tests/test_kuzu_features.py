@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import characters
-from scipy.stats import spearmanr
 
 import kuzu_features
 from kuzu import NetConv, NetFull, NetLin
@@ -42,14 +41,6 @@ def test_images_that_go_astray_are_nearer_to_another_mean(images):
     assert kuzu_features.astray(two)[0] == 0
     images[8:, :14], images[8:, 14:] = 150, 20
     assert kuzu_features.astray(two)[0] == 0.5
-
-
-def test_rank_correlation_is_spearman_s():
-    random = np.random.default_rng(0)
-    for _ in range(20):
-        a, b = random.integers(0, 6, (2, 15))
-        assert kuzu_features.ranked(a, b) == pytest.approx(spearmanr(a, b).statistic)
-    assert np.isnan(kuzu_features.ranked(np.ones(4), np.arange(4)))
 
 
 def test_the_reasons_name_the_worst_confusions_and_their_rank(images):
