@@ -1,10 +1,13 @@
 """Part 1: train a network to recognise Kuzushiji characters and show what it mistakes for what.
 
-python3 kuzu_main.py --net lin|full|conv            the brief's three commands
-python3 kuzu_main.py --net conv --recipe brief      as the brief trains: its network, plain SGD
-python3 kuzu_main.py --sweep 10,20,50,100,200       accuracy against hidden nodes
-python3 kuzu_main.py --compare                      the three networks in one table
-python3 kuzu_main.py --net conv --split 0           on Kuzushiji-10k, without a network
+    python3 kuzu_main.py --net lin|full|conv            the brief's three commands
+    python3 kuzu_main.py --net conv --recipe brief      as the brief trains: its network, plain SGD
+    python3 kuzu_main.py --sweep 10,20,50,100,200       accuracy against hidden nodes
+    python3 kuzu_main.py --compare                      the three networks in one table
+    python3 kuzu_main.py --net conv --split 0           on Kuzushiji-10k, without a network
+
+Prints the training lines, after each epoch the confusion matrix and the test line, and at the end
+what is mistaken for what and why.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import argparse
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -22,179 +25,35 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
-import checkpoint
 import kuzu
 import kuzu_confusion as confusion
 import kuzu_features as features
 import script
 from kuzu_data import Images, Unavailable, load_kmnist, load_kuzushiji10k, prepare
+from kuzu_recipes import NETS, Recipe, add_recipe_flags, recipe_for
+from kuzu_run import Run, batches, read, resume, save, start
 from script import Fault, Progress, Stop
 
 # A training line is printed every so many images: 100 batches of 64, as in the brief.
 REPORT = 6400
-# The most parameters a network may have: as many as 4 GB hold with gradients and moments.
-MOST = 250_000_000
 # The accuracy that the brief asks of NetFull.
 WANTED = 0.84
-
-NETS = {"lin": kuzu.NetLin, "full": kuzu.NetFull, "conv": kuzu.NetConv}
-# The flags that shape each network.
-SHAPE = {
-    "lin": (),
-    "full": ("hid", "dropout"),
-    "conv": ("filters", "kernels", "fc", "batch_norm", "dropout"),
-}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A network's shape and training, by the names of the flags; None is a flag of another net."""
-
-    net: str
-    optim: str
-    lr: float
-    mom: float
-    batch: int
-    decay: float
-    schedule: str
-    smoothing: float
-    distort: float
-    shuffle: bool
-    normalize: tuple[float, float]
-    hid: int | None = None
-    filters: tuple[int, int] | None = None
-    kernels: tuple[int, int] | None = None
-    fc: int | None = None
-    batch_norm: bool | None = None
-    dropout: float | None = None
-
-    @property
-    def title(self) -> str:
-        return NETS[self.net].__name__
-
-    def flags(self) -> str:
-        """Return the recipe as it can be typed: '--optim sgd --lr 0.01 ...'."""
-        values = asdict(self)
-        del values["net"]
-        return script.as_flags({key: value for key, value in values.items() if value is not None})
-
-
-# What a flag is where the user does not set it. "brief" is the assignment's own training; "best"
-# was chosen by experiments on training images alone (docs/recipes.md).
-_BRIEF = dict(
-    optim="sgd", lr=0.01, mom=0.5, batch=64, decay=0.0, schedule="constant", smoothing=0.0,
-    distort=0.0, shuffle=False, normalize=(0.5, 0.5),
-)  # fmt: skip
-_BEST = dict(
-    optim="adamw", lr=0.003, mom=0.9, batch=128, decay=0.01, schedule="onecycle", smoothing=0.1,
-    distort=1.0, shuffle=True, normalize=(0.5, 0.5),
-)  # fmt: skip
-RECIPES = {
-    "brief": {
-        "lin": Recipe("lin", **_BRIEF),
-        "full": Recipe("full", **_BRIEF, hid=100, dropout=0.0),
-        "conv": Recipe(
-            "conv", **_BRIEF, filters=(64, 128), kernels=(5, 3), fc=0, batch_norm=False, dropout=0.0
-        ),
-    },
-    "best": {
-        "lin": Recipe(
-            "lin",
-            **_BEST | dict(decay=1.0, smoothing=0.0, distort=0.0, normalize=(0.19, 0.35)),
-        ),
-        "full": Recipe(
-            "full",
-            **_BEST | dict(lr=0.001, batch=32, normalize=(0.19, 0.35)), hid=300, dropout=0.0,
-        ),
-        "conv": Recipe(
-            "conv", **_BEST, filters=(24, 64), kernels=(5, 5), fc=128, batch_norm=True, dropout=0.3
-        ),
-    },
-}  # fmt: skip
 
 
 # Flags
 
 
-def _kernels(text: str) -> tuple[int, int]:
-    sizes = script.several(script.integer(1, 27), count=2)(text)
-    if any(size % 2 == 0 for size in sizes):
-        raise argparse.ArgumentTypeError(f"{sizes} must be odd, to keep the images' size")
-    return sizes
-
-
-def _normalisation(text: str) -> tuple[float, float]:
-    values = script.several(script.number(0, 1), count=2)(text)
-    if values[1] < 0.001:
-        raise argparse.ArgumentTypeError(f"{text!r}: the second number must be at least 0.001")
-    return values
-
-
 def flags() -> script.Parser:
     """The script's flags."""
-    integer, number = script.integer, script.number
     parser = script.Parser(
         description="Train a network on Kuzushiji characters and show what it mistakes for what.",
         epilog="Flags without a default take the recipe's value for the network, which is printed.",
     )
-    parser.add_argument("--net", choices=NETS, help="lin, full or conv (default: full)")
     parser.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        help="values of all flags below that are not given: the assignment's own "
-        "(its networks, SGD, lr 0.01, momentum 0.5) or the best that we found (default: best)",
-    )
-    parser.add_argument(
-        "--epochs", type=integer(1, 1_000_000), help="passes over the images (default: 10)"
+        "--epochs", type=script.integer(1, 1_000_000), help="passes over the images (default: 10)"
     )
     script.add_common_flags(parser)
-
-    group = parser.add_argument_group("training")
-    group.add_argument("--lr", type=number(0, 100, above=True), help="(highest) learning rate")
-    group.add_argument("--mom", type=number(0, 0.9999), help="momentum (adamw: beta 1)")
-    group.add_argument("--batch", type=integer(1, 60_000), help="images in a batch")
-    group.add_argument("--optim", choices=("sgd", "adamw"), help="optimiser")
-    group.add_argument("--decay", type=number(0, 100), help="weight decay")
-    group.add_argument(
-        "--schedule",
-        choices=("constant", "onecycle"),
-        help="learning rate over time: constant, or up and then down to 0",
-    )
-    group.add_argument("--smoothing", type=number(0, 0.9), help="label smoothing, 0 for none")
-    group.add_argument(
-        "--distort",
-        type=number(0, 10),
-        help="random moves and bends of the training images, 0 for none",
-    )
-    script.add_switch(group, "--shuffle", "a new order of the images in each epoch")
-    group.add_argument(
-        "--normalize",
-        type=_normalisation,
-        metavar="MEAN,STD",
-        help="what is subtracted from pixels of 0 to 1, and what they are then divided by",
-    )
-
-    group = parser.add_argument_group("network")
-    group.add_argument("--hid", type=integer(1, 100_000), help="hidden nodes (full)")
-    group.add_argument(
-        "--filters",
-        type=script.several(integer(1, 4096), count=2),
-        metavar="N,M",
-        help="filters of the two convolutions (conv)",
-    )
-    group.add_argument(
-        "--kernels",
-        type=_kernels,
-        metavar="N,M",
-        help="their sizes, odd numbers (conv)",
-    )
-    group.add_argument(
-        "--fc",
-        type=integer(0, 100_000),
-        help="nodes of the fully connected layer, 0 to leave it out (conv)",
-    )
-    script.add_switch(group, "--batch_norm", "batch normalisation before each relu (conv)")
-    group.add_argument("--dropout", type=number(0, 0.95), help="share of nodes (full, conv)")
+    add_recipe_flags(parser)
 
     group = parser.add_argument_group("images and files")
     group.add_argument(
@@ -205,7 +64,7 @@ def flags() -> script.Parser:
     )
     group.add_argument(
         "--split",
-        type=integer(0, 2**32 - 1),
+        type=script.integer(0, 2**32 - 1),
         metavar="N",
         help="kuzushiji10k: which 8,000 images to train on, by a seed; the other 2,000 test "
         "(default: 0)",
@@ -235,7 +94,7 @@ def flags() -> script.Parser:
     group = group.add_mutually_exclusive_group()
     group.add_argument(
         "--sweep",
-        type=script.several(integer(1, 100_000)),
+        type=script.several(script.integer(1, 100_000)),
         metavar="N,N,...",
         help="train NetFull with each of these numbers of hidden nodes",
     )
@@ -263,20 +122,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.split is not None and args.dataset == "kmnist":
         parser.error(f"--split {args.split} is of --dataset kuzushiji10k: KMNIST has one split")
     return args
-
-
-def recipe_for(args: argparse.Namespace, net: str, **fixed) -> Recipe:
-    """Return the recipe for one network: the user's flags, the rest from --recipe."""
-    recipe = RECIPES[args.recipe or "best"][net]
-    given = {
-        name: getattr(args, name)
-        for name, value in asdict(recipe).items()
-        if name != "net" and value is not None and getattr(args, name) is not None
-    }
-    recipe = replace(recipe, **given | fixed)
-    if recipe.batch == 1 and recipe.batch_norm:
-        raise Fault("--batch 1 has no spread to normalise: add --batch_norm False", status=2)
-    return recipe
 
 
 def choose_images(args: argparse.Namespace, split: int | None) -> Images:
@@ -307,66 +152,6 @@ def choose_images(args: argparse.Namespace, split: int | None) -> Images:
 
 
 # Training
-
-
-@dataclass
-class Run:
-    """A network in training.
-
-    epochs: how many in all; epoch: how many are done; steps: batches in each.
-    """
-
-    recipe: Recipe
-    epochs: int
-    seed: int
-    net: torch.nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    steps: int
-    epoch: int = 0
-
-
-def build(recipe: Recipe) -> torch.nn.Module:
-    """Return a new network; raises Fault if it is far too large."""
-    shape = {name: getattr(recipe, name) for name in SHAPE[recipe.net]}
-    # Without memory first: a machine that runs out of it kills the script without a word.
-    with torch.device("meta"):
-        size = kuzu.parameter_count(NETS[recipe.net](**shape))
-    if size > MOST:
-        raise Fault(f"{script.as_flags(shape)} makes {size} parameters; at most {MOST} are allowed")
-    return NETS[recipe.net](**shape)
-
-
-def start(recipe: Recipe, epochs: int, seed: int, images: Images) -> Run:
-    """Return a new run on the device of the images."""
-    net = build(recipe).to(images.train.device)
-    if recipe.optim == "sgd":
-        optimizer = torch.optim.SGD(
-            net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.decay
-        )
-    else:
-        betas = (recipe.mom, 0.999)
-        optimizer = torch.optim.AdamW(
-            net.parameters(), recipe.lr, betas, weight_decay=recipe.decay, fused=True
-        )
-    steps, rise = len(batches(torch.arange(len(images.train)), recipe.batch)), 0.2
-    # A rise needs a step at least; the few batches of a trial have none to spare.
-    if recipe.schedule == "constant" or rise * epochs * steps <= 1:
-        schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
-    else:
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.lr, total_steps=epochs * steps, pct_start=rise, cycle_momentum=False
-        )
-    return Run(recipe, epochs, seed, net, optimizer, schedule, steps)
-
-
-def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """Return the indices of the images of each batch of an epoch."""
-    parts = list(order.split(size))
-    if len(parts) > 1 and len(parts[-1]) == 1 < size:
-        # Batch normalisation cannot use a batch of one image.
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
 
 
 def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool = False) -> bool:
@@ -588,63 +373,6 @@ def compare(args: argparse.Namespace, images: Images, stop: Stop) -> None:
     print("| Model | Accuracy | Number of independent parameters |\n| --- | --- | --- |")
     print("\n".join(table))
     print(f"\n{confusion.comparison(results, images)}")
-
-
-# Saved networks
-
-
-def save(run: Run, path: Path, images: Images) -> None:
-    """Write a network, its recipe, and what its next epochs need if there are any."""
-    content = {
-        "recipe": asdict(run.recipe),
-        "images": images.name,
-        "split": images.split,
-        "state": {name: value.cpu() for name, value in run.net.state_dict().items()},
-    }
-    if run.epoch < run.epochs:
-        content["training"] = {
-            "epochs": run.epochs,
-            "epoch": run.epoch,
-            "seed": run.seed,
-            "optimizer": run.optimizer.state_dict(),
-            "schedule": run.schedule.state_dict(),
-            "random": torch.get_rng_state(),
-        }
-    checkpoint.write(path, content)
-
-
-def read(path: Path, flag: str) -> tuple[Recipe, torch.nn.Module, dict]:
-    """Return the recipe, the network and all else that `save` wrote; or Fault."""
-    content = checkpoint.read(path, flag)
-    try:
-        recipe = Recipe(**content["recipe"])
-        net = build(recipe)
-        checkpoint.load_weights(net, content["state"])
-        if not isinstance(content["images"], str):
-            raise TypeError("it does not name its images")
-    except checkpoint.UNFIT as error:
-        raise Fault(f"{flag} {path}: not a network saved by this script: {error}") from error
-    return recipe, net, content
-
-
-def resume(path: Path, recipe: Recipe, net, content: dict, images: Images) -> Run:
-    """Return the run that --resume goes on with; or Fault."""
-    if "training" not in content:
-        raise Fault(f"--resume {path}: training had come to its end; --load tests this network")
-    if content["images"] != images.name:
-        raise Fault(f"--resume {path}: trained on {content['images']}, not on {images.name}")
-    saved = content["training"]
-    try:
-        run = start(recipe, saved["epochs"], script.seed_everything(saved["seed"]), images)
-        run.net.load_state_dict(net.state_dict())
-        run.optimizer.load_state_dict(saved["optimizer"])
-        run.schedule.load_state_dict(saved["schedule"])
-        run.epoch = saved["epoch"]
-        torch.set_rng_state(saved["random"])
-    except checkpoint.UNFIT as error:
-        raise Fault(f"--resume {path}: not a run saved by this script: {error}") from error
-    print(f"going on after epoch {run.epoch} of {run.epochs}")
-    return run
 
 
 # The script

@@ -26,6 +26,8 @@ from torchvision.datasets import KMNIST
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import kuzu_main
 from kuzu_data import load_kmnist
+from kuzu_recipes import NETS, RECIPES
+from kuzu_run import start
 from script import Progress, Stop
 
 EPOCH = 60_000
@@ -85,7 +87,7 @@ def course_epoch(net: nn.Module, root: Path) -> None:
 def our_epoch(name: str, root: Path) -> None:
     """An epoch of `kuzu_main.py --net NAME`, reading the images included."""
     images = load_kmnist(root)
-    run = kuzu_main.start(kuzu_main.RECIPES["best"][name], 1, 0, images)
+    run = start(RECIPES["best"][name], 1, 0, images)
     with Stop() as stop:
         kuzu_main.train(run, images, stop, Progress(1), quiet=True)
 
@@ -117,7 +119,7 @@ def main() -> None:
                 ours.append(seconds(our_epoch, name, root) * scale)
             ratio = statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
             print(
-                f"{kuzu_main.NETS[name].__name__:8} {statistics.median(theirs):7.1f} "
+                f"{NETS[name].__name__:8} {statistics.median(theirs):7.1f} "
                 f"{statistics.median(ours):6.1f} {ratio:7.1f}",
                 flush=True,
             )

@@ -18,6 +18,7 @@ from PIL import Image
 
 import kuzu_data
 import kuzu_main
+import kuzu_recipes
 from script import Fault
 
 TRAIN = re.compile(r"Train Epoch: (\d+) \[(\d+)/(\d+) \((\d+)%\)\]\tLoss: \d+\.\d{6}")
@@ -108,7 +109,7 @@ def test_the_recipe_brief_trains_as_the_course_does(name, small, tmp_path, capsy
     words = ["--recipe", "brief", "--net", name, "--epochs", 2, "--seed", 3, "--plot", tmp_path]
     run(*words, "--save", saved, capsys=capsys, data=small)
     torch.manual_seed(3)
-    net = kuzu_main.build(kuzu_main.RECIPES["brief"][name])
+    net = kuzu_recipes.build(kuzu_recipes.RECIPES["brief"][name])
     expected = plain_loop(net, small, 2).state_dict()
     state = torch.load(saved, weights_only=True)["state"]
     for key, value in expected.items():

@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 import check
 import kuzu_data
 import kuzu_main
+import kuzu_run
 import script
 import seq_plot
 import seq_train
@@ -125,15 +126,15 @@ def plot_sequences(files: Files, path: Path):
 
 def load_characters(files: Files, path: Path):
     """kuzu_main.py --load, and the test."""
-    recipe, net, _ = kuzu_main.read(path, "--load")
+    recipe, net, _ = kuzu_run.read(path, "--load")
     kuzu_main.test(recipe, net, files.images)
     return net
 
 
 def resume_characters(files: Files, path: Path):
     """kuzu_main.py --resume, and a step of training."""
-    recipe, saved, content = kuzu_main.read(path, "--resume")
-    run = kuzu_main.resume(path, recipe, saved, content, files.images)
+    recipe, saved, content = kuzu_run.read(path, "--resume")
+    run = kuzu_run.resume(path, recipe, saved, content, files.images)
     net = copy.deepcopy(run.net)
     kuzu_main.train(run, files.images, StopAfter(1), script.Progress(1))
     return net

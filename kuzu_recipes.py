@@ -1,0 +1,189 @@
+"""Recipes: what each network of Part 1 is and how it is trained, by the names of the flags."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+import kuzu
+import script
+from script import Fault
+
+# The most parameters a network may have: as many as 4 GB hold with gradients and moments.
+MOST = 250_000_000
+NETS = {"lin": kuzu.NetLin, "full": kuzu.NetFull, "conv": kuzu.NetConv}
+# The flags that shape each network.
+SHAPE = {
+    "lin": (),
+    "full": ("hid", "dropout"),
+    "conv": ("filters", "kernels", "fc", "batch_norm", "dropout"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network's shape and training, by the names of the flags; None is a flag of another net."""
+
+    net: str
+    optim: str
+    lr: float
+    mom: float
+    batch: int
+    decay: float
+    schedule: str
+    smoothing: float
+    distort: float
+    shuffle: bool
+    normalize: tuple[float, float]
+    hid: int | None = None
+    filters: tuple[int, int] | None = None
+    kernels: tuple[int, int] | None = None
+    fc: int | None = None
+    batch_norm: bool | None = None
+    dropout: float | None = None
+
+    @property
+    def title(self) -> str:
+        return NETS[self.net].__name__
+
+    def flags(self) -> str:
+        """Return the recipe as it can be typed: '--optim sgd --lr 0.01 ...'."""
+        values = asdict(self)
+        del values["net"]
+        return script.as_flags({key: value for key, value in values.items() if value is not None})
+
+
+# What a flag is where the user does not set it. "brief" is the assignment's own training; "best"
+# was chosen by experiments on training images alone (docs/recipes.md).
+_BRIEF = dict(
+    optim="sgd", lr=0.01, mom=0.5, batch=64, decay=0.0, schedule="constant", smoothing=0.0,
+    distort=0.0, shuffle=False, normalize=(0.5, 0.5),
+)  # fmt: skip
+_BEST = dict(
+    optim="adamw", lr=0.003, mom=0.9, batch=128, decay=0.01, schedule="onecycle", smoothing=0.1,
+    distort=1.0, shuffle=True, normalize=(0.5, 0.5),
+)  # fmt: skip
+RECIPES = {
+    "brief": {
+        "lin": Recipe("lin", **_BRIEF),
+        "full": Recipe("full", **_BRIEF, hid=100, dropout=0.0),
+        "conv": Recipe(
+            "conv", **_BRIEF, filters=(64, 128), kernels=(5, 3), fc=0, batch_norm=False, dropout=0.0
+        ),
+    },
+    "best": {
+        "lin": Recipe(
+            "lin",
+            **_BEST | dict(decay=1.0, smoothing=0.0, distort=0.0, normalize=(0.19, 0.35)),
+        ),
+        "full": Recipe(
+            "full",
+            **_BEST | dict(lr=0.001, batch=32, normalize=(0.19, 0.35)), hid=300, dropout=0.0,
+        ),
+        "conv": Recipe(
+            "conv", **_BEST, filters=(24, 64), kernels=(5, 5), fc=128, batch_norm=True, dropout=0.3
+        ),
+    },
+}  # fmt: skip
+
+
+# As flags
+
+
+def _kernels(text: str) -> tuple[int, int]:
+    sizes = script.several(script.integer(1, 27), count=2)(text)
+    if any(size % 2 == 0 for size in sizes):
+        raise argparse.ArgumentTypeError(f"{sizes} must be odd, to keep the images' size")
+    return sizes
+
+
+def _normalisation(text: str) -> tuple[float, float]:
+    values = script.several(script.number(0, 1), count=2)(text)
+    if values[1] < 0.001:
+        raise argparse.ArgumentTypeError(f"{text!r}: the second number must be at least 0.001")
+    return values
+
+
+def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
+    """Add --net, --recipe, and a flag for each value of a recipe."""
+    integer, number = script.integer, script.number
+    parser.add_argument("--net", choices=NETS, help="lin, full or conv (default: full)")
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="values of all flags below that are not given: the assignment's own "
+        "(its networks, SGD, lr 0.01, momentum 0.5) or the best that we found (default: best)",
+    )
+    group = parser.add_argument_group("training")
+    group.add_argument("--lr", type=number(0, 100, above=True), help="(highest) learning rate")
+    group.add_argument("--mom", type=number(0, 0.9999), help="momentum (adamw: beta 1)")
+    group.add_argument("--batch", type=integer(1, 60_000), help="images in a batch")
+    group.add_argument("--optim", choices=("sgd", "adamw"), help="optimiser")
+    group.add_argument("--decay", type=number(0, 100), help="weight decay")
+    group.add_argument(
+        "--schedule",
+        choices=("constant", "onecycle"),
+        help="learning rate over time: constant, or up and then down to 0",
+    )
+    group.add_argument("--smoothing", type=number(0, 0.9), help="label smoothing, 0 for none")
+    group.add_argument(
+        "--distort",
+        type=number(0, 10),
+        help="random moves and bends of the training images, 0 for none",
+    )
+    script.add_switch(group, "--shuffle", "a new order of the images in each epoch")
+    group.add_argument(
+        "--normalize",
+        type=_normalisation,
+        metavar="MEAN,STD",
+        help="what is subtracted from pixels of 0 to 1, and what they are then divided by",
+    )
+
+    group = parser.add_argument_group("network")
+    group.add_argument("--hid", type=integer(1, 100_000), help="hidden nodes (full)")
+    group.add_argument(
+        "--filters",
+        type=script.several(integer(1, 4096), count=2),
+        metavar="N,M",
+        help="filters of the two convolutions (conv)",
+    )
+    group.add_argument(
+        "--kernels",
+        type=_kernels,
+        metavar="N,M",
+        help="their sizes, odd numbers (conv)",
+    )
+    group.add_argument(
+        "--fc",
+        type=integer(0, 100_000),
+        help="nodes of the fully connected layer, 0 to leave it out (conv)",
+    )
+    script.add_switch(group, "--batch_norm", "batch normalisation before each relu (conv)")
+    group.add_argument("--dropout", type=number(0, 0.95), help="share of nodes (full, conv)")
+
+
+def recipe_for(args: argparse.Namespace, net: str, **fixed) -> Recipe:
+    """Return the recipe for one network: the user's flags, the rest from --recipe."""
+    recipe = RECIPES[args.recipe or "best"][net]
+    given = {
+        name: getattr(args, name)
+        for name, value in asdict(recipe).items()
+        if name != "net" and value is not None and getattr(args, name) is not None
+    }
+    recipe = replace(recipe, **given | fixed)
+    if recipe.batch == 1 and recipe.batch_norm:
+        raise Fault("--batch 1 has no spread to normalise: add --batch_norm False", status=2)
+    return recipe
+
+
+def build(recipe: Recipe) -> torch.nn.Module:
+    """Return a new network; raises Fault if it is far too large."""
+    shape = {name: getattr(recipe, name) for name in SHAPE[recipe.net]}
+    # Without memory first: a machine that runs out of it kills the script without a word.
+    with torch.device("meta"):
+        size = kuzu.parameter_count(NETS[recipe.net](**shape))
+    if size > MOST:
+        raise Fault(f"{script.as_flags(shape)} makes {size} parameters; at most {MOST} are allowed")
+    return NETS[recipe.net](**shape)

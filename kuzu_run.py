@@ -1,0 +1,120 @@
+"""A training run of Part 1: how it starts, what is saved of it, how it is resumed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+import checkpoint
+import script
+from kuzu_data import Images
+from kuzu_recipes import Recipe, build
+from script import Fault
+
+
+@dataclass
+class Run:
+    """A network in training.
+
+    epochs: how many in all; epoch: how many are done; steps: batches in each.
+    """
+
+    recipe: Recipe
+    epochs: int
+    seed: int
+    net: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    steps: int
+    epoch: int = 0
+
+
+def start(recipe: Recipe, epochs: int, seed: int, images: Images) -> Run:
+    """Return a new run on the device of the images."""
+    net = build(recipe).to(images.train.device)
+    if recipe.optim == "sgd":
+        optimizer = torch.optim.SGD(
+            net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.decay
+        )
+    else:
+        betas = (recipe.mom, 0.999)
+        optimizer = torch.optim.AdamW(
+            net.parameters(), recipe.lr, betas, weight_decay=recipe.decay, fused=True
+        )
+    steps, rise = len(batches(torch.arange(len(images.train)), recipe.batch)), 0.2
+    # A rise needs a step at least; the few batches of a trial have none to spare.
+    if recipe.schedule == "constant" or rise * epochs * steps <= 1:
+        schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+    else:
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.lr, total_steps=epochs * steps, pct_start=rise, cycle_momentum=False
+        )
+    return Run(recipe, epochs, seed, net, optimizer, schedule, steps)
+
+
+def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """Return the indices of the images of each batch of an epoch."""
+    parts = list(order.split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1 < size:
+        # Batch normalisation cannot use a batch of one image.
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+# Files
+
+
+def save(run: Run, path: Path, images: Images) -> None:
+    """Write a network, its recipe, and what its next epochs need if there are any."""
+    content = {
+        "recipe": asdict(run.recipe),
+        "images": images.name,
+        "split": images.split,
+        "state": {name: value.cpu() for name, value in run.net.state_dict().items()},
+    }
+    if run.epoch < run.epochs:
+        content["training"] = {
+            "epochs": run.epochs,
+            "epoch": run.epoch,
+            "seed": run.seed,
+            "optimizer": run.optimizer.state_dict(),
+            "schedule": run.schedule.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+    checkpoint.write(path, content)
+
+
+def read(path: Path, flag: str) -> tuple[Recipe, torch.nn.Module, dict]:
+    """Return the recipe, the network and all else that `save` wrote; or Fault."""
+    content = checkpoint.read(path, flag)
+    try:
+        recipe = Recipe(**content["recipe"])
+        net = build(recipe)
+        checkpoint.load_weights(net, content["state"])
+        if not isinstance(content["images"], str):
+            raise TypeError("it does not name its images")
+    except checkpoint.UNFIT as error:
+        raise Fault(f"{flag} {path}: not a network saved by this script: {error}") from error
+    return recipe, net, content
+
+
+def resume(path: Path, recipe: Recipe, net, content: dict, images: Images) -> Run:
+    """Return the run that --resume goes on with; or Fault."""
+    if "training" not in content:
+        raise Fault(f"--resume {path}: training had come to its end; --load tests this network")
+    if content["images"] != images.name:
+        raise Fault(f"--resume {path}: trained on {content['images']}, not on {images.name}")
+    saved = content["training"]
+    try:
+        run = start(recipe, saved["epochs"], script.seed_everything(saved["seed"]), images)
+        run.net.load_state_dict(net.state_dict())
+        run.optimizer.load_state_dict(saved["optimizer"])
+        run.schedule.load_state_dict(saved["schedule"])
+        run.epoch = saved["epoch"]
+        torch.set_rng_state(saved["random"])
+    except checkpoint.UNFIT as error:
+        raise Fault(f"--resume {path}: not a run saved by this script: {error}") from error
+    print(f"going on after epoch {run.epoch} of {run.epochs}")
+    return run
