@@ -49,11 +49,11 @@ def flags() -> script.Parser:
         description="Train a network on Kuzushiji characters and show what it mistakes for what.",
         epilog="Flags without a default take the recipe's value for the network, which is printed.",
     )
+    add_recipe_flags(parser)
     parser.add_argument(
         "--epochs", type=script.integer(1, 1_000_000), help="passes over the images (default: 10)"
     )
     script.add_common_flags(parser)
-    add_recipe_flags(parser)
 
     group = parser.add_argument_group("images and files")
     group.add_argument(
