@@ -26,13 +26,13 @@ from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
 import kuzu
-import kuzu_confusion as confusion
-import kuzu_features as features
-import script
-from kuzu_data import Images, Unavailable, load_kmnist, load_kuzushiji10k, prepare
-from kuzu_recipes import NETS, Recipe, add_recipe_flags, recipe_for
-from kuzu_run import Run, batches, read, resume, save, start
-from script import Fault, Progress, Stop
+from cli import files, flags, process
+from cli.errors import UserError
+from cli.process import Progress, Stop
+from kuzushiji import confusion, features
+from kuzushiji.dataset import Images, Unavailable, load_kmnist, load_kuzushiji10k, prepare
+from kuzushiji.recipes import NETS, Recipe, add_recipe_flags, recipe_for
+from kuzushiji.runs import Run, batches, read, resume, save, start
 
 # A training line is printed every so many images: 100 batches of 64, as in the brief.
 REPORT = 6400
@@ -43,17 +43,17 @@ WANTED = 0.84
 # Flags
 
 
-def flags() -> script.Parser:
+def build_parser() -> flags.Parser:
     """The script's flags."""
-    parser = script.Parser(
+    parser = flags.Parser(
         description="Train a network on Kuzushiji characters and show what it mistakes for what.",
         epilog="Flags without a default take the recipe's value for the network, which is printed.",
     )
     add_recipe_flags(parser)
     parser.add_argument(
-        "--epochs", type=script.integer(1, 1_000_000), help="passes over the images (default: 10)"
+        "--epochs", type=flags.Integer(1, 1_000_000), help="passes over the images (default: 10)"
     )
-    script.add_common_flags(parser)
+    flags.add_common_flags(parser)
 
     group = parser.add_argument_group("images and files")
     group.add_argument(
@@ -64,27 +64,27 @@ def flags() -> script.Parser:
     )
     group.add_argument(
         "--split",
-        type=script.integer(0, 2**32 - 1),
+        type=flags.Integer(0, 2**32 - 1),
         metavar="N",
         help="kuzushiji10k: which 8,000 images to train on, by a seed; the other 2,000 test "
         "(default: 0)",
     )
     group.add_argument(
         "--data",
-        type=script.path,
+        type=flags.path,
         default=Path("data"),
         metavar="DIR",
         help="folder of KMNIST/raw; KMNIST is downloaded into it if missing",
     )
     group.add_argument(
-        "--save", type=script.path, metavar="FILE", help="save the network after every epoch"
+        "--save", type=flags.path, metavar="FILE", help="save the network after every epoch"
     )
     group.add_argument(
-        "--load", type=script.path, metavar="FILE", help="test a saved network, do not train"
+        "--load", type=flags.path, metavar="FILE", help="test a saved network, do not train"
     )
     group.add_argument(
         "--resume",
-        type=script.path,
+        type=flags.path,
         metavar="FILE",
         help="go on with a network whose training was stopped, from its last whole epoch and with "
         "its flags; the end is that of an unbroken run",
@@ -94,7 +94,7 @@ def flags() -> script.Parser:
     group = group.add_mutually_exclusive_group()
     group.add_argument(
         "--sweep",
-        type=script.several(script.integer(1, 100_000)),
+        type=flags.CommaSeparated(flags.Integer(1, 100_000)),
         metavar="N,N,...",
         help="train NetFull with each of these numbers of hidden nodes",
     )
@@ -103,8 +103,8 @@ def flags() -> script.Parser:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Return the flags; raises Fault if they do not go together."""
-    parser = flags()
+    """Return the flags; raises UserError if they do not go together."""
+    parser = build_parser()
     args = parser.parse_args(argv)
     several = "--sweep" if args.sweep else "--compare" if args.compare else None
     if several and (args.load or args.save or args.resume):
@@ -147,7 +147,9 @@ def choose_images(args: argparse.Namespace, split: int | None) -> Images:
         )
         return load_kuzushiji10k(0)
     if args.dataset and images.name != "KMNIST":
-        raise Fault(f"{args.data}/KMNIST/raw holds another set than KMNIST: leave out --dataset")
+        raise UserError(
+            f"{args.data}/KMNIST/raw holds another set than KMNIST: leave out --dataset"
+        )
     return images
 
 
@@ -177,7 +179,7 @@ def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool 
         if seen % REPORT < recipe.batch:
             loss = F.nll_loss(output.detach(), target).item()
             if not math.isfinite(loss):
-                raise Fault(f"the loss is {loss} in epoch {epoch}; lower --lr {recipe.lr:g}")
+                raise UserError(f"the loss is {loss} in epoch {epoch}; lower --lr {recipe.lr:g}")
             if not quiet:
                 progress.clear()
                 share = 100 * number / len(parts)
@@ -280,7 +282,7 @@ def explain(args, recipe: Recipe, net: torch.nn.Module, result: Result, images: 
     title = f"{name} on {images.name}: {right} of {total} right, {result.accuracy:.2%}"
     print(title)
     picture = confusion.confusion_picture(result.matrix, images, title)
-    script.save_picture(picture, args.plot / f"kuzu_{recipe.net}_confusion.jpg")
+    files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_confusion.jpg")
     picture = confusion.mistakes_picture(
         result.matrix,
         result.log_probabilities,
@@ -288,10 +290,10 @@ def explain(args, recipe: Recipe, net: torch.nn.Module, result: Result, images: 
         f"What {name} mistakes for what, worst first ({images.name})",
     )
     if picture is not None:
-        script.save_picture(picture, args.plot / f"kuzu_{recipe.net}_mistakes.jpg")
+        files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_mistakes.jpg")
     title = f"What {name} looks at ({images.name}): red speaks for, blue against"
     picture = features.features_picture(net, images, recipe.normalize, title)
-    script.save_picture(picture, args.plot / f"kuzu_{recipe.net}_features.jpg")
+    files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_features.jpg")
 
 
 def _printable(text: str) -> bool:
@@ -330,7 +332,7 @@ def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> None:
     if rows:
         sizes, accuracies = [row[0] for row in rows], [row[2] for row in rows]
         picture = sweep_picture(sizes, accuracies, f"NetFull on {images.name}")
-        script.save_picture(picture, args.plot / "kuzu_sweep.jpg")
+        files.save_picture(picture, args.plot / "kuzu_sweep.jpg")
 
 
 def sweep_picture(sizes: list[int], accuracies: list[float], title: str) -> Figure:
@@ -381,15 +383,15 @@ def compare(args: argparse.Namespace, images: Images, stop: Stop) -> None:
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     # What can be refused is refused before hours are spent.
-    script.require_writable(args.plot)
+    files.require_writable(args.plot)
     if args.save:
-        script.require_savable(args.save, "--save")
+        files.require_savable(args.save, "--save")
     path = args.load or args.resume
     saved = read(path, "--load" if args.load else "--resume") if path else (None, None, {})
     recipe, net, content = saved
 
     np.set_printoptions(precision=4, suppress=True)
-    device = script.choose_device(args.device, "cuda" if torch.cuda.is_available() else "cpu")
+    device = args.device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = choose_images(args, content.get("split")).to(device)
     print(f"images: {images.name}, {len(images.train)} to train, {len(images.test)} to test")
     args.epochs = args.epochs or 10
@@ -407,14 +409,14 @@ def main(argv: list[str] | None = None) -> int:
             explain(args, recipe, net, result, images)
         elif args.sweep or args.compare:
             # One seed for all, so that the networks differ in nothing else.
-            args.seed = script.seed_everything(args.seed)
+            args.seed = process.seed_everything(args.seed)
             (sweep if args.sweep else compare)(args, images, stop)
         else:
             if args.resume:
                 run, save_to = resume(path, recipe, net, content, images), args.save or path
             else:
                 recipe = recipe_for(args, args.net or "full")
-                seed, save_to = script.seed_everything(args.seed), args.save
+                seed, save_to = process.seed_everything(args.seed), args.save
                 run = start(recipe, args.epochs, seed, images)
             result = fit(run, images, stop, save_to)
             explain(args, recipe, run.net, result, images)
@@ -435,4 +437,4 @@ def finish(run: Run, save_to: Path | None, stop: Stop) -> None:
 
 
 if __name__ == "__main__":
-    script.run(main)
+    process.run(main)

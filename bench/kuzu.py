@@ -25,10 +25,10 @@ from torchvision.datasets import KMNIST
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import kuzu_main
-from kuzu_data import load_kmnist
-from kuzu_recipes import NETS, RECIPES
-from kuzu_run import start
-from script import Progress, Stop
+from cli.process import Progress, Stop
+from kuzushiji.dataset import load_kmnist
+from kuzushiji.recipes import NETS, RECIPES
+from kuzushiji.runs import start
 
 EPOCH = 60_000
 

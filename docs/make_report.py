@@ -21,10 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import script
-from kuzu_data import load_kmnist, load_kuzushiji10k
+from cli import files, flags, process
+from kuzushiji.dataset import load_kmnist, load_kuzushiji10k
 
-ROOT = Path(script.__file__).parent
+ROOT = Path(__file__).resolve().parent.parent
 # Training shows a network so many images: ten epochs of KMNIST.
 IMAGES = 600_000
 SWEEP = "10,20,50,100,200,300"
@@ -32,27 +32,27 @@ SWEEP = "10,20,50,100,200,300"
 ENDED = (0, 3)
 
 
-def flags() -> script.Parser:
-    parser = script.Parser(
+def build_parser() -> flags.Parser:
+    parser = flags.Parser(
         description="Write docs/report.md from runs of all three parts; half an hour on two cores."
     )
     parser.add_argument(
         "--data",
-        type=script.path,
+        type=flags.path,
         metavar="DIR",
         help="folder of KMNIST/raw (default: none)",
     )
     parser.add_argument(
-        "--out", type=script.path, default=ROOT / "docs", metavar="DIR", help="where report.md goes"
+        "--out", type=flags.path, default=ROOT / "docs", metavar="DIR", help="where report.md goes"
     )
     parser.add_argument(
         "--work",
-        type=script.path,
+        type=flags.path,
         default=ROOT / "plot" / "report",
         metavar="DIR",
         help="folder that keeps the runs; delete it, or one of its folders, to run them anew",
     )
-    parser.add_argument("--jobs", type=script.integer(1, 64), default=2, help="runs at a time")
+    parser.add_argument("--jobs", type=flags.Integer(1, 64), default=2, help="runs at a time")
     parser.add_argument("--quick", action="store_true", help="a trial with short training")
     return parser
 
@@ -97,7 +97,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.status, self.printed, self.told = self.result()
         kept = {"command": self.command, "status": self.status, "printed": self.printed}
-        script.write(self._record, json.dumps(kept | {"told": self.told}))
+        files.write(self._record, json.dumps(kept | {"told": self.told}))
 
     def result(self) -> tuple[int, str, str]:
         """Exit status, output and errors of the command."""
@@ -179,9 +179,9 @@ def carry_out(runs: dict[str, list[Run]], jobs: int) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = flags().parse_args(argv)
-    script.require_writable(args.out)
-    work = script.require_writable(args.work).resolve()
+    args = build_parser().parse_args(argv)
+    files.require_writable(args.out)
+    work = files.require_writable(args.work).resolve()
 
     if args.data:
         images, flag = load_kmnist(args.data), ["--data", args.data.resolve()]
@@ -198,10 +198,10 @@ def main(argv: list[str] | None = None) -> int:
     # A reader has the images somewhere else.
     text = text.replace(str(work), "WORK")
     text = text.replace(str(args.data.resolve()), "DIR") if args.data else text
-    script.write(args.out / "report.md", text)
+    files.write(args.out / "report.md", text)
     print(f"report: {args.out / 'report.md'}")
     return 0
 
 
 if __name__ == "__main__":
-    script.run(main)
+    process.run(main)

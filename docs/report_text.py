@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-import kuzu_confusion
-import kuzu_features
-from explain import listed, plural
+from kuzushiji import confusion, features
+from recurrent.explain import listed, plural
 
 # A picture in the report is no larger, so that the repository stays small.
 LARGEST = 190_000
@@ -168,24 +167,24 @@ def discussion(found: Findings) -> str:
         NETS[name]: int(find(rf"^{NETS[name]}: .* = (\d+) ", text, "parameters")[1])
         for name, text in printed.items()
     }
-    alike = kuzu_features.likeness(images)
+    alike = features.likeness(images)
     pairs = [(i, j) for i in range(10) for j in range(i)]
     ranks = {
-        name: kuzu_features.rank_correlation(
+        name: features.rank_correlation(
             np.array([matrix[pair] + matrix[pair[::-1]] for pair in pairs]),
             np.array([alike[pair] for pair in pairs]),
         )
         for name, matrix in results.items()
     }
-    away = kuzu_features.astray(images)
+    away = features.astray(images)
     variety = {
-        name: kuzu_features.rank_correlation(kuzu_confusion.class_accuracy(matrix), away)
+        name: features.rank_correlation(confusion.class_accuracy(matrix), away)
         for name, matrix in results.items()
     }
     template = find(r"median template has half .* on (\d+) of", printed["lin"], "templates")[1]
     unit = find(r"median hidden unit has half .* on (\d+) of", printed["full"], "units")[1]
     balanced = find(r"^first filters: (\d+ of \d+)", printed["conv"], "filters")[1]
-    hardest = kuzu_confusion.worst_confusions(conv, 3)
+    hardest = confusion.worst_confusions(conv, 3)
     left = listed(
         [
             f"{images.classes[c.target]} as {images.classes[c.chosen]} ({c.count} of {c.total})"
@@ -213,7 +212,7 @@ weights are learned from every place at once, which is why few are enough.
 
 **Which characters are mistaken for which, and why.**
 
-{code(kuzu_confusion.comparison(results, images))}
+{code(confusion.comparison(results, images))}
 {found.figure("kuzu_lin", "kuzu_lin_features.jpg", "NetLin: mean images above, templates below")}
 *Templates.* A linear network has one template for each character. Two characters whose mean images
 have their ink on the same pixels get templates that differ in few places.

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from kuzu_data import Images
-from tiles import Tiles
+from kuzushiji.dataset import Images
+from kuzushiji.tiles import Tiles
 
 
 class Confusion(NamedTuple):

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from kuzu import SIDE, NetConv, NetFull, NetLin
-from kuzu_confusion import Labels, class_accuracy, worst_confusions
-from kuzu_data import Images, prepare
-from tiles import Tiles
+from kuzushiji.confusion import Labels, class_accuracy, worst_confusions
+from kuzushiji.dataset import Images, prepare
+from kuzushiji.tiles import Tiles
 
 # Units and filters shown at most.
 UNITS, FILTERS = 20, 24

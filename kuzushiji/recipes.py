@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 import kuzu
-import script
-from script import Fault
+from cli import flags
+from cli.errors import UserError
 
 # The most parameters a network may have: as many as 4 GB hold with gradients and moments.
 MOST = 250_000_000
@@ -52,7 +52,7 @@ class Recipe:
         """Return the recipe as it can be typed: '--optim sgd --lr 0.01 ...'."""
         values = asdict(self)
         del values["net"]
-        return script.as_flags({key: value for key, value in values.items() if value is not None})
+        return flags.as_flags({key: value for key, value in values.items() if value is not None})
 
 
 # What a flag is where the user does not set it. "brief" is the assignment's own training; "best"
@@ -93,14 +93,14 @@ RECIPES = {
 
 
 def _kernels(text: str) -> tuple[int, int]:
-    sizes = script.several(script.integer(1, 27), count=2)(text)
+    sizes = flags.CommaSeparated(flags.Integer(1, 27), count=2)(text)
     if any(size % 2 == 0 for size in sizes):
         raise argparse.ArgumentTypeError(f"{sizes} must be odd, to keep the images' size")
     return sizes
 
 
 def _normalisation(text: str) -> tuple[float, float]:
-    values = script.several(script.number(0, 1), count=2)(text)
+    values = flags.CommaSeparated(flags.Number(0, 1), count=2)(text)
     if values[1] < 0.001:
         raise argparse.ArgumentTypeError(f"{text!r}: the second number must be at least 0.001")
     return values
@@ -108,7 +108,6 @@ def _normalisation(text: str) -> tuple[float, float]:
 
 def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     """Add --net, --recipe, and a flag for each value of a recipe."""
-    integer, number = script.integer, script.number
     parser.add_argument("--net", choices=NETS, help="lin, full or conv (default: full)")
     parser.add_argument(
         "--recipe",
@@ -117,23 +116,25 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
         "(its networks, SGD, lr 0.01, momentum 0.5) or the best that we found (default: best)",
     )
     group = parser.add_argument_group("training")
-    group.add_argument("--lr", type=number(0, 100, above=True), help="(highest) learning rate")
-    group.add_argument("--mom", type=number(0, 0.9999), help="momentum (adamw: beta 1)")
-    group.add_argument("--batch", type=integer(1, 60_000), help="images in a batch")
+    group.add_argument(
+        "--lr", type=flags.Number(0, 100, low_excluded=True), help="(highest) learning rate"
+    )
+    group.add_argument("--mom", type=flags.Number(0, 0.9999), help="momentum (adamw: beta 1)")
+    group.add_argument("--batch", type=flags.Integer(1, 60_000), help="images in a batch")
     group.add_argument("--optim", choices=("sgd", "adamw"), help="optimiser")
-    group.add_argument("--decay", type=number(0, 100), help="weight decay")
+    group.add_argument("--decay", type=flags.Number(0, 100), help="weight decay")
     group.add_argument(
         "--schedule",
         choices=("constant", "onecycle"),
         help="learning rate over time: constant, or up and then down to 0",
     )
-    group.add_argument("--smoothing", type=number(0, 0.9), help="label smoothing, 0 for none")
+    group.add_argument("--smoothing", type=flags.Number(0, 0.9), help="label smoothing, 0 for none")
     group.add_argument(
         "--distort",
-        type=number(0, 10),
+        type=flags.Number(0, 10),
         help="random moves and bends of the training images, 0 for none",
     )
-    script.add_switch(group, "--shuffle", "a new order of the images in each epoch")
+    flags.add_switch(group, "--shuffle", "a new order of the images in each epoch")
     group.add_argument(
         "--normalize",
         type=_normalisation,
@@ -142,10 +143,10 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     )
 
     group = parser.add_argument_group("network")
-    group.add_argument("--hid", type=integer(1, 100_000), help="hidden nodes (full)")
+    group.add_argument("--hid", type=flags.Integer(1, 100_000), help="hidden nodes (full)")
     group.add_argument(
         "--filters",
-        type=script.several(integer(1, 4096), count=2),
+        type=flags.CommaSeparated(flags.Integer(1, 4096), count=2),
         metavar="N,M",
         help="filters of the two convolutions (conv)",
     )
@@ -157,11 +158,11 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--fc",
-        type=integer(0, 100_000),
+        type=flags.Integer(0, 100_000),
         help="nodes of the fully connected layer, 0 to leave it out (conv)",
     )
-    script.add_switch(group, "--batch_norm", "batch normalisation before each relu (conv)")
-    group.add_argument("--dropout", type=number(0, 0.95), help="share of nodes (full, conv)")
+    flags.add_switch(group, "--batch_norm", "batch normalisation before each relu (conv)")
+    group.add_argument("--dropout", type=flags.Number(0, 0.95), help="share of nodes (full, conv)")
 
 
 def recipe_for(args: argparse.Namespace, net: str, **fixed) -> Recipe:
@@ -174,16 +175,18 @@ def recipe_for(args: argparse.Namespace, net: str, **fixed) -> Recipe:
     }
     recipe = replace(recipe, **given | fixed)
     if recipe.batch == 1 and recipe.batch_norm:
-        raise Fault("--batch 1 has no spread to normalise: add --batch_norm False", status=2)
+        raise UserError("--batch 1 has no spread to normalise: add --batch_norm False", status=2)
     return recipe
 
 
 def build(recipe: Recipe) -> torch.nn.Module:
-    """Return a new network; raises Fault if it is far too large."""
+    """Return a new network; raises UserError if it is far too large."""
     shape = {name: getattr(recipe, name) for name in SHAPE[recipe.net]}
     # Without memory first: a machine that runs out of it kills the script without a word.
     with torch.device("meta"):
         size = kuzu.parameter_count(NETS[recipe.net](**shape))
     if size > MOST:
-        raise Fault(f"{script.as_flags(shape)} makes {size} parameters; at most {MOST} are allowed")
+        raise UserError(
+            f"{flags.as_flags(shape)} makes {size} parameters; at most {MOST} are allowed"
+        )
     return NETS[recipe.net](**shape)

@@ -17,12 +17,12 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import Tensor
-
-from anb2n import multiples, word
 from language import Language, Sequences
 from machine import Cloud, Machine, States, find_states
 from prediction import outputs, rightness
+from torch import Tensor
+
+from anb2n import multiples, word
 
 # Sequences of languages that are drawn, from which vectors are gathered.
 DRAWN = 300

@@ -7,8 +7,6 @@ network at hand, so that a network that counts in another way is explained in an
 from __future__ import annotations
 
 import numpy as np
-
-from anb2n import multiples
 from dynamics import (
     Counter,
     FixedPoint,
@@ -23,6 +21,8 @@ from dynamics import (
 )
 from language import Language
 from machine import Machine, States
+
+from anb2n import multiples
 
 # How far beyond the trained n the table of counts goes.
 FAR = 20

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from language import Language
 
 # What counts as the same prediction: probabilities that differ by no more.

@@ -11,10 +11,10 @@ from itertools import product
 
 import numpy as np
 import torch
+from language import WORDS, Language, Sequences
 from torch import Tensor
 
 from anb2n import counting
-from language import WORDS, Language, Sequences
 
 # An evaluation set has so many sequences: for n = 1 .. 4, all there are of five words.
 EVALUATION = 4**WORDS

@@ -7,16 +7,16 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import torch
+from dynamics import FixedPoint, Trajectory, states_along, symbol_map
+from language import Language
+from machine import Machine, States
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
+from placement import Board
 
 from anb2n import multiples
-from dynamics import FixedPoint, Trajectory, states_along, symbol_map
-from language import Language
-from machine import Machine, States
-from placement import Board
 
 DPI = 100
 # One colour for each symbol (its arrows, panels and phases), for the colour-blind too.

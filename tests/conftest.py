@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
-import script
+from cli import process
 
 # Where nothing listens.
 NOWHERE = "http://127.0.0.1:9/"
@@ -44,7 +44,7 @@ def write_idx(path: Path, values: np.ndarray) -> None:
 
 def characters(train: int = 300, test: int = 120):
     """The first training and test images of Kuzushiji-10k, split 0."""
-    from kuzu_data import load_kuzushiji10k
+    from kuzushiji.dataset import load_kuzushiji10k
 
     images = load_kuzushiji10k(0)
     return replace(
@@ -77,9 +77,9 @@ def small(tmp_path) -> Path:
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """Nothing is downloaded in this process: the host does not answer."""
-    import kuzu_data
+    from kuzushiji import dataset
 
-    monkeypatch.setattr(kuzu_data, "HOST", NOWHERE)
+    monkeypatch.setattr(dataset, "HOST", NOWHERE)
 
 
 class Host:
@@ -91,9 +91,9 @@ class Host:
     def __init__(self, monkeypatch, source: Path):
         from torchvision.datasets import KMNIST
 
-        import kuzu_data
+        from kuzushiji import dataset
 
-        names = kuzu_data.FILES[:2]
+        names = dataset.FILES[:2]
         self.files = {f"{name}.gz": gzip.compress((source / name).read_bytes()) for name in names}
         self.asked: list[str] = []
         self.mend()
@@ -134,7 +134,7 @@ class Host:
         resources = [(name, sums.get(name, md5)) for name, md5 in KMNIST.resources]
         monkeypatch.setattr(KMNIST, "resources", resources)
         monkeypatch.setattr(KMNIST, "mirrors", [self.url])
-        monkeypatch.setattr(kuzu_data, "HOST", self.url)
+        monkeypatch.setattr(dataset, "HOST", self.url)
 
     def mend(self) -> None:
         """Serve everything as it is, by its own address."""
@@ -183,7 +183,7 @@ def end_of(name: str, *words) -> int:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     typed = [f"{name}.py", *map(str, words)]
     with mock.patch.object(sys, "argv", typed), pytest.raises(SystemExit) as end:
-        script.run(module.main)
+        process.run(module.main)
     for number, handler in before.items():
         signal.signal(number, handler)
     return end.value.code

@@ -8,9 +8,9 @@ import torch
 from conftest import ROOT
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from script import Fault
 
 import check
-from script import Fault
 
 POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
 # The brief's table: X1 X2 H1 H2 H3 H4 Output.

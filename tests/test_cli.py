@@ -9,33 +9,33 @@ import stat
 import pytest
 import torch
 
-import script
-from script import Fault
+from cli import files, flags, process
+from cli.errors import UserError
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "", "x", "nan", "11", "五百"])
 def test_integer_refuses_and_says_what_is_allowed(text):
     with pytest.raises(argparse.ArgumentTypeError, match="from 1 to 10"):
-        script.integer(1, 10)(text)
+        flags.Integer(1, 10)(text)
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "-1", "0", "1e999", "", "x", "2.5"])
 def test_number_refuses_and_says_what_is_allowed(text):
     with pytest.raises(argparse.ArgumentTypeError, match="above 0 and at most 2"):
-        script.number(0, 2, above=True)(text)
+        flags.Number(0, 2, low_excluded=True)(text)
 
 
 def test_flags_accept_what_they_should():
-    assert script.integer(1, 10)("10") == 10
-    assert script.number(0, 9)("0") == 0
-    assert script.number(0, 2, above=True)("1e-9") == 1e-9
-    assert script.several(script.integer(1, 99))("10,20, 50") == (10, 20, 50)
+    assert flags.Integer(1, 10)("10") == 10
+    assert flags.Number(0, 9)("0") == 0
+    assert flags.Number(0, 2, low_excluded=True)("1e-9") == 1e-9
+    assert flags.CommaSeparated(flags.Integer(1, 99))("10,20, 50") == (10, 20, 50)
 
 
 @pytest.mark.parametrize("text", ["5", "5,3,1", "5,,3", "", "5;3"])
 def test_several_wants_the_right_number_of_them(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        script.several(script.integer(1, 9), count=2)(text)
+        flags.CommaSeparated(flags.Integer(1, 9), count=2)(text)
 
 
 @pytest.mark.parametrize(
@@ -43,37 +43,37 @@ def test_several_wants_the_right_number_of_them(text):
     [([], None), (["--on"], True), (["--on", "True"], True), (["--on", "False"], False)],
 )
 def test_switch(words, value):
-    parser = script.Parser(prog="x")
-    script.add_switch(parser, "--on", "")
+    parser = flags.Parser(prog="x")
+    flags.add_switch(parser, "--on", "")
     assert parser.parse_args(words).on is value
 
 
 def test_parser_complains_in_one_line():
-    parser = script.Parser(prog="x.py")
-    parser.add_argument("--hid", type=script.integer(1, 9))
-    with pytest.raises(Fault, match="--hid: '0' is not a whole number from 1 to 9") as told:
+    parser = flags.Parser(prog="x.py")
+    parser.add_argument("--hid", type=flags.Integer(1, 9))
+    with pytest.raises(UserError, match="--hid: '0' is not a whole number from 1 to 9") as told:
         parser.parse_args(["--hid", "0"])
     assert told.value.status == 2
 
 
 def test_parser_checks_values_of_files_as_those_of_flags():
-    parser = script.Parser(prog="x.py")
-    parser.add_argument("--hid", type=script.integer(1, 9))
-    parser.add_argument("--sizes", type=script.several(script.integer(1, 9), count=2))
-    script.add_switch(parser, "--on", "")
+    parser = flags.Parser(prog="x.py")
+    parser.add_argument("--hid", type=flags.Integer(1, 9))
+    parser.add_argument("--sizes", type=flags.CommaSeparated(flags.Integer(1, 9), count=2))
+    flags.add_switch(parser, "--on", "")
     assert parser.value("hid", 3) == 3
     assert parser.value("sizes", (3, 5)) == parser.value("sizes", [3, 5]) == (3, 5)
     assert parser.value("on", False) is False
     for name, value in (("hid", 10), ("hid", "--on"), ("sizes", (3,)), ("on", 7), ("hid", None)):
-        with pytest.raises(Fault):
+        with pytest.raises(UserError):
             parser.value(name, value)
 
 
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
-        (Fault("no such\n  file"), 1, "error: no such file"),
-        (Fault("bad flag", status=2), 2, "error: bad flag"),
+        (UserError("no such\n  file"), 1, "error: no such file"),
+        (UserError("bad flag", status=2), 2, "error: bad flag"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(errno.ENOSPC, "No space left", "a.jpg"), 1, "error: a.jpg: No space left"),
         (MemoryError(), 1, "not enough memory"),
@@ -85,7 +85,7 @@ def test_run_turns_errors_into_one_line_and_a_status(error, status, words, capsy
         raise error
 
     with pytest.raises(SystemExit) as end:
-        script.run(main)
+        process.run(main)
     assert end.value.code == status
     told = capsys.readouterr().err
     assert words in told
@@ -94,37 +94,37 @@ def test_run_turns_errors_into_one_line_and_a_status(error, status, words, capsy
 
 def test_only_the_allocators_run_out_of_memory(capsys):
     with pytest.raises(SystemExit):
-        script.run(lambda: torch.empty(10**15))
+        process.run(lambda: torch.empty(10**15))
     assert "not enough memory" in capsys.readouterr().err
 
     def main():
         raise RuntimeError("a tensor that shares memory with another")
 
     with pytest.raises(RuntimeError, match="shares memory"):
-        script.run(main)
+        process.run(main)
 
 
 def test_run_passes_the_status_on():
     for status in (None, 0, 3):
         with pytest.raises(SystemExit) as end:
-            script.run(lambda status=status: status)
+            process.run(lambda status=status: status)
         assert end.value.code == (status or 0)
 
 
 def test_seed_is_printed_and_decides_the_numbers(capsys):
-    assert script.seed_everything(7) == 7
+    assert process.seed_everything(7) == 7
     first = torch.rand(3)
-    script.seed_everything(7)
+    process.seed_everything(7)
     assert torch.equal(first, torch.rand(3))
-    drawn = script.seed_everything(None)
+    drawn = process.seed_everything(None)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "seed: 7"
     assert lines[2] == f"seed: {drawn} (drawn; --seed {drawn} repeats this run)"
 
 
-def test_replacing_writes_whole_files_with_ordinary_rights(tmp_path):
+def test_atomic_write_writes_whole_files_with_ordinary_rights(tmp_path):
     path = tmp_path / "new folder" / "絵.txt"
-    with script.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
         assert temporary.suffix == ".txt"
@@ -135,39 +135,45 @@ def test_replacing_writes_whole_files_with_ordinary_rights(tmp_path):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_replacing_keeps_the_old_file_when_writing_fails(tmp_path):
+def test_atomic_write_keeps_the_old_file_when_writing_fails(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(Fault, match=r"cannot write .*a\.txt: No space left"):  # noqa: PT012, SIM117
-        with script.replacing(path) as temporary:
+    with pytest.raises(UserError, match=r"cannot write .*a\.txt: No space left"):  # noqa: PT012, SIM117
+        with files.atomic_write(path) as temporary:
             temporary.write_text("half")
             raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(KeyboardInterrupt), script.replacing(path):
+    with pytest.raises(KeyboardInterrupt), files.atomic_write(path):
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_replacing_names_a_folder_in_its_way(tmp_path):
+def test_atomic_write_names_a_folder_in_its_way(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
-    with pytest.raises(Fault, match="it is a folder"), script.replacing(tmp_path / "folder.jpg"):
+    with (
+        pytest.raises(UserError, match="it is a folder"),
+        files.atomic_write(tmp_path / "folder.jpg"),
+    ):
         pass
     (tmp_path / "file").touch()
-    with pytest.raises(Fault, match="cannot write"), script.replacing(tmp_path / "file" / "a.jpg"):
+    with (
+        pytest.raises(UserError, match="cannot write"),
+        files.atomic_write(tmp_path / "file" / "a.jpg"),
+    ):
         pass
 
 
 def test_require_writable(tmp_path):
-    assert script.require_writable(tmp_path / "a" / "b").is_dir()
+    assert files.require_writable(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(Fault, match="it is not a folder"):
-        script.require_writable(tmp_path / "file")
+    with pytest.raises(UserError, match="it is not a folder"):
+        files.require_writable(tmp_path / "file")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stop_asks_once_and_ends_at_the_second_signal(number, status):
     before = signal.getsignal(number)
-    with script.Stop() as stop:
+    with process.Stop() as stop:
         assert not stop
         signal.raise_signal(number)
         assert stop
@@ -178,7 +184,7 @@ def test_stop_asks_once_and_ends_at_the_second_signal(number, status):
 
 
 def test_progress_is_silent_without_a_terminal(capsys):
-    progress = script.Progress(10)
+    progress = process.Progress(10)
     progress.last -= 1
     progress.update(5, "half")
     progress.clear()
@@ -186,7 +192,7 @@ def test_progress_is_silent_without_a_terminal(capsys):
 
 
 def test_progress_shows_the_time_left_on_a_terminal(capsys, monkeypatch):
-    progress = script.Progress(10)
+    progress = process.Progress(10)
     monkeypatch.setattr(progress, "shown", True)
     progress.start -= 60
     progress.last -= 60
@@ -195,8 +201,8 @@ def test_progress_shows_the_time_left_on_a_terminal(capsys, monkeypatch):
 
 
 def test_an_error_does_not_command_the_screen(capsys, monkeypatch):
-    monkeypatch.setattr(script, "_end_quietly", lambda: None)
-    assert script._complain("file \x1b[2J\x07 点: xx\nthe reason", 1) == 1
+    monkeypatch.setattr(process, "_end_quietly", lambda: None)
+    assert process._complain("file \x1b[2J\x07 点: xx\nthe reason", 1) == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert told.endswith("file ?[2J? 点: xx the reason\n")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, recall_score
 
-import kuzu_confusion as confusion
-from kuzu_data import HIRAGANA, Images
+from kuzushiji import confusion
+from kuzushiji.dataset import HIRAGANA, Images
 
 CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 

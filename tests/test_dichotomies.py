@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from dichotomies import Unit, dichotomies, fewest_units, output_unit, threshold_functions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import check
-from dichotomies import Unit, dichotomies, fewest_units, output_unit, threshold_functions
 
 GRID = np.array(list(itertools.product(range(3), repeat=2)), float)
 

@@ -2,19 +2,19 @@
 
 import itertools
 
+import dynamics
 import numpy as np
 import pytest
 import torch
 from conftest import automaton_net
+from dynamics import FixedPoint, fixed_points
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import brentq
-
-import dynamics
-from anb2n import counting, word
-from dynamics import FixedPoint, fixed_points
 from language import named
 from prediction import evaluation_set
+from scipy.optimize import brentq
+
+from anb2n import counting, word
 from seq_models import LSTM, SRN
 
 

@@ -1,15 +1,15 @@
 """What is said of a network changes with what was measured on it."""
 
+import dynamics
+import explain
+import machine
 import numpy as np
 import pytest
 import torch
 from conftest import automaton_net
-
-import dynamics
-import explain
-import machine
 from dynamics import Counter, FixedPoint, Match
 from language import named
+
 from seq_models import SRN
 
 

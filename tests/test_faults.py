@@ -9,14 +9,14 @@ import pytest
 import torch
 from conftest import ROOT, Bomb, environment
 
-import checkpoint
-from script import Fault
+from cli import checkpoint
+from cli.errors import UserError
 
 
 def run_code(code: str, folder, **options) -> subprocess.CompletedProcess:
-    """Run a few lines of Python with script.py, which does not import torch."""
+    """Run a few lines of Python that use the folder cli."""
     return subprocess.run(
-        [sys.executable, "-c", f"import os, signal, script\n{code}"],
+        [sys.executable, "-c", f"import os, signal\nfrom cli import files\n{code}"],
         cwd=folder,
         env=environment() | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -27,7 +27,7 @@ def run_code(code: str, folder, **options) -> subprocess.CompletedProcess:
 
 def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path):
     (tmp_path / "a.txt").write_text("old")
-    code = "with script.replacing('a.txt') as path:\n    path.write_text('ne')\n"
+    code = "with files.atomic_write('a.txt') as path:\n    path.write_text('ne')\n"
     done = run_code(f"{code}    os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
     assert done.returncode == -9
     assert (tmp_path / "a.txt").read_text() == "old"
@@ -36,7 +36,7 @@ def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path):
 def test_a_full_disk_is_told_in_one_line_and_leaves_the_old_file(tmp_path):
     (tmp_path / "a.txt").write_text("old")
     done = run_code(
-        "script.run(lambda: script.write('a.txt', 'x' * 10_000))",
+        "from cli import process\nprocess.run(lambda: files.write('a.txt', 'x' * 10_000))",
         tmp_path,
         # No file may grow beyond this, as on a full disk.
         preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2048, 2048)),
@@ -59,6 +59,6 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(damage, tmp_path):
         path.write_bytes(content)
     else:
         torch.save({"weights": Bomb(canary)}, path)
-    with pytest.raises(Fault, match=f"--load {path}: not a whole file of weights"):
+    with pytest.raises(UserError, match=f"--load {path}: not a whole file of weights"):
         checkpoint.read(path, "--load")
     assert not canary.exists()

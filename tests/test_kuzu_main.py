@@ -16,10 +16,9 @@ from conftest import (
 )
 from PIL import Image
 
-import kuzu_data
 import kuzu_main
-import kuzu_recipes
-from script import Fault
+from cli.errors import UserError
+from kuzushiji import dataset, recipes
 
 TRAIN = re.compile(r"Train Epoch: (\d+) \[(\d+)/(\d+) \((\d+)%\)\]\tLoss: \d+\.\d{6}")
 TEST = re.compile(r"Test set: Average loss: \d+\.\d{4}, Accuracy: (\d+)/(\d+) \((\d+)%\)")
@@ -109,7 +108,7 @@ def test_the_recipe_brief_trains_as_the_course_does(name, small, tmp_path, capsy
     words = ["--recipe", "brief", "--net", name, "--epochs", 2, "--seed", 3, "--plot", tmp_path]
     run(*words, "--save", saved, capsys=capsys, data=small)
     torch.manual_seed(3)
-    net = kuzu_recipes.build(kuzu_recipes.RECIPES["brief"][name])
+    net = recipes.build(recipes.RECIPES["brief"][name])
     expected = plain_loop(net, small, 2).state_dict()
     state = torch.load(saved, weights_only=True)["state"]
     for key, value in expected.items():
@@ -184,7 +183,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(words, small, tmp_path, capsys, m
         torch.equal(states[0]["state"][k], states[1]["state"][k]) for k in states[0]["state"]
     )
     assert "training" not in states[1]
-    with pytest.raises(Fault, match="training had come to its end"):
+    with pytest.raises(UserError, match="training had come to its end"):
         run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
 
 
@@ -195,9 +194,9 @@ def test_flags_and_images_of_a_resumed_run_come_from_the_file(tmp_path, capsys, 
         patch.setattr(kuzu_main, "Stop", lambda: StopAfter(70))
         run("--net", "lin", "--split", 3, "--save", part, "--plot", tmp_path, capsys=capsys,
             status=130)  # fmt: skip
-    with pytest.raises(Fault, match="--resume takes --lr from the file: leave it out"):
+    with pytest.raises(UserError, match="--resume takes --lr from the file: leave it out"):
         run("--resume", part, "--lr", 1, "--plot", tmp_path, capsys=capsys)
-    with pytest.raises(Fault, match="trained on Kuzushiji-10k split 3, not on Kuzushiji-10k"):
+    with pytest.raises(UserError, match="trained on Kuzushiji-10k split 3, not on Kuzushiji-10k"):
         run("--resume", part, "--split", 2, "--plot", tmp_path, capsys=capsys)
     # Its own split is taken where no other is asked for.
     monkeypatch.setattr(kuzu_main, "Stop", lambda: StopAfter(70))
@@ -210,15 +209,15 @@ def test_files_of_other_programs_and_other_networks_are_refused(small, tmp_path,
     saved, words = tmp_path / "full.pth", ["--plot", tmp_path]
     run("--net", "full", "--hid", 10, "--epochs", 1, "--save", saved, *words,
         capsys=capsys, data=small)  # fmt: skip
-    with pytest.raises(Fault, match="--load takes --hid from the file: leave it out"):
+    with pytest.raises(UserError, match="--load takes --hid from the file: leave it out"):
         run("--load", saved, "--hid", 20, *words, capsys=capsys, data=small)
     content = torch.load(saved, weights_only=True)
     content["recipe"]["hid"] = 11
     torch.save(content, saved)
-    with pytest.raises(Fault, match=r"not a network .* script: (?s:.*)size mismatch for hidden"):
+    with pytest.raises(UserError, match=r"not a network (?s:.*)size mismatch for hidden"):
         run("--load", saved, *words, capsys=capsys, data=small)
     torch.save({"net": torch.ones(3)}, saved)
-    with pytest.raises(Fault, match="not a network saved by this script"):
+    with pytest.raises(UserError, match="not a network saved by this script"):
         run("--load", saved, *words, capsys=capsys, data=small)
 
 
@@ -238,7 +237,7 @@ BAD = [
     (["--shuffle", "maybe"], 2, "'maybe' is neither True nor False"),
     (["--unknown"], 2, "--unknown"),
     (["--load", "nothing.pth"], 1, "--load nothing.pth: there is no such file"),
-    (["--load", "."], 1, "--load .: this is no file"),
+    (["--load", "."], 1, "--load .: this is not a file"),
     (["--plot", "a_file"], 1, "cannot write into a_file: it is not a folder"),
     (["--plot", "a_file/plot"], 1, "cannot write into a_file/plot"),
     (["--save", "a_file/x.pth"], 1, "cannot write into a_file"),
@@ -263,7 +262,7 @@ def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkey
 def test_a_loss_that_is_not_finite_ends_the_run(small, tmp_path, capsys):
     words = ["--net", "full", "--optim", "sgd", "--lr", "100", "--decay", "100"]
     words += ["--schedule", "constant"]
-    with pytest.raises(Fault, match=r"the loss is (nan|inf) in epoch \d+; lower --lr 100"):
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) in epoch \d+; lower --lr 100"):
         run(*words, "--plot", tmp_path, capsys=capsys, data=small)
 
 
@@ -322,9 +321,9 @@ def test_without_a_network_the_characters_of_the_repository_serve(tmp_path, monk
 def test_kmnist_is_downloaded_and_trained_on(host, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     raw = tmp_path / "source" / "KMNIST" / "raw"
-    labels = kuzu_data.FILES[1]
+    labels = dataset.FILES[1]
     digest = hashlib.sha256((raw / labels).read_bytes()).hexdigest()
-    monkeypatch.setitem(kuzu_data.KMNIST_DIGESTS, labels, digest)
+    monkeypatch.setitem(dataset.KMNIST_DIGESTS, labels, digest)
     printed = run("--net", "lin", "--epochs", 1, "--dataset", "kmnist", capsys=capsys)
     assert printed.startswith("images: KMNIST, 300 to train, 10000 to test\n")
     assert "NetLin on KMNIST: " in printed
@@ -333,7 +332,7 @@ def test_kmnist_is_downloaded_and_trained_on(host, tmp_path, monkeypatch, capsys
 def test_another_set_keeps_its_own_name(small, tmp_path, capsys):
     words = ["--net", "lin", "--epochs", 1, "--plot", tmp_path]
     assert "NetLin on data: " in run(*words, capsys=capsys, data=small)
-    with pytest.raises(Fault, match="holds another set than KMNIST"):
+    with pytest.raises(UserError, match="holds another set"):
         run(*words, "--dataset", "kmnist", capsys=capsys, data=small)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from language import WORDS, named
 
 import anb2n
 import reber
-from language import WORDS, named
 
 times = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(lambda more: (1, *more))
 

@@ -2,15 +2,14 @@
 
 from itertools import combinations, groupby, pairwise
 
+import dynamics
+import machine
 import numpy as np
 import pytest
 import torch
 from conftest import automaton_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import dynamics
-import machine
 from language import Language, named
 from machine import Machine, minimal
 from prediction import evaluation_set

@@ -3,11 +3,11 @@
 from itertools import product
 
 import numpy as np
+import prediction
 import pytest
 import torch
-
-import prediction
 from language import named
+
 from seq_models import SRN, Activations
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import automaton_net, check_refused
+from language import named
+from script import Fault
 
 import seq_plot
 import seq_train
-from language import named
-from script import Fault
 
 
 def keep(folder, lang="anb2n", embed=False, epoch=100, length=0):

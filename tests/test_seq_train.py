@@ -9,9 +9,9 @@ import pytest
 import torch
 from conftest import check_refused, interrupt_script, run_script
 from PIL import Image
+from script import Fault
 
 import seq_train
-from script import Fault
 
 SYMBOL = re.compile(r"[A-C] \[[ \-.\d]+\] \[[ .\d]+\]")
 

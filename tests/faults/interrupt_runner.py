@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 import kuzu_main
-import script
 import seq_train
+from cli import files, process
 
 MAIN = {"kuzu_main.py": kuzu_main, "seq_train.py": seq_train}
 # The longest that a run may take.
@@ -40,7 +40,7 @@ def child(case: dict) -> None:
     sys.argv[0] = case["script"]
     status = 99
     try:
-        script.run(MAIN[case["script"]].main.__get__(case["words"]))
+        process.run(MAIN[case["script"]].main.__get__(case["words"]))
     except SystemExit as end:
         status = end.code
     except BaseException:
@@ -94,7 +94,7 @@ def main() -> None:
         kuzu_main.main(["--net", "full", "--split", "0", "--epochs", "1", *common])
         seq_train.main(["--epoch", "1", "--out_path", folder, *common])
     # What was written by these is not what a fork has written.
-    script._written.clear()
+    files.written.clear()
     for line in sys.stdin:
         print(one(json.loads(line)), flush=True)
 

@@ -5,8 +5,8 @@ import os
 import pytest
 from conftest import NOWHERE
 
-import kuzu_data
-from kuzu_data import FILES, Unavailable
+from kuzushiji import dataset
+from kuzushiji.dataset import FILES, Unavailable
 
 
 def set_all(host, **values):
@@ -40,23 +40,23 @@ FAULTS = {
 def test_a_failed_download_leaves_nothing_and_a_later_one_succeeds(
     host, tmp_path, monkeypatch, fault
 ):
-    monkeypatch.setattr(kuzu_data, "DOWNLOAD_TIMEOUT", 0.5)
+    monkeypatch.setattr(dataset, "DOWNLOAD_TIMEOUT", 0.5)
     break_it, word = FAULTS[fault]
     break_it(host)
     data = tmp_path / "new"
     with pytest.raises(Unavailable, match=f"(?is){word}") as told:
-        kuzu_data.load_kmnist(data)
+        dataset.load_kmnist(data)
     host.go_on.set()
     for expected in (host.url, str(data), *(f"{name}.gz" for name in FILES[:2])):
         assert expected in str(told.value)
     assert os.listdir(tmp_path) == ["source"]
     host.mend()
-    assert len(kuzu_data.load_kmnist(data).train) == 300
+    assert len(dataset.load_kmnist(data).train) == 300
 
 
 def test_a_redirect_to_the_right_place_is_followed(host, tmp_path):
     host.redirect = lambda path: None if path.startswith("/moved/") else f"/moved{path}"
-    assert len(kuzu_data.load_kmnist(tmp_path / "new").train) == 300
+    assert len(dataset.load_kmnist(tmp_path / "new").train) == 300
 
 
 @pytest.mark.parametrize("place", ["a_file", "a_file/data", "/proc/nothing"])
@@ -64,6 +64,6 @@ def test_a_folder_that_cannot_be_written_is_told(place, host, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a_file").touch()
     with pytest.raises(Unavailable, match=f"{place}/KMNIST/raw lacks"):
-        kuzu_data.load_kmnist(place)
-    assert kuzu_data.HOST != NOWHERE
+        dataset.load_kmnist(place)
+    assert dataset.HOST != NOWHERE
     assert sorted(os.listdir(tmp_path)) == ["a_file", "source"]

@@ -19,7 +19,7 @@ import torch
 from conftest import ROOT, SCRIPTS, end_of, environment, write_characters
 from PIL import Image
 
-import script
+from cli import files
 
 HEAVY = {"torch", "numpy", "matplotlib", "sklearn", "scipy", "torchvision", "networkx", "pandas"}
 # Places with spaces and characters beyond ASCII.
@@ -212,14 +212,14 @@ def repeat(folder: Path, names) -> dict:
     of seq_plot.py that they leave in a new folder."""
     write_characters(folder / "data")
     found = {"threads": torch.get_num_threads()}
-    save_picture = script.save_picture
+    save_picture = files.save_picture
     with contextlib.chdir(folder):
         for name in names:
             module, *words = REPEATED[name].split()
             # The pictures of the others would take most of the time.
             save = save_picture if module == "seq_plot" else lambda figure, path: None
             output = io.StringIO()
-            with mock.patch.object(script, "save_picture", save), redirect_stdout(output):
+            with mock.patch.object(files, "save_picture", save), redirect_stdout(output):
                 importlib.import_module(module).main(words)
             found[name] = re.sub(r"time: [\d.]+ s", "time: N s", output.getvalue())
     for path in folder.rglob("*.pth"):

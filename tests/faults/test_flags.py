@@ -4,7 +4,6 @@ The flags are those of the parsers themselves, so that a new one cannot be forgo
 """
 
 import importlib
-import inspect
 import os
 import resource
 import subprocess
@@ -15,7 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, SCRIPTS, end_of, environment, run_script
 
-import kuzu_data
+from cli import flags
+from kuzushiji import dataset
 
 # No number, no choice, neither True nor False, no language, no device.
 NONSENSE = [
@@ -23,7 +23,9 @@ NONSENSE = [
     "None", "[1]",
 ]  # fmt: skip
 # Of flags with a type of their own.
-PAIRS = {
+OWN = {
+    "_section": [],
+    "device": ["cpu2", "CPU", "cpu:x", "cuda:99", "meta", "cpu,cuda", "/dev/null"],
     "_kernels": ["3", "3,3,3", "4,3", "3,4", "0,3", "3,29", "3,-3", "3,nan", "3.0,3", "3;3"],
     "_normalisation": ["0.5", "0.5,0.5,0.5", "0.5,0", "2,0.5", "0.5,-1", "0.5,1e-9", "0.5,nan"],
 }
@@ -40,7 +42,6 @@ TEXTS = {
         "reber2",
         "n" * 300,
     ],
-    "--device": ["cpu2", "CPU", "cpu:x", "cuda:99", "meta", "cpu,cuda", "/dev/null"],
 }
 # What kind of path each flag takes.
 PATHS = {
@@ -88,31 +89,31 @@ def bad_values(name: str, flag: str) -> list[str]:
         return [*NONSENSE, first.upper(), f"{first}x", f"{first},{first}", f"{first} "]
     if action.type is None:
         return [*NONSENSE, *TEXTS[flag]]
-    return bad_for(action.type) if action.type.__name__ != "path" else PLACES[PATHS[name, flag]]
+    return PLACES[PATHS[name, flag]] if action.type is flags.path else bad_for(action.type)
 
 
 def bad_for(parse) -> list[str]:
-    """Values that one of script.py's argparse types must refuse: it knows its own limits."""
-    made = parse.__qualname__.split(".")[0]
-    known = inspect.getclosurevars(parse).nonlocals
-    if made in PAIRS:
-        return [*NONSENSE, *PAIRS[made]]
-    if made == "add_switch":
-        return [*NONSENSE, "1", "0", "yes", "Truee", "True,False", "Ｔｒｕｅ"]
-    if made == "_section":
-        return NONSENSE
-    if made == "device":
-        return [*NONSENSE, *TEXTS["--device"]]
-    if made == "integer":
-        return [*NONSENSE, "2.5", "1e1", str(known["low"] - 1), str(known["high"] + 1)]
-    if made == "number":
-        beyond = [str(known["low"] - 1e-3), str(known["high"] * 1.001), "1,5"]
-        return [*NONSENSE, *beyond, *([str(known["low"])] if known["above"] else [])]
-    if made == "several":
-        one = bad_for(known["one"])
-        wrong_count = ["1", "1,1,1"] if known["count"] else []
-        return [*one, *(f"{value},{value}" for value in one), *wrong_count, ",", "1;1", "1 1"]
-    raise ValueError(f"no bad values are known for an argparse type that {made} makes")
+    """Values that an argparse type of cli/flags.py, or one of a script's own, must refuse."""
+    match parse:
+        case flags.Integer(low, high):
+            return [*NONSENSE, "2.5", "1e1", str(low - 1), str(high + 1)]
+        case flags.Number(low, high, low_excluded):
+            beyond = [str(low - 1e-3), str(high * 1.001), "1,5"]
+            return [*NONSENSE, *beyond, *([str(low)] if low_excluded else [])]
+        case flags.CommaSeparated(one, count):
+            wrong = bad_for(one)
+            wrong_count = ["1", "1,1,1"] if count else []
+            return [
+                *wrong,
+                *(f"{value},{value}" for value in wrong),
+                *wrong_count,
+                ",",
+                "1;1",
+                "1 1",
+            ]
+        case flags.Switch():
+            return [*NONSENSE, "1", "0", "yes", "Truee", "True,False", "Ｔｒｕｅ"]
+    return [*NONSENSE, *OWN[parse.__name__]]
 
 
 def reprs(value: str) -> list[str]:
@@ -144,7 +145,7 @@ def workplace(tmp_path, monkeypatch) -> Path:
     Path("a_folder").mkdir()
     os.mkfifo("a_pipe")
     Path("damaged", "KMNIST", "raw").mkdir(parents=True)
-    for file in kuzu_data.FILES:
+    for file in dataset.FILES:
         Path("damaged", "KMNIST", "raw", file).write_text("no images")
     Path("damaged", "anb2n_srn2_100.pth").write_text("no weights")
     Path("closed").mkdir(mode=0o555)

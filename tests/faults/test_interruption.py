@@ -14,7 +14,7 @@ import torch
 from conftest import ROOT, environment, interrupt_script, write_characters
 from PIL import Image
 
-from script import Fault
+from cli.errors import UserError
 
 KUZU = ["--net", "full", "--hid", "40", "--seed", "3", "--save", "net.pth", "--data", "data"]
 # The numbers of runs: killed, and ended by SIGINT or SIGTERM, of each script.
@@ -166,12 +166,12 @@ def test_a_second_signal_ends_at_once_and_names_the_last_file(script, tmp_path, 
 
 def test_a_file_that_was_cut_off_by_another_program_is_refused(tmp_path):
     """What the tests above rely on: a part of a file does not load."""
-    import checkpoint
+    from cli import checkpoint
 
     checkpoint.write(tmp_path / "a.pth", {"a": torch.arange(1000)})
     whole = (tmp_path / "a.pth").read_bytes()
     (tmp_path / "a.pth").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(Fault, match="not a whole file"):
+    with pytest.raises(UserError, match="not a whole file"):
         checkpoint.read(tmp_path / "a.pth", "--load")
 
 

@@ -1,7 +1,7 @@
 """Damaged, foreign and hostile files: each is refused by one line that names it, or is sound.
 
 A reader is what a flag of a script does with its file, and the first step after it. It may end
-with a Fault or with a network that can be used, and with nothing else.
+with a UserError or with a network that can be used, and with nothing else.
 """
 
 import contextlib
@@ -27,13 +27,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import check
-import kuzu_data
 import kuzu_main
-import kuzu_run
-import script
 import seq_plot
 import seq_train
-from script import Fault
+from cli import process
+from cli.errors import UserError
+from kuzushiji import dataset, runs
 
 
 def hostile(count: int):
@@ -76,7 +75,7 @@ class Files:
     """A whole file of each kind, as bytes, and the images that networks are tested on."""
 
     folder: Path
-    images: kuzu_data.Images
+    images: dataset.Images
     whole: dict[str, bytes]
 
 
@@ -102,7 +101,7 @@ def files(tmp_path_factory) -> Files:
         "seq": (folder / "net" / "anb2n_srn2_1.pth").read_bytes(),
         "kuzu": saved.read_bytes(),
     }
-    return Files(folder, kuzu_data.load_kmnist(data), whole)
+    return Files(folder, dataset.load_kmnist(data), whole)
 
 
 def resume_sequences(files: Files, path: Path):
@@ -126,17 +125,17 @@ def plot_sequences(files: Files, path: Path):
 
 def load_characters(files: Files, path: Path):
     """kuzu_main.py --load, and the test."""
-    recipe, net, _ = kuzu_run.read(path, "--load")
+    recipe, net, _ = runs.read(path, "--load")
     kuzu_main.test(recipe, net, files.images)
     return net
 
 
 def resume_characters(files: Files, path: Path):
     """kuzu_main.py --resume, and a step of training."""
-    recipe, saved, content = kuzu_run.read(path, "--resume")
-    run = kuzu_run.resume(path, recipe, saved, content, files.images)
+    recipe, saved, content = runs.read(path, "--resume")
+    run = runs.resume(path, recipe, saved, content, files.images)
     net = copy.deepcopy(run.net)
-    kuzu_main.train(run, files.images, StopAfter(1), script.Progress(1))
+    kuzu_main.train(run, files.images, StopAfter(1), process.Progress(1))
     return net
 
 
@@ -155,11 +154,11 @@ def path_of(files: Files) -> Path:
 
 
 def outcome(call, *args):
-    """What call(*args) returns, and the text of the Fault that it raised instead, or None."""
+    """What call(*args) returns, and the text of the UserError that it raised instead, or None."""
     try:
         with in_time_and_memory(), redirect_stdout(io.StringIO()), catch_warnings(action="error"):
             return call(*args), None
-    except Fault as fault:
+    except UserError as fault:
         return None, str(fault)
 
 
@@ -323,7 +322,7 @@ def test_what_is_no_file_is_refused_at_once(kind, files, tmp_path):
             assert weights_after(reader, files) is None
         finally:
             path.unlink()
-    with in_time_and_memory(), pytest.raises(Fault, match=f"--data .*{kind}"):
+    with in_time_and_memory(), pytest.raises(UserError, match=f"--data .*{kind}"):
         check.read_table(odd)
     data = write_characters(tmp_path / "data", train=10, test=10)
     images = data / "KMNIST" / "raw" / "t10k-images-idx3-ubyte"
@@ -331,10 +330,10 @@ def test_what_is_no_file_is_refused_at_once(kind, files, tmp_path):
     images.symlink_to(odd)
     if kind in ("dangling", "loop"):
         # A link that leads nowhere is a file that is missing: the repository's own is taken.
-        assert len(kuzu_data._read_idx(kuzu_data._find(images.parent, images.name))) == 10_000
+        assert len(dataset._read_idx(dataset._find(images.parent, images.name))) == 10_000
         return
-    with in_time_and_memory(), pytest.raises(Fault, match="t10k-images-idx3-ubyte"):
-        kuzu_data.load_kmnist(data)
+    with in_time_and_memory(), pytest.raises(UserError, match="t10k-images-idx3-ubyte"):
+        dataset.load_kmnist(data)
 
 
 # Tables and images
@@ -418,7 +417,7 @@ def test_an_idx_file_is_read_only_if_all_of_it_agrees(
     (raw / name).write_bytes(header + bytes([value]) * size)
     sound = (magic, shape) == ((2051, (28, 28)) if kind == "images" else (2049, ()))
     sound = sound and count == there > 0 and more == 0 and (kind == "images" or value <= 9)
-    values, fault = outcome(kuzu_data._read_idx, raw / name)
+    values, fault = outcome(dataset._read_idx, raw / name)
     assert sound == (fault is None)
     if fault:
         assert f"{raw / name} is damaged" in fault

@@ -12,21 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.datasets import KMNIST
 
-import kuzu_data
-from kuzu_data import FILES, HOST, Unavailable
-from script import Fault
+from cli.errors import UserError
+from kuzushiji import dataset
+from kuzushiji.dataset import FILES, HOST, Unavailable
 
 
 def test_the_files_in_the_repository_are_those_that_were_published():
     resources = dict(KMNIST.resources)
     assert list(resources) == [f"{name}.gz" for name in FILES]
     assert HOST in KMNIST.mirrors
-    assert tuple(KMNIST.classes) == kuzu_data.CLASSES
+    assert tuple(KMNIST.classes) == dataset.CLASSES
     for name in FILES[2:]:
-        packed = (kuzu_data.BUNDLED / f"{name}.gz").read_bytes()
+        packed = (dataset.BUNDLED / f"{name}.gz").read_bytes()
         assert hashlib.md5(packed).hexdigest() == resources[f"{name}.gz"]
         unpacked = hashlib.sha256(gzip.decompress(packed)).hexdigest()
-        assert unpacked == kuzu_data.KMNIST_DIGESTS[name]
+        assert unpacked == dataset.KMNIST_DIGESTS[name]
 
 
 # sha256 of the four files, one after the other, that the first splits were measured with.
@@ -39,7 +39,7 @@ SPLITS = {
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_split_stays_what_it_was_and_is_stratified(split):
-    images = kuzu_data.load_kuzushiji10k(split)
+    images = dataset.load_kuzushiji10k(split)
     assert images.name == f"Kuzushiji-10k split {split}"
     parts = (images.train, images.train_target.byte(), images.test, images.test_target.byte())
     content = b"".join(
@@ -51,7 +51,7 @@ def test_a_split_stays_what_it_was_and_is_stratified(split):
 
 
 def test_kmnist_is_read_as_torchvision_reads_it(small):
-    images = kuzu_data.load_kmnist(small)
+    images = dataset.load_kmnist(small)
     for train, data, target in (
         (True, images.train, images.train_target),
         (False, images.test, images.test_target),
@@ -67,28 +67,28 @@ def test_only_kmnist_is_called_kmnist(small, monkeypatch):
     raw = small / "KMNIST" / "raw"
     write_idx(raw / FILES[0], np.zeros((60_000, 28, 28)))
     write_idx(raw / FILES[1], np.zeros(60_000))
-    images = kuzu_data.load_kmnist(small)
+    images = dataset.load_kmnist(small)
     assert images.name == "data"
     assert images.classes == tuple("0123456789")
     assert images.glyphs == ()
     digests = {name: hashlib.sha256((raw / name).read_bytes()).hexdigest() for name in FILES[1:]}
-    monkeypatch.setattr(kuzu_data, "KMNIST_DIGESTS", digests)
-    images = kuzu_data.load_kmnist(small)
+    monkeypatch.setattr(dataset, "KMNIST_DIGESTS", digests)
+    images = dataset.load_kmnist(small)
     assert images.name == "KMNIST"
     assert images.classes[1] == "ki"
-    assert images.glyphs == kuzu_data.HIRAGANA
+    assert images.glyphs == dataset.HIRAGANA
 
 
 def test_gzipped_files_are_read(small):
-    expected = kuzu_data.load_kmnist(small)
+    expected = dataset.load_kmnist(small)
     for path in list((small / "KMNIST" / "raw").iterdir()):
         path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
-    assert torch.equal(kuzu_data.load_kmnist(small).train, expected.train)
+    assert torch.equal(dataset.load_kmnist(small).train, expected.train)
     path = small / "KMNIST" / "raw" / f"{FILES[0]}.gz"
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(Fault, match=rf"{FILES[0]}\.gz is damaged"):
-        kuzu_data.load_kmnist(small)
+    with pytest.raises(UserError, match=rf"{FILES[0]}\.gz is damaged"):
+        dataset.load_kmnist(small)
 
 
 DAMAGE = {
@@ -109,8 +109,8 @@ DAMAGE = {
 def test_a_damaged_file_is_named_with_the_remedy(small, name, damage):
     path = small / "KMNIST" / "raw" / name
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    with pytest.raises(Fault, match=rf"{path} is damaged .*: delete it and run again"):
-        kuzu_data.load_kmnist(small)
+    with pytest.raises(UserError, match=rf"{path} is damaged .*: delete it and run again"):
+        dataset.load_kmnist(small)
 
 
 def test_wrong_sizes_and_labels_are_named(small):
@@ -118,22 +118,22 @@ def test_wrong_sizes_and_labels_are_named(small):
     images = raw / FILES[2]
     old = images.read_bytes()
     images.write_bytes(header(0x803, 120, 14, 56) + old[16:])
-    with pytest.raises(Fault, match="not an IDX file of images of 28 x 28"):
-        kuzu_data.load_kmnist(small)
+    with pytest.raises(UserError, match="not an IDX file of images of 28 x 28"):
+        dataset.load_kmnist(small)
     images.write_bytes(old)
     write_idx(raw / FILES[3], np.arange(120) % 11)
-    with pytest.raises(Fault, match="the label 10"):
-        kuzu_data.load_kmnist(small)
+    with pytest.raises(UserError, match="the label 10"):
+        dataset.load_kmnist(small)
     write_idx(raw / FILES[3], np.arange(119) % 10)
-    with pytest.raises(Fault, match=f"{images} holds 120 images, .* 119 labels"):
-        kuzu_data.load_kmnist(small)
+    with pytest.raises(UserError, match=f"{images} holds 120 images, .* 119 labels"):
+        dataset.load_kmnist(small)
 
 
 # Downloads, from a server of our own
 
 
 def test_only_what_is_missing_is_downloaded(host, tmp_path):
-    images = kuzu_data.load_kmnist(tmp_path / "new")
+    images = dataset.load_kmnist(tmp_path / "new")
     assert len(images.train) == 300
     assert len(images.test) == 10_000
     raw = tmp_path / "new" / "KMNIST" / "raw"
@@ -142,39 +142,39 @@ def test_only_what_is_missing_is_downloaded(host, tmp_path):
     assert set(host.asked) == {"/", *(f"/{name}.gz" for name in FILES[:2])}
     # The second time nothing is asked for.
     host.asked.clear()
-    kuzu_data.load_kmnist(tmp_path / "new")
+    dataset.load_kmnist(tmp_path / "new")
     assert host.asked == []
 
 
 def test_a_failed_download_leaves_nothing_and_a_later_one_succeeds(host, tmp_path):
     host.spoil = lambda content: content[: len(content) // 2]
     with pytest.raises(Unavailable) as told:
-        kuzu_data.load_kmnist(tmp_path / "new")
+        dataset.load_kmnist(tmp_path / "new")
     raw = tmp_path / "new" / "KMNIST" / "raw"
     for part in (str(raw), host.url, *(f"{name}.gz" for name in FILES[:2]), "corrupted"):
         assert part in str(told.value)
     assert os.listdir(tmp_path) == ["source"]
     host.mend()
-    assert len(kuzu_data.load_kmnist(tmp_path / "new").train) == 300
+    assert len(dataset.load_kmnist(tmp_path / "new").train) == 300
 
 
 def test_files_of_a_user_are_not_replaced(host, tmp_path):
     raw = write_characters(tmp_path / "data") / "KMNIST" / "raw"
     (raw / FILES[1]).unlink()
     before = (raw / FILES[0]).read_bytes()
-    assert len(kuzu_data.load_kmnist(tmp_path / "data").test) == 120
+    assert len(dataset.load_kmnist(tmp_path / "data").test) == 120
     assert (raw / FILES[0]).read_bytes() == before
 
 
 @pytest.mark.parametrize("address", ["silent", "refused"])
 def test_a_host_that_does_not_answer_is_given_up(address, host, tmp_path, monkeypatch):
-    monkeypatch.setattr(kuzu_data, "DOWNLOAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(dataset, "DOWNLOAD_TIMEOUT", 0.3)
     if address == "silent":
         host.silent = True
     else:
-        monkeypatch.setattr(kuzu_data, "HOST", "http://127.0.0.1:9/")
+        monkeypatch.setattr(dataset, "HOST", "http://127.0.0.1:9/")
     with pytest.raises(Unavailable, match="could not be downloaded from http"):
-        kuzu_data.load_kmnist(tmp_path / "new")
+        dataset.load_kmnist(tmp_path / "new")
     assert os.listdir(tmp_path) == ["source"]
 
 
@@ -186,7 +186,7 @@ def test_prepare_is_the_course_s_normalisation():
     images = images.view(2, 28, 28)
     for mean, deviation in ((0.5, 0.5), (0.19, 0.35)):
         expected = ((images.double() / 255 - mean) / deviation).unsqueeze(1)
-        prepared = kuzu_data.prepare(images, (mean, deviation))
+        prepared = dataset.prepare(images, (mean, deviation))
         assert torch.allclose(prepared.double(), expected, atol=1e-6)
 
 
@@ -194,7 +194,7 @@ def test_prepare_is_the_course_s_normalisation():
 @settings(max_examples=50, deadline=None)
 def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide, high, x, y):
     values = (angle, shear, wide, high, x, y)
-    ours = kuzu_data.affine(*(torch.tensor([value], dtype=torch.float64) for value in values))
+    ours = dataset.affine(*(torch.tensor([value], dtype=torch.float64) for value in values))
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     expected = rotation @ np.array([[1, shear], [0, 1]]) @ np.diag([wide, high])
     assert np.allclose(ours[0, :, :2], expected)
@@ -203,14 +203,14 @@ def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide,
 
 def test_hardly_any_distortion_hardly_changes_an_image():
     pixels = characters(20).train.unsqueeze(1).float() / 255
-    assert torch.allclose(kuzu_data.distort(pixels, 1e-4), pixels, atol=0.01)
+    assert torch.allclose(dataset.distort(pixels, 1e-4), pixels, atol=0.01)
 
 
 def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
     torch.manual_seed(0)
     pixels = torch.zeros(500, 1, 28, 28)
     pixels[:, :, 12:16, 12:16] = 1
-    moved = kuzu_data.distort(pixels, 1.0)
+    moved = dataset.distort(pixels, 1.0)
     ink = moved.sum(dim=(1, 2, 3))
     # A square of 16 pixels, scaled by up to 10 % each way; a pixel all round adds 20 or takes 12,
     # a quarter of it on average, as often as the other.
@@ -223,7 +223,7 @@ def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
     assert abs(right.mean()) < 0.25
     assert (4 / 3) ** 0.5 < right.std() < 2
     torch.manual_seed(0)
-    assert torch.equal(moved, kuzu_data.distort(pixels, 1.0))
+    assert torch.equal(moved, dataset.distort(pixels, 1.0))
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000))
@@ -232,4 +232,4 @@ def test_the_brightest_neighbour_is_max_pooling(count, high, wide, seed):
     torch.manual_seed(seed)
     pixels = torch.rand(count, 1, high, wide)
     expected = torch.nn.functional.max_pool2d(pixels, 3, stride=1, padding=1)
-    assert torch.equal(kuzu_data.brightest_neighbour(pixels), expected)
+    assert torch.equal(dataset.brightest_neighbour(pixels), expected)

@@ -31,8 +31,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cli.errors import UserError
+from cli.files import require_file
 from kuzu import SIDE
-from script import Fault, require_file
 
 CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 HIRAGANA = ("お", "き", "す", "つ", "な", "は", "ま", "や", "れ", "を")
@@ -44,7 +45,7 @@ FILES = (
     "t10k-labels-idx1-ubyte",
 )
 # The published test files, gzipped, which this repository holds.
-BUNDLED = Path(__file__).resolve().parent / "data" / "KMNIST" / "raw"
+BUNDLED = Path(__file__).resolve().parent.parent / "data" / "KMNIST" / "raw"
 # sha256 of what KMNIST's files unpack to. Those of the labels tell the set from any other; that of
 # the training images is not known here, their file is checked when it is downloaded.
 KMNIST_DIGESTS = {
@@ -58,7 +59,7 @@ HOST = "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"
 DOWNLOAD_TIMEOUT = 7
 
 
-class Unavailable(Fault):
+class Unavailable(UserError):
     """KMNIST is not on this machine and could not be downloaded."""
 
 
@@ -179,7 +180,7 @@ def load_kmnist(root: str | Path) -> Images:
 
     The four files may be gzipped or not. Another set in the same form is returned under the name
     of the folder `root`, with its classes called 0 to 9. Raises Unavailable if files are missing
-    and cannot be downloaded, Fault naming the file if one is damaged; neither leaves anything.
+    and cannot be downloaded, UserError naming the file if one is damaged; neither leaves anything.
     """
     root = Path(root)
     raw = root / "KMNIST" / "raw"
@@ -189,7 +190,7 @@ def load_kmnist(root: str | Path) -> Images:
     parts = [_read_idx(path) for path in paths]
     for images, target, path in ((*parts[:2], paths[0]), (*parts[2:], paths[2])):
         if len(images) != len(target):
-            raise Fault(
+            raise UserError(
                 f"{path} holds {len(images)} images, but the file beside it {len(target)} labels: "
                 "put files of the same set there"
             )
@@ -218,18 +219,18 @@ def _read_idx(path: Path) -> np.ndarray:
     try:
         content = gzip.decompress(content) if path.suffix == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:
-        raise Fault(f"{path} is damaged ({error}): {_REMEDY}") from None
+        raise UserError(f"{path} is damaged ({error}): {_REMEDY}") from None
     magic, shape = (0x803, (SIDE, SIDE)) if "images" in path.name else (0x801, ())
     start = 8 + 4 * len(shape)
     count = max(len(content) - start, 0) // math.prod(shape)
     header = np.array([magic, count, *shape], ">u4").tobytes()
     if not count or content[:start] != header or len(content) != start + count * math.prod(shape):
         what = "labels" if not shape else f"images of {SIDE} x {SIDE}"
-        raise Fault(f"{path} is damaged (not an IDX file of {what}): {_REMEDY}")
+        raise UserError(f"{path} is damaged (not an IDX file of {what}): {_REMEDY}")
     # A copy, because torch warns about memory that cannot be written to.
     values = np.frombuffer(content, np.uint8, offset=start).reshape(count, *shape).copy()
     if not shape and values.max() > 9:
-        raise Fault(f"{path} is damaged (it holds the label {values.max()}): {_REMEDY}")
+        raise UserError(f"{path} is damaged (it holds the label {values.max()}): {_REMEDY}")
     return values
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import torch
 
-import checkpoint
-import script
-from kuzu_data import Images
-from kuzu_recipes import Recipe, build
-from script import Fault
+from cli import checkpoint, process
+from cli.errors import UserError
+from kuzushiji.dataset import Images
+from kuzushiji.recipes import Recipe, build
 
 
 @dataclass
@@ -87,7 +86,7 @@ def save(run: Run, path: Path, images: Images) -> None:
 
 
 def read(path: Path, flag: str) -> tuple[Recipe, torch.nn.Module, dict]:
-    """Return the recipe, the network and all else that `save` wrote; or Fault."""
+    """Return the recipe, the network and all else that `save` wrote; or UserError."""
     content = checkpoint.read(path, flag)
     try:
         recipe = Recipe(**content["recipe"])
@@ -96,25 +95,25 @@ def read(path: Path, flag: str) -> tuple[Recipe, torch.nn.Module, dict]:
         if not isinstance(content["images"], str):
             raise TypeError("it does not name its images")
     except checkpoint.UNFIT as error:
-        raise Fault(f"{flag} {path}: not a network saved by this script: {error}") from error
+        raise UserError(f"{flag} {path}: not a network saved by this script: {error}") from error
     return recipe, net, content
 
 
 def resume(path: Path, recipe: Recipe, net, content: dict, images: Images) -> Run:
-    """Return the run that --resume goes on with; or Fault."""
+    """Return the run that --resume goes on with; or UserError."""
     if "training" not in content:
-        raise Fault(f"--resume {path}: training had come to its end; --load tests this network")
+        raise UserError(f"--resume {path}: training had come to its end; --load tests this network")
     if content["images"] != images.name:
-        raise Fault(f"--resume {path}: trained on {content['images']}, not on {images.name}")
+        raise UserError(f"--resume {path}: trained on {content['images']}, not on {images.name}")
     saved = content["training"]
     try:
-        run = start(recipe, saved["epochs"], script.seed_everything(saved["seed"]), images)
+        run = start(recipe, saved["epochs"], process.seed_everything(saved["seed"]), images)
         run.net.load_state_dict(net.state_dict())
         run.optimizer.load_state_dict(saved["optimizer"])
         run.schedule.load_state_dict(saved["schedule"])
         run.epoch = saved["epoch"]
         torch.set_rng_state(saved["random"])
     except checkpoint.UNFIT as error:
-        raise Fault(f"--resume {path}: not a run saved by this script: {error}") from error
+        raise UserError(f"--resume {path}: not a run saved by this script: {error}") from error
     print(f"going on after epoch {run.epoch} of {run.epochs}")
     return run

@@ -1,0 +1,1 @@
+"""What all scripts share: flags, errors and signals, files and checkpoints."""
