@@ -9,13 +9,13 @@ from conftest import automaton_net, check_refused
 
 import seq_plot
 import seq_train
-from language import named
 from script import Fault
+from task import make_language
 
 
 def keep(folder, lang="anb2n", embed=False, epoch=100, length=0):
     """Save a network that is its language, as the course saves weights; returns the flags."""
-    language = named(lang, length, embed)
+    language = make_language(lang, length, embed)
     net = automaton_net(language)
     folder.mkdir(exist_ok=True)
     torch.save(net.state_dict(), folder / f"{language.name}_srn{net.hid}_{epoch}.pth")
@@ -112,7 +112,7 @@ def test_the_same_seed_prints_and_draws_the_same(tmp_path, capsys):
 def test_a_missing_checkpoint_lists_those_there_are_and_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keep(tmp_path / "net", epoch=40)
-    hid = automaton_net(named("anb2n")).hid
+    hid = automaton_net(make_language("anb2n")).hid
     with pytest.raises(Fault) as told:
         seq_plot.main(["--lang", "anb2n", "--hid", str(hid)])
     assert f"net/anb2n_srn{hid}_100.pth does not exist" in str(told.value)
