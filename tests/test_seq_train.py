@@ -12,7 +12,10 @@ from conftest import check_refused, interrupt_script, run_script
 from PIL import Image
 
 import seq_train
+from prediction import Score
 from script import Fault
+from seq_models import SRN
+from task import make_language
 
 SYMBOL = re.compile(r"[A-C] \[[ \-.\d]+\] \[[ .\d]+\]")
 
@@ -75,8 +78,6 @@ def the_brief_plots(words: list[str], stem: str, folder) -> None:
 
 def course_loop(recipe_seed: int, updates: int, length: int):
     """The course's training, written anew: one sequence an update, autograd step by step, SGD."""
-    from task import make_language
-
     language = make_language("anb2n", length)
     torch.manual_seed(recipe_seed)
     names = ("W", "U", "hid_bias", "V", "out_bias", "H0")
@@ -199,8 +200,6 @@ def test_a_signal_ends_training_and_keeps_what_was_learned(tmp_path):
 
 
 def test_the_course_s_own_weights_are_taken_as_a_start(tmp_path, capsys):
-    from seq_models import SRN
-
     torch.manual_seed(0)
     course, path = SRN(2, 2, init=1.0).state_dict(), tmp_path / "course.pth"
     torch.save(course, path)
@@ -291,8 +290,6 @@ def test_few_updates_and_odd_batches_have_a_schedule_too(batch, epoch):
 
 
 def test_the_state_in_one_word():
-    from prediction import Score
-
     good, bad = Score(0.03, 9, 9), Score(0.2, 5, 9)
     assert seq_train.state([bad], 0.05) == "learning"
     assert seq_train.state([bad] * 11, 0.05) == "stuck"
