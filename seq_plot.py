@@ -116,7 +116,7 @@ def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> 
     script.require_writable(args.out_path)
     path, there = task.checkpoint(args.out_path, epoch), other_checkpoints(args.out_path, task)
     words = [*task.flags, *task.epoch_flags(epoch), "--seed", str(seed), *folder_flags(args)]
-    words += ["--device", args.device] if args.device else []
+    words += ["--device", str(args.device)] if args.device else []
     command = shlex.join(["python3", "seq_train.py", *words])
     print(f"{path} does not exist{there}; training it first: {command} ...", end="", flush=True)
     start = time.time()
