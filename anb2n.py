@@ -7,6 +7,7 @@ The name tells the language: an, then for each further letter how many times n i
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import numpy as np
 
@@ -28,11 +29,6 @@ def multiples(name: str) -> tuple[int, ...] | None:
     if not whole or len(runs) < 2 or runs[0][1] or not "abcdefghij".startswith(letters):
         return None
     return tuple(int(times or 1) for _, times in runs)
-
-
-def word(times: tuple[int, ...], n: int) -> str:
-    """The word with n A's: word((1, 2), 3) is AAABBBBBB."""
-    return "".join(chr(ord("A") + run) * (n * factor) for run, factor in enumerate(times))
 
 
 def counting(name: str, length: int = LENGTH) -> Language:
@@ -88,10 +84,9 @@ def counting(name: str, length: int = LENGTH) -> Language:
                     places.append((left[classes - 1], 1 + before if before else 0))
     bar = BARS.get(name) or _bar(chance, target, length)
     symbols = "ABCDEFGHIJ"[:classes]
-    listed = tuple(word(times, n) for n in range(1, length + 1))
     return Language(
         name, symbols, length, follows, chance, target, number, tuple(labels), np.array(places),
-        bar, listed=listed,
+        bar, times=times, with_length=partial(counting, name),
     )  # fmt: skip
 
 

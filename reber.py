@@ -13,6 +13,8 @@ remembering the second.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from language import Language
@@ -57,8 +59,9 @@ def reber(embed: bool = False, least: int = 0) -> Language:
     name = "reber_embed" if embed else "reber"
     labels, places = _drawn(embed)
     return Language(
-        name, SYMBOLS, least, follows, chance, chance, number, labels, places, BAR, max(least, 1)
-    )
+        name, SYMBOLS, least, follows, chance, chance, number, labels, places, BAR, max(least, 1),
+        long_range=embed, with_length=partial(reber, embed),
+    )  # fmt: skip
 
 
 def _drawn(embed: bool) -> tuple[tuple[str, ...], np.ndarray]:

@@ -47,9 +47,12 @@ class _Recurrent(nn.Module):
         self.out_bias = nn.Parameter(torch.zeros(symbols))
 
     def inputs(self, symbols: Tensor) -> Tensor:
-        """What symbols (...) bring to each block of hidden units (..., G H): x W + hid_bias."""
+        """What symbols (...) bring to each block of hidden units (..., G H): x W + hid_bias.
+
+        The symbols may be on any device; all that is computed is on the network's.
+        """
         # As a product, whose gradient costs a third of that of an embedding.
-        return F.one_hot(symbols, self.symbols).to(self.W.dtype) @ self.W + self.hid_bias
+        return F.one_hot(symbols, self.symbols).to(self.W) @ self.W + self.hid_bias
 
     def read_out(self, hidden: Tensor) -> Tensor:
         """The outputs (..., C) for hidden vectors (..., H): h V + out_bias."""

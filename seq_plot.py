@@ -4,33 +4,58 @@
     python3 seq_plot.py --lang anb2nc3n --model lstm --epoch 50        the brief's LSTM
     python3 seq_plot.py --lang reber --only states                     the machine it has become
 
-Reads a checkpoint of seq_train.py (or the course's own). Printed by section: weights and
-sequences (scatter), states and machine (states), maps, fixed points and counting (dynamics), what
-the units do over time (context).
+Reads a checkpoint of seq_train.py (or the course's own); where there is none, seq_train.py makes it
+first. Printed by section: weights and sequences (scatter), states and machine (states), maps, fixed
+points and counting (dynamics), what the units do over time (context).
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+
+import checkpoint
+import dynamics
+import explain
+import machine
 import script
-import seq_train
+import seq_pictures
+from dynamics import Trajectory
+from language import WORDS, Language, Sequences
+from prediction import evaluation_set, exact, remembered
 from script import Fault
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from dynamics import Trajectory
-    from language import Language, Sequences
+from seq_models import LSTM, SRN
+from task import (
+    FAILED,
+    TASK_FLAGS,
+    Task,
+    add_task_flags,
+    folder_flags,
+    load_checkpoint,
+    print_numbers_as_the_course,
+    print_sequence,
+    resolve_task,
+)
 
 SECTIONS = ("scatter", "states", "dynamics", "context")
 # More hidden units than these have hundreds of pairs.
 MANY = 10
+# More checkpoints than these are not listed.
+LISTED = 12
 # Sequences on which machine and network are compared, where not all of them are.
 COMPARED = 10_000
+
+
+# Flags
 
 
 def flags() -> script.Parser:
@@ -38,18 +63,11 @@ def flags() -> script.Parser:
     parser = script.Parser(
         description="Show what a network that seq_train.py has trained does, and explain it."
     )
-    seq_train.add_task_flags(parser)
+    add_task_flags(parser)
     parser.add_argument(
         "--epoch",
         type=script.integer(0, 1_000_000),
         help="which checkpoint, in thousands of sequences (default: the end of default training)",
-    )
-    parser.add_argument(
-        "--out_path",
-        type=script.path,
-        default=Path("net"),
-        metavar="DIR",
-        help="folder of checkpoints",
     )
     parser.add_argument(
         "--num_plot",
@@ -87,7 +105,67 @@ def _section(text: str) -> str:
     return text
 
 
-# The network
+# Training, where there is no checkpoint yet
+
+
+def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> None:
+    """Have seq_train.py make the checkpoint that is asked for; print the command and its seconds.
+
+    Raises Fault if training fails or is interrupted; what it had saved by then stays.
+    """
+    script.require_writable(args.out_path)
+    path, there = task.checkpoint(args.out_path, epoch), other_checkpoints(args.out_path, task)
+    words = [*task.flags, *task.epoch_flags(epoch), "--seed", str(seed), *folder_flags(args)]
+    words += ["--device", str(args.device)] if args.device else []
+    command = shlex.join(["python3", "seq_train.py", *words])
+    print(f"{path} does not exist{there}; training it first: {command} ...", end="", flush=True)
+    start = time.time()
+    # A session of its own: Ctrl-C reaches this script alone, which passes it on.
+    training = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("seq_train.py"), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        _, told = training.communicate()
+    except KeyboardInterrupt as interrupt:
+        print(flush=True)
+        terminated = isinstance(interrupt, script.Terminated)
+        number = signal.SIGTERM if terminated else signal.SIGINT
+        training.send_signal(number)
+        training.wait()
+        kept = last_saved(args, task, start)
+        raise Fault(f"interrupted; {kept}", status=128 + number) from None
+    if training.returncode not in (0, FAILED):
+        print(flush=True)
+        lines = told.split("error: ", 1)[-1].splitlines()
+        raise Fault(lines[-1] if lines else f"training ended with status {training.returncode}")
+    without = ", without success" if training.returncode == FAILED else ""
+    print(f" {time.time() - start:.1f} s{without}", flush=True)
+
+
+def other_checkpoints(folder: Path, task: Task) -> str:
+    """Return which checkpoints of the task's network there are, in brackets; "" if none."""
+    names = [path.name for path in folder.glob(f"{task.stem}_*.pth")]
+    names.sort(key=lambda name: (len(name), name))
+    more = ", ..." if len(names) > LISTED else ""
+    return f" (there are {', '.join(names[:LISTED])}{more})" if names else ""
+
+
+def last_saved(args: argparse.Namespace, task: Task, start: float) -> str:
+    """Return which checkpoint was saved last since `start`, if any, and what goes on from it."""
+    times = {path: path.stat().st_mtime for path in args.out_path.glob(f"{task.stem}_*.pth")}
+    newest = max(times, key=times.get, default=None)
+    if newest is None or times[newest] < start:
+        return "nothing was saved"
+    command = ["python3", "seq_train.py", "--resume", str(newest), *folder_flags(args)]
+    return f"{newest} was the last file saved; to go on: {shlex.join(command)}"
+
+
+# The sections
 
 
 @dataclass
@@ -97,83 +175,33 @@ class Study:
     sequences: the evaluation set; drawn: those that are printed; path: all it goes through.
     """
 
-    net: Any
-    language: Language
+    net: SRN | LSTM
+    task: Task
     title: str
-    stem: str
     folder: Path
     sequences: Sequences
     drawn: Sequences
     path: Trajectory
 
+    @property
+    def language(self) -> Language:
+        return self.task.language
+
     def save(self, figure, what: str) -> None:
-        script.save_picture(figure, self.folder / f"{self.stem}_{what}.jpg")
-
-
-def find(args: argparse.Namespace) -> tuple[Path, dict]:
-    """The path of the checkpoint that the flags ask for, and what it holds; or Fault."""
-    import checkpoint
-
-    task, language, epoch = seq_train.describe(args)
-    epoch = epoch if args.epoch is None else args.epoch
-    stem = seq_train.stem(task, language)
-    path = args.out_path / f"{stem}_{epoch}.pth"
-    if not path.exists():
-        raise Fault(f"{path} does not exist: {_instead(args, task, stem, epoch)}")
-    return path, checkpoint.read(path, "checkpoint")
-
-
-def _instead(args: argparse.Namespace, task: dict, stem: str, epoch: int) -> str:
-    """Which checkpoints there are instead, and the command that makes this one."""
-    there = sorted(args.out_path.glob(f"{stem}_*.pth")) or sorted(args.out_path.glob("*.pth"))
-    names = [path.name for path in there]
-    names = [*names[:12], "..."] if len(names) > 12 else names
-    has = f"{args.out_path} has {', '.join(names)}" if names else f"{args.out_path} has none"
-    words = [f"python3 seq_train.py --lang {task['lang']}"]
-    words += ["--embed"] if task["embed"] else []
-    words += [f"--length {args.length}"] if args.length else []
-    words += [f"--model {task['model']} --hid {task['hid']} --epoch {epoch}"]
-    words += [f"--out_path {args.out_path}"] if args.out_path != Path("net") else []
-    return f"{has}; make it by {' '.join(words)}"
-
-
-def load(args: argparse.Namespace) -> tuple[Any, Language, str, str]:
-    """Network, language, title and stem of the checkpoint that the flags ask for; or Fault."""
-    path, content = find(args)
-    try:
-        task, language, _, net = seq_train.restore(content, args)
-    except ValueError as error:
-        raise Fault(f"checkpoint {path}: not a whole checkpoint of seq_train.py") from error
-    asked, _, _ = seq_train.describe(args)
-    for name in seq_train.TASK:
-        # A file knows its length; one that is asked for must be that one.
-        if task[name] != asked[name] and (name != "length" or args.length):
-            raise Fault(f"{path} holds a network with --{name} {task[name]}, not {asked[name]}")
-    title = f"{task['model'].upper()} with {net.hid} hidden units"
-    seen = content.get("seen")
-    if isinstance(seen, int):
-        title += f" after {seen} sequences of {language.name}"
-    else:
-        title += f" on {language.name}"
-    return net, language, title, seq_train.stem(task, language)
-
-
-# The sections
+        script.save_picture(figure, self.folder / f"{self.task.stem}_{what}.jpg")
 
 
 def scatter(study: Study, args: argparse.Namespace) -> None:
     """Weights and sequences, printed; hidden units against each other, drawn."""
-    import seq_pictures
-
     net, language = study.net, study.language
     for name, weights in net.state_dict().items():
-        print(f"{name}:\n{weights.numpy()}")
+        print(f"{name}:\n{weights.cpu().numpy()}")
     for column in range(study.drawn.count):
         symbols = study.drawn.symbols[:-1, column][study.drawn.mask[:, column]]
-        seq_train.print_sequence(net, language, language.spell(symbols), args.context)
+        print_sequence(net, language, language.spell(symbols), args.context)
     hidden, number, _ = _dots(study)
     title = study.title
-    start = net.initial(1)[0][0].detach().numpy() if net.blocks == 1 else None
+    start = net.initial(1)[0][0].detach().cpu().numpy() if net.blocks == 1 else None
     if net.hid > MANY:
         print(f"of {net.hid} hidden units, only neighbours are drawn against each other")
     for pair in _pairs(net.hid):
@@ -189,14 +217,12 @@ def scatter(study: Study, args: argparse.Namespace) -> None:
 def _dots(study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Hidden vectors (P, H), state numbers (P,) and context vectors (P, H), or None, on the drawn
     sequences."""
-    import torch
-
     with torch.no_grad():
         run = study.net(study.drawn.symbols[:-1])
     mask = study.drawn.mask
     number = study.language.number[study.drawn.nodes[mask].numpy()]
-    context = None if run.context is None else run.context[mask].numpy()
-    return run.hidden[mask].numpy(), number, context
+    context = None if run.context is None else run.context.cpu()[mask].numpy()
+    return run.hidden.cpu()[mask].numpy(), number, context
 
 
 def _pairs(hid: int) -> list[tuple[int, int]]:
@@ -214,9 +240,6 @@ def window(study: Study) -> None:
     # Where there is no screen, matplotlib has chosen a backend that only writes files.
     if pyplot.get_backend().lower() not in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
         return
-
-    import seq_pictures
-
     hidden, number, _ = _dots(study)
     figure = pyplot.figure(figsize=(8, 7))
     seq_pictures.cube_picture(hidden, number, "hidden unit", study.title, study.language, figure)
@@ -226,13 +249,6 @@ def window(study: Study) -> None:
 
 def states(study: Study, args: argparse.Namespace) -> None:
     """The machine in the hidden vectors: picture, diagram, table and proof."""
-    import numpy as np
-
-    import dynamics
-    import explain
-    import machine
-    import seq_pictures
-
     net, language, path = study.net, study.language, study.path
     found = dynamics.extract(path, language)
     small, number = machine.minimal(found.machine)
@@ -257,17 +273,13 @@ def states(study: Study, args: argparse.Namespace) -> None:
     where = seq_pictures.places_of(small, met, places)
     title = f"Machine in the {study.title}"
     study.save(seq_pictures.machine_picture(small, names, where, title), "fsm")
-    dot = study.folder / f"{study.stem}_fsm.dot"
+    dot = study.folder / f"{study.task.stem}_fsm.dot"
     script.write(dot, machine.as_dot(small, names))
     print(f"for Graphviz: {dot}")
 
 
 def _compared(study: Study) -> Sequences:
     """The sequences on which machine and network are compared: all there are, or 10,000 drawn."""
-    import numpy as np
-
-    from language import WORDS
-
     count = len(study.language.listed)
     if count and count**WORDS == study.sequences.count:
         return study.sequences
@@ -276,25 +288,19 @@ def _compared(study: Study) -> Sequences:
 
 def dynamics_of(study: Study, args: argparse.Namespace) -> None:
     """The maps of the symbols, and how the network counts with them."""
-    import dynamics
-    import explain
-    import seq_pictures
-    from anb2n import counting
-    from prediction import exact, remembered
-
     net, language, path = study.net, study.language, study.path
     points = {symbol: dynamics.map_points(net, path, symbol) for symbol in range(language.classes)}
     print("\n--- Dynamics ---")
     print("Each symbol maps the state to the next one; where it maps a state to itself:")
     print(explain.fixed_points(points, language, net.hid))
-    if language.listed:
+    if language.times:
         print(explain.counting(net, language, points))
-        longer = counting(language.name, explain.FAR)
+        longer = language.with_length(explain.FAR)
         right = exact(net, longer, list(longer.listed))
         print(f"Trained on n = 1 .. {language.length}; each word alone:")
         print(explain.counts_beyond(net, language, right))
         print(explain.why_it_breaks(net, language, right, points))
-    elif language.name == "reber_embed":
+    elif language.long_range:
         share = remembered(net, language)
         print(f"memory: the last symbol but one is predicted in {share:.2%} of 10000 fresh words")
     title = f"Maps of the symbols: {study.title}"
@@ -303,14 +309,10 @@ def dynamics_of(study: Study, args: argparse.Namespace) -> None:
 
 def context(study: Study, args: argparse.Namespace) -> None:
     """What the units do over time; which of them count, and what breaks without them."""
-    import dynamics
-    import explain
-    import seq_pictures
-
     net, language, path = study.net, study.language, study.path
     print("\n--- Units over time ---")
     units = "hidden unit" if net.blocks == 1 else "context unit"
-    if language.listed:
+    if language.times:
         values = path.hidden if net.blocks == 1 else path.context
         phase, count = dynamics.phases(language)
         # The start is no place in a word.
@@ -336,26 +338,51 @@ def context(study: Study, args: argparse.Namespace) -> None:
     study.save(seq_pictures.time_picture(net, language, f"One word: {study.title}"), "time")
 
 
+# Checkpoints
+
+
+def load(path: Path, args: argparse.Namespace) -> tuple[Task, SRN | LSTM, str]:
+    """Return task, network and title of a checkpoint.
+
+    Raises Fault if it is damaged, or of another task than the flags ask for.
+    """
+    content, asked = checkpoint.read(path, "checkpoint"), resolve_task(args)
+    try:
+        task, net = load_checkpoint(content, asked)
+    except ValueError as error:
+        raise Fault(f"checkpoint {path}: not a whole checkpoint of seq_train.py") from error
+    for name in TASK_FLAGS:
+        held, value = getattr(task, name), getattr(asked, name)
+        # A file knows its length; one that is asked for must be that one.
+        if held != value and (name != "length" or args.length):
+            raise Fault(f"{path} holds a network with --{name} {held}, not {value}")
+    seen = content.get("seen")
+    after = f"after {seen} sequences of" if isinstance(seen, int) else "on"
+    return task, net, f"{task.title} {after} {task.language.name}"
+
+
+# The script
+
+
 def main(argv: list[str] | None = None) -> int:
     args = flags().parse_args(argv)
     script.require_writable(args.plot)
-    net, language, title, stem = load(args)
-
-    import numpy as np
-    import torch
-
-    import dynamics
-    from prediction import evaluation_set
-
-    seq_train.print_numbers_as_the_course()
+    asked, device = resolve_task(args), script.choose_device(args.device)
+    epoch = asked.default_epoch if args.epoch is None else args.epoch
+    path = asked.checkpoint(args.out_path, epoch)
+    print_numbers_as_the_course()
     # More threads than one only wait for each other on matrices as small as these.
     torch.set_num_threads(1)
     seed = script.seed_everything(args.seed)
+    if not path.exists():
+        train_first(args, asked, epoch, seed)
+    task, net, title = load(path, args)
     print(title)
-    sequences = evaluation_set(language)
-    drawn = language.batch(args.num_plot, np.random.default_rng(seed))
-    path = dynamics.trajectory(net, language, sequences)
-    study = Study(net, language, title, stem, args.plot, sequences, drawn, path)
+    net.to(device)
+    sequences = evaluation_set(task.language)
+    drawn = task.language.batch(args.num_plot, np.random.default_rng(seed))
+    trajectory = dynamics.trajectory(net, task.language, sequences)
+    study = Study(net, task, title, args.plot, sequences, drawn, trajectory)
     sections = dict(zip(SECTIONS, (scatter, states, dynamics_of, context), strict=True))
     for name, section in sections.items():
         if name in args.only:

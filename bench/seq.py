@@ -31,8 +31,8 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import seq_models
 import seq_train
-from language import named
 from script import integer, several
+from task import Task, make_language, resolve_task
 
 TASKS = [
     "--lang anb2n",
@@ -101,10 +101,10 @@ def course_update(net, optimizer, language, random) -> None:
     optimizer.step()
 
 
-def course_time(task: dict, language, updates: int) -> float:
+def course_time(task: Task, updates: int) -> float:
     """Milliseconds that the course's loop takes for a sequence."""
-    kind = CourseSRN if task["model"] == "srn" else CourseLSTM
-    net = kind(language.classes, task["hid"])
+    language = task.language
+    net = (CourseSRN if task.model == "srn" else CourseLSTM)(language.classes, task.hid)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.005, weight_decay=1e-4)
     random = np.random.default_rng(0)
     course_update(net, optimizer, language, random)
@@ -132,11 +132,10 @@ def bench(args: argparse.Namespace) -> None:
     print("course     ours   ratio   seconds  success    losses: mean   worst  task")
     for number in args.tasks:
         words = TASKS[number - 1].split()
-        parsed = seq_train.flags().parse_args(words)
-        task, language, epoch = seq_train.describe(parsed)
-        epoch = args.epoch or epoch
+        task = resolve_task(seq_train.flags().parse_args(words))
+        epoch = args.epoch or task.default_epoch
         words += ["--epoch", str(epoch)]
-        theirs = course_time(task, language, args.course)
+        theirs = course_time(task, args.course)
         *_, seconds, training = whole_run([*words, "--seed", "0"])
         ours = training / epoch
         runs = [[*words, "--seed", str(seed)] for seed in range(args.seeds)]
@@ -212,10 +211,10 @@ def engines(args: argparse.Namespace) -> None:
     named_engines = {"torch, autograd": in_torch, "nn.RNN": by_module, "numpy (ours)": by_us}
     if args.compile:
         named_engines["torch.compile"] = compiled
-    engine_times(named("anb2n"), seq_models.SRN(2, 2), named_engines, sizes, 30)
+    engine_times(make_language("anb2n"), seq_models.SRN(2, 2), named_engines, sizes, 30)
     print("LSTM of 3 hidden units on anb2nc3n")
     kinds = {"torch, autograd": lstm_in_torch, "nn.LSTM": by_module, "numpy (ours)": by_us}
-    engine_times(named("anb2nc3n"), seq_models.LSTM(3, 3), kinds, sizes, 10)
+    engine_times(make_language("anb2nc3n"), seq_models.LSTM(3, 3), kinds, sizes, 10)
 
 
 def lstm_in_torch(net):

@@ -17,12 +17,12 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from scipy.stats import linregress
+from torch import Tensor
+
 from language import Language, Sequences
 from machine import Cloud, Machine, States, find_states
 from prediction import outputs, rightness
-from torch import Tensor
-
-from anb2n import multiples, word
 
 # Sequences of languages that are drawn, from which vectors are gathered.
 DRAWN = 300
@@ -72,9 +72,8 @@ def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
         sequences = sequences.part(0, DRAWN)
     run = net(sequences.symbols[:-1])
     parts = [run.hidden] if run.context is None else [run.hidden, run.context]
-    reached = [part[sequences.mask] for part in parts]
-    start = net.initial(1)
-    state = torch.cat([torch.cat(start, 1), torch.cat(reached, 1)])
+    reached = [part.cpu()[sequences.mask] for part in parts]
+    state = torch.cat([torch.cat(net.initial(1), 1).cpu(), torch.cat(reached, 1)])
     node = torch.cat([torch.zeros(1, dtype=torch.int64), sequences.nodes[sequences.mask]])
     symbol = torch.cat([torch.full((1,), -1), sequences.symbols[:-1][sequences.mask]])
     keys = np.column_stack([state.numpy().round(3), node, symbol])
@@ -83,10 +82,10 @@ def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
     after = np.full((len(state), language.classes, state.shape[1]), np.nan)
     for letter in range(language.classes):
         allowed = language.next[node, letter] >= 0
-        parts = state[allowed].split(net.hid, dim=1)
-        step = net.step(torch.full((len(parts[0]),), letter), tuple(parts))
-        after[allowed, letter] = torch.cat(step, 1).numpy()
-    output = net.read_out(state[:, : net.hid]).double().numpy()
+        parts = state[allowed].to(net.V.device).split(net.hid, dim=1)
+        step = net.step(torch.full((len(parts[0]),), letter), parts)
+        after[allowed, letter] = torch.cat(step, 1).cpu().numpy()
+    output = net.read_out(state[:, : net.hid].to(net.V.device)).cpu().double().numpy()
     return Trajectory(state.double().numpy(), after, symbol, node, output, net.hid)
 
 
@@ -146,24 +145,22 @@ class FixedPoint:
 
 
 def symbol_map(net, symbol: int) -> Callable[[Tensor], Tensor]:
-    """The map (N, D) -> (N, D) of a network's state vectors by one symbol, in float64."""
-    net = copy.deepcopy(net).double().requires_grad_(False)
+    """The map (N, D) -> (N, D) of a network's state vectors by one symbol, in float64 on the CPU:
+    some devices have no float64."""
+    net = copy.deepcopy(net).cpu().double().requires_grad_(False)
 
     def after(states: Tensor) -> Tensor:
         symbols = torch.full((len(states),), symbol)
-        return torch.cat(net.step(symbols, tuple(states.split(net.hid, dim=1))), dim=1)
+        return torch.cat(net.step(symbols, states.split(net.hid, dim=1)), dim=1)
 
     return after
 
 
 def jacobians(f: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     """f(x) (N, D) and the Jacobian (N, D, D) at each row of x of a map that acts on single rows."""
-    x = x.detach().requires_grad_()
-    with torch.enable_grad():
-        y = f(x)
-        # Rows do not mix, so the gradient of a column's sum is that of each row's own value.
-        rows = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in y.T]
-    return y.detach(), torch.stack(rows, dim=1)
+    # Rows do not mix, so the gradient of a column's sum is that of each row's own value.
+    by_row = torch.autograd.functional.jacobian(lambda x: f(x).sum(dim=0), x)
+    return f(x), by_row.transpose(0, 1)
 
 
 def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray) -> list[FixedPoint]:
@@ -171,6 +168,7 @@ def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray) -> list[Fixe
 
     Every start is tried as it is and after 200 steps of f, which finds the attractors.
     """
+    # scipy.optimize.root takes one start at a time; here all of them are one batch of matrices.
     x = moved = torch.as_tensor(starts, dtype=torch.float64)
     identity = torch.eye(x.shape[1], dtype=torch.float64)
     for _ in range(200):
@@ -219,16 +217,15 @@ def states_along(net, symbols: np.ndarray) -> np.ndarray:
     for symbol in symbols:
         state = net.step(torch.tensor([int(symbol)]), state)
         states.append(torch.cat(state, 1))
-    return torch.cat(states).double().numpy()
+    return torch.cat(states).cpu().double().numpy()
 
 
 def run_states(net, language: Language, n: int) -> list[np.ndarray]:
     """For each run of the word with this n, the state vectors (k n + 1, D) from just before its
     first symbol to after its last. The word is read after one with n = 1."""
-    times = multiples(language.name)
-    before = language.read(word(times, 1))
-    states = states_along(net, np.concatenate([before, language.read(word(times, n))]))
-    ends = len(before) + n * np.cumsum([0, *times])
+    before = language.word(1)
+    states = states_along(net, language.read(before + language.word(n)))
+    ends = len(before) + n * np.cumsum([0, *language.times])
     return [states[begin : end + 1] for begin, end in pairwise(ends)]
 
 
@@ -246,11 +243,11 @@ def catching_up(net, language: Language) -> list[tuple[int, float, float]]:
     apart: how far the states of n and of n - 1 A's are from each other after the first symbol of
     the last run, k n symbols long; left: how far they are once the n's has read k symbols more.
     """
-    times, found = multiples(language.name), []
+    factor, found = language.times[-1], []
     runs = [run_states(net, language, n)[-1] for n in range(1, language.length + 1)]
     for n, (fewer, more) in enumerate(pairwise(runs), start=2):
         apart = np.linalg.norm(more[1] - fewer[1])
-        left = np.linalg.norm(more[1 + times[-1]] - fewer[1])
+        left = np.linalg.norm(more[1 + factor] - fewer[1])
         found.append((n, float(apart), float(left)))
     return found
 
@@ -311,7 +308,7 @@ def countdown(net, language: Language, n: int, most: int = 200) -> list[int]:
     After the A's the run's symbol is fed, as often as the network predicts it once more; the runs
     before a run are fed in their right lengths.
     """
-    times, wanted = multiples(language.name), []
+    times, wanted = language.times, []
     state = net.initial(1)
     for _ in range(n):
         state = net.step(torch.tensor([0]), state)
@@ -352,13 +349,12 @@ class Counter:
 def phases(language: Language) -> tuple[np.ndarray, np.ndarray]:
     """A counting language's nodes: (N,) the run that each is in, (N,) its count: A's so far, or
     symbols of the run that are left. A run's last symbol belongs to the run."""
-    times, nodes = multiples(language.name), len(language.next)
-    phase, count = np.zeros((2, nodes), dtype=np.int64)
-    phase[0] = len(times) - 1
-    for n in range(1, language.length + 1):
-        path = language.follow(language.read(word(times, n)))
-        runs = np.repeat(np.arange(len(times)), np.array(times) * n)
-        left = np.concatenate([np.arange(k * n)[::-1] for k in times])
+    phase, count = np.zeros((2, len(language.next)), dtype=np.int64)
+    phase[0] = len(language.times) - 1
+    for n, text in enumerate(language.listed, start=1):
+        runs = language.read(text)
+        path = language.follow(runs)
+        left = np.concatenate([np.arange(k * n)[::-1] for k in language.times])
         left[:n] = np.arange(1, n + 1)
         phase[path], count[path] = runs, left
     return phase, count
@@ -370,16 +366,14 @@ def counters(values: np.ndarray, phase: np.ndarray, count: np.ndarray) -> list[C
     ranges = np.maximum(np.ptp(values, axis=0), 1e-9)
     for unit, run in np.ndindex(values.shape[1], int(phase.max()) + 1):
         chosen = phase == run
-        x, y = count[chosen].astype(float), values[chosen, unit]
-        spread = x.std() * y.std()
-        covariance = ((x - x.mean()) * (y - y.mean())).mean()
+        x, y = count[chosen], values[chosen, unit]
+        slope = correlation = 0.0
+        # Where n is 1 alone, there is but one count of A's.
+        if np.ptp(x):
+            slope, _, correlation, *_ = map(float, linregress(x, y))
         # Later runs count down: one symbol more is one less that is left.
-        sign = 1 if run == 0 else -1
-        slope = sign * covariance / x.var() if x.var() else 0.0
-        correlation = covariance / spread if spread > 1e-12 else 0.0
-        found.append(
-            Counter(unit, run, float(slope), float(correlation), float(np.ptp(y) / ranges[unit]))
-        )
+        slope = slope if run == 0 else -slope
+        found.append(Counter(unit, run, slope, correlation, float(np.ptp(y) / ranges[unit])))
     return found
 
 
@@ -395,38 +389,37 @@ def ablate(net, language: Language, unit: int, run: int, how: str) -> list[tuple
     the run. The unit is an LSTM's context unit, an SRN's hidden unit. A prediction counts for the
     run of the symbol that is predicted; that of a next word's A counts for the last run.
     """
-    times = multiples(language.name)
-    right, asked = np.zeros((2, len(times)), dtype=np.int64)
+    right, asked = np.zeros((2, language.classes), dtype=np.int64)
     for n in range(1, language.length + 1):
-        text, before = word(times, n), word(times, 1 + n % language.length)
-        runs = np.repeat(np.arange(len(times)), np.array(times) * n)
         state = net.initial(1)
-        for symbol in language.read(before):
+        for symbol in language.read(language.word(1 + n % language.length)):
             state = net.step(torch.tensor([int(symbol)]), state)
         node, held = 0, None
-        following = [*language.read(text)[1:], language.first]
-        for place, symbol in enumerate(language.read(text)):
-            if runs[place] == run and held is None:
+        text = language.read(language.word(n)).tolist()
+        # A symbol's number is that of its run.
+        for symbol, following in pairwise([*text, language.first]):
+            if symbol == run and held is None:
                 held = state[-1][:, unit].clone()
                 if how == "zeroed":
-                    state = _put(state, unit, torch.zeros(1))
+                    state = _zero(state, unit)
             before_step = state
-            state = net.step(torch.tensor([int(symbol)]), state)
-            if how == "frozen" and runs[place] == run:
-                state = _hold(net, state, before_step, int(symbol), unit, held)
+            state = net.step(torch.tensor([symbol]), state)
+            if how == "frozen" and symbol == run:
+                state = _hold(net, state, before_step, symbol, unit, held)
             node = int(language.next[node, symbol])
-            if language.deterministic[node] and runs[place] >= run:
-                told = min(runs[place + 1] if place + 1 < len(runs) else len(times), len(times) - 1)
+            if language.deterministic[node] and symbol >= run:
+                # A next word's A counts for the last run.
+                told = max(symbol, following)
                 asked[told] += 1
-                right[told] += int(net.read_out(state[0]).argmax()) == following[place]
+                right[told] += int(net.read_out(state[0]).argmax()) == following
     return list(zip(right.tolist(), asked.tolist(), strict=True))[run:]
 
 
-def _put(state: tuple[Tensor, ...], unit: int, value: Tensor) -> tuple[Tensor, ...]:
+def _zero(state: tuple[Tensor, ...], unit: int) -> tuple[Tensor, ...]:
     """The state with a unit at 0: an LSTM's hidden unit is 0 where its context unit is."""
     state = tuple(part.clone() for part in state)
     for part in state:
-        part[:, unit] = value
+        part[:, unit] = 0
     return state
 
 

@@ -7,6 +7,7 @@ network at hand, so that a network that counts in another way is explained in an
 from __future__ import annotations
 
 import numpy as np
+
 from dynamics import (
     Counter,
     FixedPoint,
@@ -21,8 +22,6 @@ from dynamics import (
 )
 from language import Language
 from machine import Machine, States
-
-from anb2n import multiples
 
 # How far beyond the trained n the table of counts goes.
 FAR = 20
@@ -165,7 +164,7 @@ def steps_of_a_run(states: np.ndarray, letter: str, found: list[FixedPoint], nam
 
 def counting(net, language: Language, points: dict[int, list[FixedPoint]]) -> str:
     """How the network counts: its steps along each run, and whether up and down are in step."""
-    times, name = multiples(language.name), "hidden vector" if net.blocks == 1 else "state vector"
+    times, name = language.times, "hidden vector" if net.blocks == 1 else "state vector"
     runs = run_states(net, language, language.length)
     lines = [f"How it counts, along the word with n = {language.length}:"]
     for symbol, states in enumerate(runs):
@@ -196,7 +195,7 @@ def rates(match: Match | tuple[str, str], language: Language) -> str:
             f"{head}their check needs an attractor of {a} and a saddle of {b}. The map of {a} "
             f"{has[0]}; that of {b} {has[1]}. This network counts in another way."
         )
-    wanted = multiples(language.name)[1]
+    wanted = language.times[1]
     verdict = "matched" if abs(match.times / wanted - 1) < 0.25 else "not matched"
     return (
         f"{head}near the attractor of {a} a distance shrinks by {abs(match.up):.3f} with each {a}; "
@@ -211,7 +210,7 @@ def counts_beyond(net, language: Language, exact: np.ndarray) -> str:
 
     exact: (20,) bool, for each n whether its word is predicted exactly.
     """
-    times = multiples(language.name)
+    times = language.times
     letters = language.symbols[1 : len(times)]
     rows = [["n", "exact", *(f"{letter}'s wanted (right)" for letter in letters)]]
     for n, right in enumerate(exact, start=1):
@@ -233,7 +232,7 @@ def why_it_breaks(
     if not exact[0]:
         return "Not even n = 1 is predicted exactly."
     n = int(np.argmin(exact)) + 1
-    wanted, times = countdown(net, language, n), multiples(language.name)
+    wanted, times = countdown(net, language, n), language.times
     wrong = next(
         (run for run, count in enumerate(wanted, start=1) if count != times[run] * n), None
     )

@@ -2,12 +2,13 @@
 
 A language is a graph. Node 0 stands between two words; every symbol of a word leads from one node
 to the next, and the word is over when node 0 is reached again. What a network is asked at a node
-(which symbols can follow, and how probable they are) is read off the node. `named` gives a
-language by its name; anb2n.py and reber.py define them.
+(which symbols can follow, and how probable they are) is read off the node. anb2n.py and reber.py
+make the languages.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -50,6 +51,22 @@ class Sequences(NamedTuple):
         return Sequences(*(tensor.to(device) for tensor in self))
 
 
+def walk(transitions: np.ndarray, symbols: np.ndarray, start: int = 0) -> np.ndarray:
+    """Return the nodes (T, ...) to which symbols (T, ...) lead from `start`, -1 once none does.
+
+    transitions: (N, C), the node to which each symbol leads from each node, -1 where to none. A
+    symbol of -1 is padding, and stays where it is.
+    """
+    nodes = np.empty_like(symbols)
+    # Node -1 is the last row of the table: from there everything leads to -1.
+    table = np.vstack([transitions, np.full(transitions.shape[1], -1)])
+    node = np.full(symbols.shape[1:], start, dtype=np.int64)
+    for step, symbol in enumerate(symbols):
+        node = np.where(symbol < 0, node, table[node, symbol])
+        nodes[step] = node
+    return nodes
+
+
 @dataclass(frozen=True, eq=False)
 class Language:
     """A language over single-letter symbols, as a graph of N nodes.
@@ -65,7 +82,10 @@ class Language:
     places:  (N, 2) float64, where a diagram draws it; nodes that mean the same share their place.
     bar:     the printed loss below which a network counts as successful.
     least:   the least number of symbols of a word that is drawn.
-    listed:  all words that are drawn, where they are few (a counting language), else empty.
+    times:   how many times n each letter of a counting language comes: (1, 2, 3) for anb2nc3n;
+        None for any other language.
+    long_range: whether the last symbol but one of every word repeats the second.
+    with_length: makes the same language for another length.
     """
 
     name: str
@@ -79,7 +99,9 @@ class Language:
     places: np.ndarray
     bar: float
     least: int = 1
-    listed: tuple[str, ...] = ()
+    times: tuple[int, ...] | None = None
+    long_range: bool = False
+    with_length: Callable[[int], Language] | None = None
 
     def __repr__(self) -> str:
         return f"Language({self.name!r}, {len(self.next)} nodes, length {self.length})"
@@ -112,19 +134,27 @@ class Language:
 
     # Which words there are
 
+    def word(self, n: int) -> str | None:
+        """Return the word with n A's: AAABBBBBB for n = 3 of anb2n; None if nothing is counted.
+
+        The word's i-th run is of the i-th symbol, so that `read(word(n))` numbers its runs too.
+        """
+        if self.times is None:
+            return None
+        runs = zip(self.symbols, self.times, strict=True)
+        return "".join(letter * (factor * n) for letter, factor in runs)
+
+    @cached_property
+    def listed(self) -> tuple[str, ...]:
+        """All words that are drawn, where they are few (a counting language's), else none."""
+        return tuple(self.word(n) for n in range(1, self.length + 1)) if self.times else ()
+
     def follow(self, symbols: np.ndarray) -> np.ndarray:
         """The nodes (T, ...) to which symbols (T, ...) lead from node 0; -1 once one cannot follow.
 
         A symbol of -1 is padding, and stays where it is.
         """
-        nodes = np.empty_like(symbols)
-        # Node -1 is the last row of the table: from there everything leads to -1.
-        table = np.vstack([self.next, np.full(self.classes, -1)])
-        node = np.zeros(symbols.shape[1:], dtype=np.int64)
-        for step, symbol in enumerate(symbols):
-            node = np.where(symbol < 0, node, table[node, symbol])
-            nodes[step] = node
-        return nodes
+        return walk(self.next, symbols)
 
     def is_word(self, text: str) -> bool:
         """Whether `text` is one word of the language (of any length)."""
@@ -211,13 +241,3 @@ class Language:
         for row, text in zip(rows, texts, strict=True):
             row[: len(text)] = self.read(text)
         return self.sequences(rows)
-
-
-def named(name: str, length: int = 0, embed: bool = False) -> Language:
-    """The language that --lang, --length and --embed describe; length 0 is its own default."""
-    import anb2n
-    import reber
-
-    if name == "reber":
-        return reber.reber(embed, length)
-    return anb2n.counting(name, length or anb2n.LENGTH)

@@ -2,12 +2,14 @@
 
 A Board knows what is in the picture already: shapes that arrows join and must otherwise go round,
 boxes with text, and curves. Each thing that is added takes, of many places, the one that hides
-least, and is then in the way of what comes later.
+least, and is then in the way of what comes later. Libraries that place labels (adjustText) move
+texts only; here arrows must bend as well.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.bezier import BezierSegment, split_de_casteljau
 
 # A curve is followed in so many steps.
 SAMPLES = 40
@@ -23,20 +25,11 @@ SHORT = 26.0
 OUTSIDE, TOUCHED, CROSSED = 30.0, 10.0, 2.0
 
 
-def bezier(points: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The Bezier curve of control points (K, 2) at t (S,), as (S, 2), by de Casteljau."""
-    rows = np.repeat(points[None], len(t), axis=0)
-    while rows.shape[1] > 1:
-        rows = rows[:, :-1] + t[:, None, None] * np.diff(rows, axis=1)
-    return rows[:, 0]
-
-
-def clipped(points: np.ndarray, start: float, end: float) -> np.ndarray:
-    """The control points (3, 2) of the part from t = start to end of a quadratic Bezier curve."""
-    a, b, c = points
-    first, last = bezier(points, np.array([start, end]))
-    middle = (1 - start) * (1 - end) * a + (start * (1 - end) + end * (1 - start)) * b
-    return np.array([first, middle + start * end * c, last])
+def subcurve(points: np.ndarray, start: float, end: float) -> np.ndarray:
+    """Return the control points (K, 2) of the part from t = start to end > 0 of a Bezier curve."""
+    before_end, _ = split_de_casteljau(points, end)
+    _, part = split_de_casteljau(before_end, start / end)
+    return np.array(part)
 
 
 class Board:
@@ -77,7 +70,7 @@ class Board:
         ]
         self.routes.append(route := routes[int(np.argmin(costs))][1])
         self._joined.add((start, end))
-        curve = bezier(route, np.linspace(0, 1, 8 * SAMPLES))
+        curve = BezierSegment(route)(np.linspace(0, 1, 8 * SAMPLES))
         # Only the middle: arrows to the same shape must meet there.
         self._near[self._stamp(curve[len(curve) // 8 : -len(curve) // 8], 2 * GAP)] += 1
         self._line[self._stamp(curve, 0.5)] += 1
@@ -88,7 +81,7 @@ class Board:
     def label(self, arrow: int, size: tuple[float, float]) -> np.ndarray:
         """The centre (2,) of a text of this size that stands on an arrow, or close beside it."""
         t = np.linspace(0.2, 0.8, 25)
-        on = bezier(self.routes[arrow], t)
+        on = BezierSegment(self.routes[arrow])(t)
         along = np.gradient(on, axis=0)
         across = np.stack([-along[:, 1], along[:, 0]], axis=1)
         across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
@@ -169,13 +162,13 @@ class Board:
             if aside == 0 and (end, start) in self._joined:
                 continue
             whole = np.array([a, (a + b) / 2 + aside * across, b])
-            curve = bezier(whole, t)
+            curve = BezierSegment(whole)(t)
             leaves = np.flatnonzero(self._inside(curve, start))
             enters = np.flatnonzero(self._inside(curve, end))
             first = t[leaves.max()] if len(leaves) else 0.0
             last = t[enters.min()] if len(enters) else 1.0
             if first < last:
-                routes.append((3 * abs(aside) / (length + 40), clipped(whole, first, last)))
+                routes.append((3 * abs(aside) / (length + 40), subcurve(whole, first, last)))
         return routes or [(0.0, np.array([a, (a + b) / 2, b]))]
 
     def _loops(self, shape: int) -> list[tuple[float, np.ndarray]]:
@@ -202,7 +195,7 @@ class Board:
         return away < self.radius[shape] + 2
 
     def _cost_of_curve(self, route: np.ndarray, start: int, end: int) -> float:
-        curve = bezier(route, STEPS)
+        curve = BezierSegment(route)(STEPS)
         outside = ((curve < GAP) | (curve > self.size - GAP)).any()
         touched = set(self._at(self._shape, curve).tolist()) - {-1, start, end}
         cost = OUTSIDE * outside + TOUCHED * len(touched) + TOUCHED * self._within(curve).sum()

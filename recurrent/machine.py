@@ -13,7 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from language import Language
+from scipy.cluster.hierarchy import linkage
+from sklearn.neighbors import NearestNeighbors
+
+from language import Language, walk
 
 # What counts as the same prediction: probabilities that differ by no more.
 SAME = 0.4
@@ -55,13 +58,7 @@ class Machine:
 
     def follow(self, symbols: np.ndarray) -> np.ndarray:
         """The states (T, ...) to which symbols (T, ...) lead from the start; -1 once none does."""
-        table = np.vstack([self.next, np.full(len(self.symbols), -1)])
-        states = np.empty_like(symbols)
-        state = np.full(symbols.shape[1:], self.start)
-        for step, symbol in enumerate(symbols):
-            state = table[state, symbol]
-            states[step] = state
-        return states
+        return walk(self.next, symbols, self.start)
 
 
 def of_language(language: Language) -> Machine:
@@ -144,9 +141,6 @@ def find_states(cloud: Cloud, symbols: str) -> States:
     coarsest cut there is; of several trees the one with the fewest groups is taken. Where groups
     flow into each other, no cut is a machine: then a few strays are left in their groups.
     """
-    from scipy.cluster.hierarchy import linkage
-    from sklearn.neighbors import NearestNeighbors
-
     vectors = cloud.vectors[1:]
     sample = _thin(vectors, SAMPLE)
     # A vector's group is that of the nearest one in the sample.

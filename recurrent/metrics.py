@@ -11,10 +11,9 @@ from itertools import product
 
 import numpy as np
 import torch
-from language import WORDS, Language, Sequences
 from torch import Tensor
 
-from anb2n import counting
+from language import WORDS, Language, Sequences
 
 # An evaluation set has so many sequences: for n = 1 .. 4, all there are of five words.
 EVALUATION = 4**WORDS
@@ -55,8 +54,7 @@ def evaluation_set(language: Language) -> Sequences:
 @torch.no_grad()
 def outputs(net, sequences: Sequences) -> Tensor:
     """The network's outputs (T, N, C) on sequences, before the softmax, on the CPU."""
-    device = net.V.device
-    return net(sequences.symbols[:-1].to(device)).output.float().cpu()
+    return net(sequences.symbols[:-1]).output.float().cpu()
 
 
 def rightness(language: Language, sequences: Sequences, output: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,10 +79,11 @@ def exact(net, language: Language, texts: list[str]) -> np.ndarray:
     return (asked == right).all(dim=0).numpy()
 
 
-def reach(net, name: str, limit: int = 20) -> tuple[int, int]:
-    """How far a network counts: the highest n up to which every word of the counting language
-    `name` is predicted exactly alone, and up to which every pair is, one after the other."""
-    language = counting(name, limit)
+def reach(net, language: Language, limit: int = 20) -> tuple[int, int]:
+    """How far a network counts: the highest n up to which every word of a counting language is
+    predicted exactly alone, and up to which every pair is, one after the other. Tried are the n
+    up to `limit`, however high the n that the language draws."""
+    language = language.with_length(limit)
     words = language.listed
     alone = _leading(exact(net, language, list(words)))
     if not alone:
@@ -101,7 +100,8 @@ def _leading(flags: np.ndarray) -> int:
 
 
 def remembered(net, language: Language, count: int = 10_000) -> float:
-    """Embedded Reber: the share of `count` fresh words whose last symbol but one is predicted."""
+    """The share of `count` fresh words of a long-range language (embedded Reber) whose last symbol
+    but one is predicted."""
     words = language.draw_words(count, np.random.default_rng(1))
     sequences = language.sequences(words.T)
     output = outputs(net, sequences)

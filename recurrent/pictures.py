@@ -5,18 +5,23 @@ from __future__ import annotations
 from functools import cache
 from itertools import combinations, pairwise
 
+import networkx
 import numpy as np
 import torch
-from dynamics import FixedPoint, Trajectory, states_along, symbol_map
-from language import Language
-from machine import Machine, States
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
-from placement import Board
+from scipy.spatial import ConvexHull, QhullError, cKDTree
+from scipy.spatial.distance import pdist
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from anb2n import multiples
+from dynamics import FixedPoint, Trajectory, states_along, symbol_map
+from language import Language
+from machine import Machine, States
+from placement import Board
 
 DPI = 100
 # One colour for each symbol (its arrows, panels and phases), for the colour-blind too.
@@ -37,7 +42,7 @@ def symbol_colour(symbol: int) -> str:
 
 def colour_label(language: Language) -> str:
     """What the colour bar of a language's dots says."""
-    return COUNTING if language.listed else GRAMMAR
+    return COUNTING if language.times else GRAMMAR
 
 
 # Dots: one picture for each pair of units
@@ -117,9 +122,6 @@ def best_plane(vectors: np.ndarray, group: np.ndarray, names: list[str]):
     Tried are all pairs of components, the plane of the largest spread (PCA) and that which
     separates the groups most (LDA); taken is that in which the fewest centres come close.
     """
-    from sklearn.decomposition import PCA
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
     width = vectors.shape[1]
     if width == 1:
         return np.column_stack([vectors, np.zeros(len(vectors))]), (names[0], "")
@@ -138,10 +140,8 @@ def best_plane(vectors: np.ndarray, group: np.ndarray, names: list[str]):
     for plane, _ in planes:
         low, spread = plane.min(axis=0), np.maximum(np.ptp(plane, axis=0), 1e-9)
         centres = np.array([plane[group == g].mean(axis=0) for g in range(group.max() + 1)])
-        centres = (centres - low) / spread
-        distance = np.linalg.norm(centres[:, None] - centres, axis=-1)
         # A pair costs more the closer it is; what is a tenth of the picture apart costs nothing.
-        crowds.append(np.clip(0.1 - distance, 0, None)[np.triu_indices(len(centres), 1)].sum())
+        crowds.append(np.clip(0.1 - pdist((centres - low) / spread), 0, None).sum())
     return planes[int(np.argmin(crowds))]
 
 
@@ -207,8 +207,6 @@ def _canvas(inches: tuple[float, float], plane: np.ndarray, margin: float):
 
 def _padding(pixels: np.ndarray, group: np.ndarray) -> float:
     """How far a boundary keeps from its dots: less where groups are close to each other."""
-    from scipy.spatial import cKDTree
-
     gaps = []
     for g in range(group.max() + 1):
         rest = pixels[group != g]
@@ -219,8 +217,6 @@ def _padding(pixels: np.ndarray, group: np.ndarray) -> float:
 
 def _ring(places: np.ndarray) -> np.ndarray:
     """The corners (K, 2) of the convex hull of places, closed: the first corner comes last too."""
-    from scipy.spatial import ConvexHull, QhullError
-
     try:
         places = places[ConvexHull(places).vertices]
     except (QhullError, ValueError):
@@ -352,21 +348,15 @@ def places_of(machine: Machine, met: np.ndarray, own: np.ndarray) -> np.ndarray:
     counts = met.sum(axis=1)
     if counts.all():
         places = (met @ own) / counts[:, None]
-        distance = np.linalg.norm(places[:, None] - places, axis=-1)
-        if distance[np.triu_indices(len(places), 1)].min(initial=1) > 0.6:
+        if pdist(places).min(initial=1) > 0.6:
             return places
-    import networkx
-
-    graph = networkx.DiGraph()
-    graph.add_nodes_from(range(machine.count))
+    graph = networkx.empty_graph(machine.count)
     graph.add_edges_from(
         (state, int(after)) for state, row in enumerate(machine.next) for after in row if after >= 0
     )
-    layout = networkx.kamada_kawai_layout(graph.to_undirected())
+    layout = networkx.kamada_kawai_layout(graph)
     places = np.array([layout[state] for state in range(machine.count)])
-    distance = np.linalg.norm(places[:, None] - places, axis=-1)
-    nearest = distance[np.triu_indices(len(places), 1)].min(initial=1)
-    return places / max(nearest, 1e-3) * 0.9
+    return places / max(pdist(places).min(initial=1), 1e-3) * 0.9
 
 
 # Maps
@@ -386,7 +376,7 @@ def dynamics_picture(
     figure = Figure(figsize=(1.2 + 4.7 * columns, 1 + 4.6 * rows), dpi=DPI, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     words = _words(language)
-    shades = _shades(len(words))
+    shades = colormaps["viridis"](np.linspace(0.05, 0.85, len(words)))
     gold = dict(markerfacecolor="gold", markeredgecolor="black")
     for axes in grid.flat[len(points) :]:
         axes.axis("off")
@@ -436,8 +426,6 @@ class _Plane:
             self.names = ("hidden unit 0", "hidden unit 1")
             self.low, self.high = np.full(2, -1.08), np.full(2, 1.08)
         else:
-            from sklearn.decomposition import PCA
-
             self._pca = PCA(2).fit(self._wide(path.state))
             share = 100 * self._pca.explained_variance_ratio_
             state = "hidden and context units" if net.blocks > 1 else "hidden units"
@@ -479,12 +467,6 @@ def _word_name(language: Language, text: str) -> str:
     return f"n = {language.listed.index(text) + 1}" if language.listed else text
 
 
-def _shades(count: int) -> list:
-    from matplotlib import colormaps
-
-    return [colormaps["viridis"](place) for place in np.linspace(0.05, 0.85, count)]
-
-
 def _steps(axes, net, language: Language, plane: _Plane, text: str, symbol: int, shade) -> None:
     """The steps of a word that one symbol makes, as arrows, the word read after another one."""
     symbols = language.read(_words(language)[0] + text)
@@ -517,7 +499,7 @@ def _decision(axes, net, language: Language) -> None:
     across = np.linspace(-1.08, 1.08, 300)
     grid = np.stack(np.meshgrid(across, across), axis=-1)
     with torch.no_grad():
-        output = net.read_out(torch.from_numpy(grid).to(net.V.dtype)).numpy()
+        output = net.read_out(torch.from_numpy(grid).to(net.V)).cpu().numpy()
     choice = output.argmax(axis=-1)
     for symbol in range(language.classes):
         if (choice == symbol).any() and (choice != symbol).any():
@@ -546,15 +528,13 @@ def time_picture(net, language: Language, title: str) -> Figure:
     before, text = words[0], words[-1]
     symbols = torch.from_numpy(language.read(before + text))[:, None]
     run = net(symbols)
-    hidden = run.hidden[:, 0].numpy()
-    rows = [("hidden units", hidden)]
+    rows = [("hidden units", run.hidden)]
     if run.context is not None:
         earlier = torch.cat([net.initial(1)[0][None], run.hidden[:-1]])
-        gates = [gate[:, 0].numpy() for gate in net.gates(symbols, earlier)]
-        rows = [("context units", run.context[:, 0].numpy()), *rows]
         names = ("input gate", "forget gate", "new value (g)", "output gate")
-        rows += list(zip(names, gates, strict=True))
-    rows.append(("probability", run.output[:, 0].softmax(-1).numpy()))
+        gates = zip(names, net.gates(symbols, earlier), strict=True)
+        rows = [("context units", run.context), *rows, *gates]
+    rows.append(("probability", run.output.softmax(-1)))
     width = float(np.clip(3 + 0.22 * len(symbols), 7, 16))
     figure = Figure(figsize=(width, 1.2 + 1.35 * len(rows)), dpi=DPI, layout="constrained")
     places = np.arange(len(symbols))
@@ -564,20 +544,20 @@ def time_picture(net, language: Language, title: str) -> Figure:
                 place - 0.5, place + 0.5, color=symbol_colour(int(symbol)), alpha=0.13, lw=0
             )
         axes.axvline(len(before) - 0.5, color="0.3", linewidth=1.2)
-        for unit, curve in enumerate(values.T):
+        for unit, curve in enumerate(values[:, 0].cpu().numpy().T):
             last = name == "probability"
             colour = symbol_colour(unit) if last else f"C{unit % 10}"
             label = f"of {language.symbols[unit]}" if last else f"unit {unit}"
             axes.plot(places, curve, ".-", color=colour, label=label, markersize=4, linewidth=1.2)
         axes.set_ylabel(name, fontsize=9)
         axes.grid(alpha=0.25, axis="y")
-        if values.shape[1] <= 8:
+        if values.shape[-1] <= 8:
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
     axes.set_xticks(places, list(before + text), fontsize=8)
     axes.set_xlim(-0.5, len(symbols) - 0.5)
     axes.set_xlabel(
         f"symbol read: {_word_name(language, before)}, then {_word_name(language, text)}"
-        if multiples(language.name)
+        if language.times
         else "symbol read (two words)"
     )
     figure.suptitle(title, fontsize=11)

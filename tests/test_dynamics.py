@@ -2,20 +2,20 @@
 
 import itertools
 
-import dynamics
 import numpy as np
 import pytest
 import torch
 from conftest import automaton_net
-from dynamics import FixedPoint, fixed_points
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from language import named
-from prediction import evaluation_set
 from scipy.optimize import brentq
 
-from anb2n import counting, word
+import dynamics
+from anb2n import counting
+from dynamics import FixedPoint, fixed_points
+from prediction import evaluation_set
 from seq_models import LSTM, SRN
+from task import make_language
 
 
 def scalar_net(weight: float) -> SRN:
@@ -113,7 +113,7 @@ def point(*values: complex, at=(0.0, 0.0)) -> FixedPoint:
 
 
 def test_the_rates_of_rodriguez_and_others():
-    language = named("anb2n")
+    language = make_language("anb2n")
     net = SRN(2, 2)
     # The A's halve the distance, a B multiplies it by the root of 2: two B's undo one A.
     points = {0: [point(0.5, 0.1)], 1: [point(np.sqrt(2), 0.2), point(0.3, 0.1, at=(5, 5))]}
@@ -130,16 +130,15 @@ def test_the_rates_of_rodriguez_and_others():
 
 @pytest.mark.parametrize("lang", ["anb2n", "anbncn", "anb2nc3n"])
 def test_a_network_that_is_the_language_counts_right(lang):
-    language = named(lang)
+    language = make_language(lang)
     net = automaton_net(language)
-    times = dynamics.multiples(lang)
     for n in range(1, language.length + 1):
-        assert dynamics.countdown(net, language, n) == [factor * n for factor in times[1:]]
+        assert dynamics.countdown(net, language, n) == [factor * n for factor in language.times[1:]]
 
 
 def test_catching_up_is_the_distance_after_one_a_more_and_k_more_of_the_last():
     torch.manual_seed(0)
-    net, language = SRN(3, 4, init=1.0), named("anb2nc3n")
+    net, language = SRN(3, 4, init=1.0), make_language("anb2nc3n")
 
     def after(n: int, symbols: int) -> torch.Tensor:
         text = "ABBCCC" + "A" * n + "B" * 2 * n + "C" * symbols
@@ -153,12 +152,12 @@ def test_catching_up_is_the_distance_after_one_a_more_and_k_more_of_the_last():
 
 
 def test_runs_begin_where_the_run_before_ended():
-    net, language = SRN(3, 2, init=1.0), named("anbncn")
+    net, language = SRN(3, 2, init=1.0), make_language("anbncn")
     runs = dynamics.run_states(net, language, 3)
     assert [len(states) for states in runs] == [4, 4, 4]
     for before, after in itertools.pairwise(runs):
         assert np.array_equal(before[-1], after[0])
-    symbols = language.read(word((1, 1, 1), 1) + word((1, 1, 1), 3))
+    symbols = language.read("ABC" + "AAABBBCCC")
     assert np.array_equal(runs[-1][-1], dynamics.states_along(net, symbols)[-1])
 
 
@@ -170,7 +169,7 @@ def test_turns():
 
 
 def test_phases_count_what_a_walk_along_the_word_counts():
-    language = named("anb2nc3n")
+    language = make_language("anb2nc3n")
     phase, count = dynamics.phases(language)
     for n, text in enumerate(language.listed, start=1):
         for place, node in enumerate(language.follow(language.read(text))):
@@ -181,7 +180,7 @@ def test_phases_count_what_a_walk_along_the_word_counts():
 
 
 def test_counters_of_units_that_are_known():
-    language = named("anb2n")
+    language = make_language("anb2n")
     phase, count = dynamics.phases(language)
     # Unit 0 is the count, unit 1 its double turned round, unit 2 still, unit 3 noise.
     values = np.stack(
@@ -213,7 +212,7 @@ def test_ablation_is_the_network_stopped_and_changed(model):
     for unit in range(3):
         asked = right = 0
         for n in range(1, 4):
-            before, text = word((1, 2), 1 + n % 3), word((1, 2), n)
+            before, text = ("A" * k + "BB" * k for k in (1 + n % 3, n))
             symbols = torch.from_numpy(language.read(before + text + "A"))[:, None]
             cut = len(before) + n
             run = net(symbols[:cut])
@@ -229,7 +228,7 @@ def test_ablation_is_the_network_stopped_and_changed(model):
 
 
 def test_a_unit_that_does_nothing_breaks_nothing():
-    language = named("anb2nc3n")
+    language = make_language("anb2nc3n")
     net = automaton_net(language, spare=1)
     for run, how in itertools.product((1, 2), dynamics.ABLATIONS):
         outcome = dynamics.ablate(net, language, net.hid - 1, run, how)
@@ -246,7 +245,7 @@ def test_a_unit_that_does_nothing_breaks_nothing():
 @pytest.mark.parametrize("model", [SRN, LSTM])
 def test_a_trajectory_has_each_vector_and_what_follows_it(model):
     torch.manual_seed(0)
-    language = named("anbn")
+    language = make_language("anbn")
     net = model(2, 2)
     path = dynamics.trajectory(net, language, evaluation_set(language))
     assert path.symbol[0] == -1

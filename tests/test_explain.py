@@ -1,16 +1,16 @@
 """What is said of a network changes with what was measured on it."""
 
-import dynamics
-import explain
-import machine
 import numpy as np
 import pytest
 import torch
 from conftest import automaton_net
-from dynamics import Counter, FixedPoint, Match
-from language import named
 
+import dynamics
+import explain
+import machine
+from dynamics import Counter, FixedPoint, Match
 from seq_models import SRN
+from task import make_language
 
 
 def point(*values: complex, at=(0.0, 0.0)) -> FixedPoint:
@@ -18,7 +18,7 @@ def point(*values: complex, at=(0.0, 0.0)) -> FixedPoint:
 
 
 def test_the_same_machine_is_isomorphic_and_another_is_told_apart():
-    language = named("anbn", 2)
+    language = make_language("anbn", 2)
     own, nodes = machine.minimal(machine.of_language(language))
     labels = [language.labels[int(np.flatnonzero(nodes == k)[0])] for k in range(own.count)]
     same = np.eye(own.count, dtype=bool)
@@ -40,7 +40,7 @@ def test_the_same_machine_is_isomorphic_and_another_is_told_apart():
 
 
 def test_a_table_of_fixed_points_has_a_line_for_each():
-    language = named("anb2n")
+    language = make_language("anb2n")
     points = {0: [point(0.5, -0.25, at=(0.1, -0.9))], 1: []}
     lines = explain.fixed_points(points, language, 2).splitlines()
     assert lines[1].split() == ["A", "attractor", "(0.10,", "-0.90)", "0.50", "-0.25"]
@@ -54,7 +54,7 @@ def test_a_table_of_fixed_points_has_a_line_for_each():
 
 
 def test_the_check_of_rodriguez_says_matched_or_not_or_why_there_is_none():
-    language = named("anb2n")
+    language = make_language("anb2n")
     text = explain.rates(Match(0.5, 2**0.5, 2.0), language)
     assert "= 2.00 B's, and 2 are needed: matched." in text
     text = explain.rates(Match(0.5, 2, 1.0), language)
@@ -84,7 +84,7 @@ def test_monotone_or_oscillating_towards_or_away(states, words):
 
 
 def test_a_network_that_is_the_language_is_told_to_count():
-    language = named("anb2n")
+    language = make_language("anb2n")
     net = automaton_net(language)
     points = {0: [], 1: []}
     text = explain.counting(net, language, points)
@@ -117,7 +117,7 @@ def test_many_a_s_rest_turn_or_go_on():
 
 
 def test_roles_name_the_unit_that_counts_and_those_that_hold_still():
-    language = named("anb2n")
+    language = make_language("anb2n")
     found = [
         Counter(0, 0, 1.0, 1.0, 0.8), Counter(0, 1, 0.0, 0.1, 0.01),
         Counter(1, 0, 0.2, 0.3, 0.5), Counter(1, 1, -0.5, 0.99, 0.9),
@@ -135,7 +135,7 @@ def test_roles_name_the_unit_that_counts_and_those_that_hold_still():
 
 
 def test_ablations_tell_the_worst_and_what_breaks_nothing():
-    language = named("anb2nc3n")
+    language = make_language("anb2nc3n")
     results = {
         (0, 1, "zeroed"): [(4, 16), (30, 34)],
         (0, 2, "frozen"): [(30, 30)],
@@ -151,7 +151,7 @@ def test_ablations_tell_the_worst_and_what_breaks_nothing():
 
 
 def test_the_groups_of_a_trajectory_are_told():
-    language = named("anbn", 2)
+    language = make_language("anbn", 2)
     net = automaton_net(language)
     path = dynamics.trajectory(net, language, language.batch(50, np.random.default_rng(0)))
     found = dynamics.extract(path, language)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from language import WORDS, named
 
 import anb2n
 import reber
+from language import WORDS
+from task import make_language
 
 times = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(lambda more: (1, *more))
 
@@ -35,7 +36,33 @@ def test_a_name_tells_the_multiples(times):
 def test_other_names_are_refused(name):
     assert anb2n.multiples(name) is None
     with pytest.raises(ValueError, match=f"'{name}' is no language: names are like anbn"):
-        named(name)
+        make_language(name)
+
+
+@given(times, st.integers(1, 4), st.integers(1, 6))
+def test_a_language_knows_its_multiples_and_its_words_for_any_n(times, length, n):
+    language = make_language(name_of(times), length)
+    assert language.times == times
+    assert language.word(n) == "".join(
+        letter * (factor * n) for letter, factor in zip("ABCDE", times, strict=False)
+    )
+    # A symbol's number is that of its run.
+    assert (np.diff(language.read(language.word(n))) >= 0).all()
+    assert not language.long_range
+    longer = language.with_length(length + n)
+    assert (longer.name, longer.times, longer.length) == (language.name, times, length + n)
+    assert longer.listed[:length] == language.listed
+
+
+def test_a_grammar_counts_nothing_and_has_other_lengths_too():
+    for embed in (False, True):
+        language = make_language("reber", embed=embed)
+        assert language.times is language.word(3) is None
+        assert language.listed == ()
+        assert language.long_range == embed
+        longer = language.with_length(15)
+        assert longer.name == language.name
+        assert min(map(len, longer.words(17))) == 15
 
 
 def matches(text: str, times: tuple[int, ...], length: int) -> bool:
@@ -92,7 +119,7 @@ def test_sequences_are_five_words_and_the_next_a(times, length, seed):
 
 @pytest.mark.parametrize(("name", "length"), [("anb2n", 4), ("anb2nc3n", 4), ("anbn", 7)])
 def test_each_n_is_drawn_equally_often(name, length):
-    language = named(name, length)
+    language = make_language(name, length)
     words = language.draw_words(20_000, np.random.default_rng(0))
     counts = Counter((words == 0).sum(axis=0).tolist())
     assert sorted(counts) == list(range(1, length + 1))
@@ -103,7 +130,7 @@ def test_each_n_is_drawn_equally_often(name, length):
 
 
 def test_the_course_s_probabilities_and_state_numbers():
-    language = named("anb2nc3n")
+    language = make_language("anb2nc3n")
     sequences = language.spelled(["AAABBBBBBCCCCCCCCC", "ABBCCC"])
     nodes = sequences.nodes[:, 0].numpy()
     target = language.target[nodes]
@@ -141,7 +168,7 @@ def test_the_course_s_probabilities_and_state_numbers():
 
 @pytest.mark.parametrize("name", ["anbn", "anbncn", "anb3nc2n"])
 def test_the_bar_is_just_above_what_full_knowledge_gives(name):
-    language = named(name)
+    language = make_language(name)
     loss, steps = 0.0, 0
     for n, word in enumerate(language.listed, 1):
         for place in range(len(word)):
@@ -163,7 +190,7 @@ PLAIN = f"B(?:TS*X(?:S|X{LOWER})|P{LOWER})E"
 
 def test_ten_thousand_drawn_words_are_of_the_grammar():
     for embed, pattern in ((False, PLAIN), (True, f"B(?:T{PLAIN}T|P{PLAIN}P)E")):
-        language = named("reber", embed=embed)
+        language = make_language("reber", embed=embed)
         words = language.draw_words(10_000, np.random.default_rng(1)).T
         texts = {language.spell(word[word >= 0]) for word in words}
         assert len(texts) > 300
@@ -172,7 +199,7 @@ def test_ten_thousand_drawn_words_are_of_the_grammar():
 
 @pytest.mark.parametrize("embed", [False, True])
 def test_the_recogniser_rejects_what_is_not_in_the_language(embed):
-    language = named("reber", embed=embed)
+    language = make_language("reber", embed=embed)
     pattern = re.compile(f"B(?:T{PLAIN}T|P{PLAIN}P)E" if embed else PLAIN)
     random = np.random.default_rng(2)
     words = language.draw_words(3000, random).T
@@ -190,7 +217,7 @@ def test_the_recogniser_rejects_what_is_not_in_the_language(embed):
 
 @pytest.mark.parametrize("embed", [False, True])
 def test_all_short_words_are_listed(embed):
-    language = named("reber", embed=embed)
+    language = make_language("reber", embed=embed)
     words = language.words(10)
     drawn = language.draw_words(20_000, np.random.default_rng(3)).T
     short = {language.spell(word[word >= 0]) for word in drawn if (word >= 0).sum() <= 10}
@@ -199,7 +226,7 @@ def test_all_short_words_are_listed(embed):
 
 
 def test_every_edge_is_taken_half_of_the_time():
-    language = named("reber")
+    language = make_language("reber")
     batch = language.batch(4000, np.random.default_rng(4))
     nodes, after = batch.nodes[batch.mask].numpy(), batch.symbols[1:][batch.mask].numpy()
     for node in range(len(language.next)):
@@ -210,13 +237,13 @@ def test_every_edge_is_taken_half_of_the_time():
 @pytest.mark.parametrize("embed", [False, True])
 @pytest.mark.parametrize("least", [0, 9, 20, 40])
 def test_words_have_the_least_length_and_keep_their_relative_chances(embed, least):
-    language = named("reber", least, embed)
+    language = make_language("reber", least, embed)
     words = language.draw_words(5000, np.random.default_rng(5))
     lengths = (words >= 0).sum(axis=0)
     assert lengths.min() >= max(least, 5)
     # Independently: words drawn without a least length, the shorter ones thrown away.
     if least == 20 and not embed:
-        free = named("reber").draw_words(400_000, np.random.default_rng(6))
+        free = make_language("reber").draw_words(400_000, np.random.default_rng(6))
         free = (free >= 0).sum(axis=0)
         free = free[free >= least]
         assert lengths.mean() == pytest.approx(free.mean(), abs=0.4)
@@ -238,14 +265,14 @@ def test_the_embedded_grammar_repeats_its_second_letter():
 def test_a_seed_decides_every_sequence():
     for name in ("anb2n", "reber"):
         first, same, other = (
-            named(name).batch(50, np.random.default_rng(seed)) for seed in (1, 1, 2)
+            make_language(name).batch(50, np.random.default_rng(seed)) for seed in (1, 1, 2)
         )
         assert all((a == b).all() for a, b in zip(first, same, strict=True))
         assert first.symbols.shape != other.symbols.shape or (first.symbols != other.symbols).any()
 
 
 def test_part_cuts_and_trims():
-    batch = named("anb2n").batch(30, np.random.default_rng(0))
+    batch = make_language("anb2n").batch(30, np.random.default_rng(0))
     part = batch.part(4, 9)
     steps = int(batch.mask[:, 4:9].sum(dim=0).max())
     assert part.count == 5

@@ -2,17 +2,19 @@
 
 from itertools import combinations, groupby, pairwise
 
-import dynamics
-import machine
 import numpy as np
 import pytest
 import torch
 from conftest import automaton_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from language import Language, named
+
+import dynamics
+import machine
+from language import Language
 from machine import Machine, minimal
 from prediction import evaluation_set
+from task import make_language
 
 
 def graph(symbols: str, edges: dict[int, dict[str, int]]) -> Language:
@@ -157,7 +159,7 @@ def test_tomita_s_grammars_come_out_as_their_minimal_automata(name):
 
 @pytest.mark.parametrize(("name", "embed", "count"), [("reber", False, 7), ("reber", True, 19)])
 def test_reber_s_grammar_comes_back(name, embed, count):
-    language = named(name, 0, embed)
+    language = make_language(name, 0, embed)
     net = automaton_net(language)
     sequences = evaluation_set(language)
     path = dynamics.trajectory(net, language, sequences)
@@ -169,7 +171,7 @@ def test_reber_s_grammar_comes_back(name, embed, count):
 
 @pytest.mark.parametrize(("lang", "count"), [("anb2n", 12), ("anb2nc3n", 33), ("anbn", 8)])
 def test_counting_languages_come_back(lang, count):
-    language = named(lang)
+    language = make_language(lang)
     net = automaton_net(language)
     sequences = evaluation_set(language)
     path = dynamics.trajectory(net, language, sequences)
@@ -183,7 +185,7 @@ def test_counting_languages_come_back(lang, count):
 
 def test_a_network_that_knows_less_gives_a_smaller_machine():
     """A network that answers the same everywhere has one group for each thing asked of it."""
-    language = named("anb2n")
+    language = make_language("anb2n")
     net = automaton_net(language)
     with torch.no_grad():
         net.V.zero_()
@@ -201,7 +203,7 @@ def test_a_network_that_knows_less_gives_a_smaller_machine():
 
 
 def test_follow_stops_where_nothing_leads():
-    own = machine.of_language(named("anbn"))
+    own = machine.of_language(make_language("anbn"))
     states = own.follow(np.array([0, 1, 1, 0]))
     assert states[0] > 0
     assert states[1] == 0
@@ -217,7 +219,7 @@ def test_names_are_those_of_the_states_met_and_differ():
 
 
 def test_table_and_dot_tell_every_transition():
-    own, _ = minimal(machine.of_language(named("reber")))
+    own, _ = minimal(machine.of_language(make_language("reber")))
     names = ["start", *"012345"]
     order = [names.index(label) for label in names]
     text = machine.as_table(own, [names[i] for i in order])

@@ -3,12 +3,12 @@
 from itertools import product
 
 import numpy as np
-import prediction
 import pytest
 import torch
-from language import named
 
+import prediction
 from seq_models import SRN, Activations
+from task import make_language
 
 
 class Oracle(torch.nn.Module):
@@ -27,7 +27,7 @@ class Oracle(torch.nn.Module):
 
 @pytest.mark.parametrize("name", ["anb2n", "anb2nc3n", "anbncn"])
 def test_full_knowledge_is_exact_and_just_below_the_bar(name):
-    language = named(name)
+    language = make_language(name)
     result = prediction.score(Oracle(language), language, prediction.evaluation_set(language))
     assert result.exact
     assert result.right == result.asked > 10_000
@@ -38,7 +38,7 @@ def test_full_knowledge_is_exact_and_just_below_the_bar(name):
 
 def test_the_loss_is_the_mean_squared_difference_of_probabilities():
     torch.manual_seed(0)
-    language, net = named("anb2n"), SRN(2, 3, init=1.0, identity=False)
+    language, net = make_language("anb2n"), SRN(2, 3, init=1.0, identity=False)
     text = "AABBBBABB"
     with torch.no_grad():
         output = net(language.spelled([text]).symbols[:-1]).output[:, 0].numpy()
@@ -54,7 +54,7 @@ def test_the_loss_is_the_mean_squared_difference_of_probabilities():
 
 def test_padding_changes_nothing():
     torch.manual_seed(1)
-    language, net = named("anb2nc3n"), SRN(3, 2, init=1.0)
+    language, net = make_language("anb2nc3n"), SRN(3, 2, init=1.0)
     texts = ["ABBCCC", "AAABBBBBBCCCCCCCCC", "AABBBBCCCCCC"]
     together = prediction.score(net, language, language.spelled(texts))
     single = [prediction.score(net, language, language.spelled([text])) for text in texts]
@@ -66,7 +66,7 @@ def test_padding_changes_nothing():
 
 def test_the_evaluation_set_is_every_sequence_of_five_words():
     for name in ("anb2n", "anb2nc3n"):
-        language = named(name)
+        language = make_language(name)
         judged = prediction.evaluation_set(language)
         texts = {
             language.spell(column[: int(steps)])
@@ -78,7 +78,7 @@ def test_the_evaluation_set_is_every_sequence_of_five_words():
 
 @pytest.mark.parametrize(("name", "length"), [("anb2n", 9), ("anbn", 1), ("reber", 0)])
 def test_other_evaluation_sets_are_fixed_and_even(name, length):
-    language = named(name, length)
+    language = make_language(name, length)
     judged, again = prediction.evaluation_set(language), prediction.evaluation_set(language)
     assert (judged.symbols == again.symbols).all()
     if name == "anb2n":
@@ -92,21 +92,22 @@ def test_other_evaluation_sets_are_fixed_and_even(name, length):
 @pytest.mark.parametrize("limit", [1, 3, 6])
 def test_reach_is_where_a_network_fails(limit):
     # A network that knows the language up to n = limit only, and says A for ever after.
-    language = named("anb2n", limit)
+    language = make_language("anb2n", limit)
 
     def foreign(nodes, output):
         return torch.where((nodes < 0)[..., None], torch.tensor([0.0, -9.0]), output)
 
-    assert prediction.reach(Oracle(language, foreign), "anb2n", limit=8) == (limit, limit)
+    assert prediction.reach(Oracle(language, foreign), language, limit=8) == (limit, limit)
 
 
 def test_a_network_that_knows_nothing_reaches_nothing():
-    blind = Oracle(named("anb2n"), lambda nodes, output: torch.zeros_like(output))
-    assert prediction.reach(blind, "anb2n") == (0, 0)
+    language = make_language("anb2n")
+    blind = Oracle(language, lambda nodes, output: torch.zeros_like(output))
+    assert prediction.reach(blind, language) == (0, 0)
 
 
 def test_reach_after_each_other_may_be_shorter():
-    language = named("anb2n", 8)
+    language = make_language("anb2n", 8)
 
     def forgets(nodes, output):
         # After a word of n > 2 the next word's B's are taken for A's.
@@ -114,11 +115,11 @@ def test_reach_after_each_other_may_be_shorter():
         later = (((nodes == 0) & big).cumsum(dim=0) > 0) & (nodes > 0)
         return torch.where(later[..., None], torch.tensor([0.0, -9.0]), output)
 
-    assert prediction.reach(Oracle(language, forgets), "anb2n", limit=5) == (5, 2)
+    assert prediction.reach(Oracle(language, forgets), language, limit=5) == (5, 2)
 
 
 def test_remembered_asks_for_the_last_symbol_but_one():
-    language = named("reber", embed=True)
+    language = make_language("reber", embed=True)
     assert prediction.remembered(Oracle(language), language, 500) == 1
 
     def guesses(nodes, output):

@@ -1,27 +1,47 @@
 """seq_plot.py as a user runs it, on networks whose machine is known."""
 
+import contextlib
+import io
 import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
-from conftest import automaton_net, check_refused
-from language import named
-from script import Fault
+from conftest import ROOT, automaton_net, check_refused, environment
 
 import seq_plot
 import seq_train
+from script import Fault
+from seq_models import LSTM, SRN
+from task import make_language
 
 
 def keep(folder, lang="anb2n", embed=False, epoch=100, length=0):
     """Save a network that is its language, as the course saves weights; returns the flags."""
-    language = named(lang, length, embed)
+    language = make_language(lang, length, embed)
     net = automaton_net(language)
     folder.mkdir(exist_ok=True)
     torch.save(net.state_dict(), folder / f"{language.name}_srn{net.hid}_{epoch}.pth")
     words = ["--lang", lang, "--hid", net.hid, "--epoch", epoch, "--out_path", folder]
     words += ["--embed"] if embed else []
     return [*words, "--length", length] if length else words
+
+
+def keep_random(folder, model="srn") -> list[str]:
+    """Save a network of two units that has learned nothing; returns the flags."""
+    torch.manual_seed(0)
+    net = (LSTM if model == "lstm" else SRN)(2, 2)
+    folder.mkdir(exist_ok=True)
+    torch.save(net.state_dict(), folder / f"anbn_{model}2_7.pth")
+    return ["--lang", "anbn", "--model", model, "--hid", 2, "--epoch", 7, "--out_path", folder]
 
 
 def plot(*words, folder, capsys) -> str:
@@ -76,12 +96,7 @@ def test_only_draws_what_is_asked_for(section, kinds, tmp_path, capsys):
 
 
 def test_context_units_are_printed_and_drawn(tmp_path, capsys):
-    from seq_models import LSTM
-
-    torch.manual_seed(0)
-    net = LSTM(2, 2)
-    torch.save(net.state_dict(), tmp_path / "anbn_lstm2_7.pth")
-    flags = ["--lang", "anbn", "--model", "lstm", "--hid", 2, "--epoch", 7, "--out_path", tmp_path]
+    flags = keep_random(tmp_path / "net", "lstm")
     folder = tmp_path / "plot"
     words = (*flags, "--only", "scatter,context", "--seed", 0, "--num_plot", 1)
     plain = plot(*words, folder=folder, capsys=capsys)
@@ -100,7 +115,7 @@ def test_context_units_are_printed_and_drawn(tmp_path, capsys):
 
 
 def test_the_same_seed_prints_and_draws_the_same(tmp_path, capsys):
-    flags = keep(tmp_path / "net", "anbn", length=2)
+    flags = keep_random(tmp_path / "net")
     words = (*flags, "--only", "scatter", "--num_plot", 2, "--seed")
     one = plot(*words, 5, folder=tmp_path / "plot", capsys=capsys)
     pictures = {path.name: path.read_bytes() for path in (tmp_path / "plot").iterdir()}
@@ -109,18 +124,152 @@ def test_the_same_seed_prints_and_draws_the_same(tmp_path, capsys):
     assert plot(*words, 6, folder=tmp_path / "plot", capsys=capsys) != one
 
 
-def test_a_missing_checkpoint_lists_those_there_are_and_the_command(tmp_path, monkeypatch):
+SMALL = ["--lang", "anbn", "--length", "2", "--epoch", "1", "--num_plot", "1", "--no_show"]
+FIRST = re.compile(
+    r"^net/\S+ does not exist.*; training it first: (.*) \.\.\. (.*)\n", re.MULTILINE
+)
+
+
+@pytest.fixture(scope="module")
+def trained_first(tmp_path_factory) -> tuple[Path, str, str]:
+    """A folder in which seq_plot.py had to train, and what it printed then and the second time."""
+    folder, printed = tmp_path_factory.mktemp("first"), []
+    with contextlib.chdir(folder):
+        for _ in range(2):
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                assert seq_plot.main([*SMALL, "--seed", "3", "--only", "scatter"]) == 0
+            printed.append(out.getvalue())
+    return folder, *printed
+
+
+def test_a_missing_checkpoint_is_trained_first_and_then_is_there(trained_first):
+    folder, first, second = trained_first
+    assert re.fullmatch(r"\d+\.\d s, without success", FIRST.search(first)[2])
+    assert FIRST.sub("", first) == second
+    assert first.count("SRN with 2 hidden units after 1000 sequences of anbn") == 1
+    assert names(folder / "net") == {"anbn_srn2_0.pth", "anbn_srn2_1.pth"}
+
+
+def test_the_command_printed_makes_the_same_checkpoint(trained_first, tmp_path, monkeypatch):
+    folder, first, _ = trained_first
+    python, name, *words = shlex.split(FIRST.search(first)[1])
+    assert (python, name) == ("python3", "seq_train.py")
     monkeypatch.chdir(tmp_path)
-    keep(tmp_path / "net", epoch=40)
-    hid = automaton_net(named("anb2n")).hid
-    with pytest.raises(Fault) as told:
-        seq_plot.main(["--lang", "anb2n", "--hid", str(hid)])
-    assert f"net/anb2n_srn{hid}_100.pth does not exist" in str(told.value)
-    assert f"anb2n_srn{hid}_40.pth" in str(told.value)
-    command = f"python3 seq_train.py --lang anb2n --model srn --hid {hid} --epoch 100"
-    assert command in str(told.value)
-    with pytest.raises(Fault, match=r"none has none.*--epoch 50 --out_path none"):
-        seq_plot.main(["--lang", "reber", "--out_path", "none"])
+    assert seq_train.main(words) == seq_train.FAILED
+    ours, theirs = (
+        torch.load(root / "net" / "anbn_srn2_1.pth", weights_only=True)["net"]
+        for root in (folder, tmp_path)
+    )
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+class Training:
+    """What seq_plot.py starts, with an end that is known; `started` has the words of each."""
+
+    started: ClassVar[list] = []
+
+    def __init__(self, words, returncode=0, told="", **options):
+        self.returncode, self.told = returncode, told
+        self.started.append([str(word) for word in words[2:]])
+
+    def communicate(self):
+        return None, self.told
+
+
+@pytest.fixture
+def started(monkeypatch) -> list:
+    """The words of each training that seq_plot.py starts; none is really done."""
+    monkeypatch.setattr(Training, "started", [])
+    monkeypatch.setattr(seq_plot.subprocess, "Popen", Training)
+    return Training.started
+
+
+@pytest.mark.parametrize(
+    ("epoch", "words"),
+    [([], []), ([50], []), ([0], []), ([100], []), ([7], ["--epoch", "7"]),
+     ([110], ["--epoch", "110"])],
+)  # fmt: skip
+def test_a_checkpoint_on_the_way_needs_the_default_training(epoch, words, started, tmp_path):
+    flags = ["--lang", "anb2nc3n", "--model", "lstm", "--seed", "5", "--out_path", tmp_path]
+    flags += ["--epoch", *epoch] if epoch else []
+    with pytest.raises(Fault, match="there is no such file"):
+        seq_plot.main([*map(str, flags), "--plot", str(tmp_path)])
+    task = ["--lang", "anb2nc3n", "--model", "lstm", "--hid", "3"]
+    folders = ["--out_path", str(tmp_path), "--plot", str(tmp_path)]
+    assert started == [[*task, *words, "--seed", "5", *folders]]
+
+
+def test_the_line_can_be_typed_lists_the_other_checkpoints_and_has_the_drawn_seed(
+    started, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("a folder")
+    folder.mkdir()
+    for name in ("anbn_srn2_100", "anbn_srn2_20", "anbn_srn20_5", "anb2n_srn2_5"):
+        (folder / f"{name}.pth").touch()
+    with pytest.raises(Fault, match="there is no such file"):
+        seq_plot.main([*SMALL, "--out_path", str(folder), "--device", "cpu"])
+    seed, line = capsys.readouterr().out.splitlines()
+    there = "(there are anbn_srn2_20.pth, anbn_srn2_100.pth)"
+    assert line.startswith(f"a folder/anbn_srn2_1.pth does not exist {there}; training it first: ")
+    command = line.split("first: ")[1].split(" ... ")[0]
+    assert shlex.split(command) == ["python3", "seq_train.py", *started[0]]
+    assert started[0][-6:-4] == ["--seed", re.match(r"seed: (\d+)", seed)[1]]
+    assert started[0][-4:] == ["--out_path", "a folder", "--device", "cpu"]
+
+
+def test_training_that_fails_is_told_in_its_own_words(started, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    told = "seq_train.py: error: cannot write net/anbn_srn2_0.pth: it is a folder\n"
+    monkeypatch.setattr(seq_plot.subprocess, "Popen", partial(Training, returncode=1, told=told))
+    wanted = "error: cannot write net/anbn_srn2_0.pth: it is a folder"
+    check_refused("seq_plot", SMALL, 1, wanted, capsys)
+
+
+def test_a_signal_while_it_trains_ends_both_and_keeps_what_was_learned(tmp_path):
+    runs = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        folder = tmp_path / str(int(number))
+        folder.mkdir()
+        command = [sys.executable, ROOT / "seq_plot.py", "--epoch", "1000"]
+        pipe = subprocess.PIPE
+        runs[number] = (
+            folder,
+            subprocess.Popen(
+                command, cwd=folder, env=environment(), stdout=pipe, stderr=pipe, text=True
+            ),
+        )
+    for number, (folder, process) in runs.items():
+        deadline = time.monotonic() + 60
+        while not (folder / "net" / "anb2n_srn2_0.pth").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+        assert told.startswith("seq_plot.py: error: interrupted; ")
+        assert told.count("\n") == 1
+        said = re.search(r"; (\S+) was the last file saved; to go on: (.*)", told)
+        assert torch.load(folder / said[1], weights_only=True)["seen"] > 0
+        assert shlex.split(said[2]) == ["python3", "seq_train.py", "--resume", said[1]]
+        assert not list((folder / "net").glob(".*"))
+
+
+def test_a_damaged_checkpoint_is_refused_and_stays(started, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = Path("net", "anbn_srn2_1.pth")
+    path.parent.mkdir()
+    path.write_text("no weights")
+    check_refused("seq_plot", SMALL, 1, f"checkpoint {path}: not a whole file", capsys)
+    assert path.read_text() == "no weights"
+    assert started == []
+
+
+def test_context_units_of_an_srn_are_its_hidden_units(tmp_path, capsys):
+    flags = keep_random(tmp_path / "net")
+    words = (*flags, "--only", "scatter", "--num_plot", 1, "--seed", 1)
+    plain = plot(*words, folder=tmp_path / "plot", capsys=capsys)
+    assert plot(*words, "--context", folder=tmp_path / "plot", capsys=capsys) == plain
 
 
 @pytest.mark.parametrize(
@@ -158,8 +307,6 @@ def test_a_file_of_another_task_is_named(tmp_path, monkeypatch, capsys):
 
 
 def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
-    from seq_models import LSTM, SRN
-
     torch.manual_seed(0)
     for model, hid in (("srn", 1), ("lstm", 2), ("lstm", 12)):
         net = SRN(3, hid, init=1.0) if model == "srn" else LSTM(3, hid)

@@ -3,15 +3,19 @@
 import itertools
 import re
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from conftest import check_refused, interrupt_script, run_script
 from PIL import Image
-from script import Fault
 
 import seq_train
+from prediction import Score
+from script import Fault
+from seq_models import SRN
+from task import make_language
 
 SYMBOL = re.compile(r"[A-C] \[[ \-.\d]+\] \[[ .\d]+\]")
 
@@ -74,9 +78,7 @@ def the_brief_plots(words: list[str], stem: str, folder) -> None:
 
 def course_loop(recipe_seed: int, updates: int, length: int):
     """The course's training, written anew: one sequence an update, autograd step by step, SGD."""
-    from language import named
-
-    language = named("anb2n", length)
+    language = make_language("anb2n", length)
     torch.manual_seed(recipe_seed)
     names = ("W", "U", "hid_bias", "V", "out_bias", "H0")
     shapes = ((2, 2), (2, 2), (2,), (2, 2), (2,), (2,))
@@ -133,7 +135,7 @@ def test_the_same_seed_gives_the_same_output_and_weights(model, tmp_path, capsys
     "words", [["--lang", "anbn"], ["--lang", "reber", "--embed", "--model", "lstm"]]
 )
 def test_a_resumed_run_ends_as_an_unbroken_one(words, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(seq_train, "KEPT", 1)
+    monkeypatch.setattr(seq_train, "CHECKPOINT_EVERY", 1)
     words = [*words, "--epoch", 3, "--seed", 2, "--optim", "adam"]
     _, printed = run(*words, folder=tmp_path / "whole", capsys=capsys)
     (last,) = (tmp_path / "whole" / "net").glob("*_3.pth")
@@ -198,8 +200,6 @@ def test_a_signal_ends_training_and_keeps_what_was_learned(tmp_path):
 
 
 def test_the_course_s_own_weights_are_taken_as_a_start(tmp_path, capsys):
-    from seq_models import SRN
-
     torch.manual_seed(0)
     course, path = SRN(2, 2, init=1.0).state_dict(), tmp_path / "course.pth"
     torch.save(course, path)
@@ -250,29 +250,46 @@ def test_flags_of_a_resumed_run_come_from_the_file(tmp_path, capsys):
     assert (tmp_path / "net" / "anb2n_srn2_2.pth").exists()
 
 
+def rates(schedule: str, seen: int = 0, batch: int = 10, epoch: int = 1) -> list[float]:
+    """The learning rate of every update of a run that has seen so many sequences."""
+    recipe = replace(seq_train.RECIPES["best"]["srn"], schedule=schedule, lr=2.0, batch=batch)
+    optimizer = seq_train.make_optimizer(recipe, torch.nn.Linear(1, 1))
+    scheduler = seq_train.make_scheduler(recipe, optimizer, epoch, seen)
+    found = []
+    for _ in range(seen, epoch * seq_train.BLOCK, batch):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
 def test_rates_of_the_schedules():
-    from types import SimpleNamespace
-
-    def rates(schedule):
-        recipe = SimpleNamespace(schedule=schedule, lr=2.0)
-        return [seq_train.rate(recipe, share) for share in np.linspace(0, 1, 101)]
-
-    assert set(rates("constant")) == {2.0}
+    assert rates("constant") == [2.0] * 100
     falling = rates("cosine")
-    assert falling[0] == 2
-    assert falling[50] == pytest.approx(1)
-    assert falling[-1] == 0
+    assert falling[0] == pytest.approx(2, rel=1e-3)
+    assert falling[49] == pytest.approx(1, rel=1e-3)
+    assert falling[-1] == pytest.approx(0, abs=1e-4)
     assert all(a > b for a, b in itertools.pairwise(falling))
     cycle = rates("onecycle")
     assert cycle[0] == pytest.approx(0.08)
-    assert max(cycle) == cycle[20] == 2
-    assert cycle[-1] == pytest.approx(0)
-    assert cycle == sorted(cycle[:20]) + cycle[20:]
+    assert max(cycle) == cycle[19] == 2
+    assert cycle[-1] == pytest.approx(0, abs=1e-4)
+    assert cycle == sorted(cycle[:19]) + cycle[19:]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
+def test_a_schedule_that_is_taken_up_again_goes_on_as_if_unbroken(schedule):
+    whole = rates(schedule, epoch=2)
+    for seen in (10, 990, 1000, 1500):
+        assert rates(schedule, seen, epoch=2) == whole[seen // 10 :]
+
+
+@pytest.mark.parametrize(("batch", "epoch"), [(1000, 1), (200, 1), (1000, 5), (300, 2), (999, 3)])
+def test_few_updates_and_odd_batches_have_a_schedule_too(batch, epoch):
+    assert all(0 < rate <= 2 for rate in rates("onecycle", batch=batch, epoch=epoch))
 
 
 def test_the_state_in_one_word():
-    from prediction import Score
-
     good, bad = Score(0.03, 9, 9), Score(0.2, 5, 9)
     assert seq_train.state([bad], 0.05) == "learning"
     assert seq_train.state([bad] * 11, 0.05) == "stuck"

@@ -67,8 +67,8 @@ PLACES = {
                   "missing", "missing/x"],
     "folder of images": [*EVERYWHERE, f"{NOWHERE}/x", "a_file", "a_pipe", "closed", "missing",
                          "damaged"],
-    "folder of checkpoints": [*EVERYWHERE, f"{NOWHERE}/x", ".", "a_file", "a_pipe", "a_folder",
-                              "missing", "damaged"],
+    "folder of checkpoints": [*EVERYWHERE, f"{NOWHERE}/x", "a_file", "a_pipe", "closed/x",
+                              "damaged"],
 }  # fmt: skip
 
 

@@ -118,8 +118,8 @@ def resume_sequences(files: Files, path: Path):
 def plot_sequences(files: Files, path: Path):
     """What seq_plot.py does first."""
     args = seq_plot.flags().parse_args(["--out_path", str(path.parent), "--epoch", "1"])
-    net, language, _, _ = seq_plot.load(args)
-    net(language.spelled(["AABBBB"]).symbols)
+    task, net, _ = seq_plot.load(path, args)
+    net(task.language.spelled(["AABBBB"]).symbols)
     return net
 
 
