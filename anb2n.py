@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from language import Language
+from recurrent.language import Language
 
 # The highest n of the assignment.
 LENGTH = 4

@@ -30,7 +30,8 @@ from cli import files, flags, process
 from cli.errors import UserError
 from cli.process import Progress, Stop
 from kuzushiji import confusion, features
-from kuzushiji.dataset import Images, Unavailable, load_kmnist, load_kuzushiji10k, prepare
+from kuzushiji.augmentation import prepare
+from kuzushiji.dataset import Images, Unavailable, load_kmnist, load_kuzushiji10k
 from kuzushiji.recipes import NETS, Recipe, add_recipe_flags, recipe_for
 from kuzushiji.runs import Run, batches, read, resume, save, start
 
@@ -53,7 +54,7 @@ def build_parser() -> flags.Parser:
     parser.add_argument(
         "--epochs", type=flags.Integer(1, 1_000_000), help="passes over the images (default: 10)"
     )
-    flags.add_common_flags(parser)
+    flags.add_common_flags(parser, default_device=None)
 
     group = parser.add_argument_group("images and files")
     group.add_argument(

@@ -17,7 +17,7 @@ from functools import partial
 
 import numpy as np
 
-from language import Language
+from recurrent.language import Language
 
 SYMBOLS = "BTSXPVE"
 EDGES = {

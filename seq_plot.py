@@ -23,18 +23,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import checkpoint
-import dynamics
-import explain
-import machine
-import script
-import seq_pictures
-from dynamics import Trajectory
-from language import WORDS, Language, Sequences
-from prediction import evaluation_set, exact, remembered
-from script import Fault
-from seq_models import LSTM, SRN
-from task import (
+from cli import checkpoint, files, flags, process
+from cli.errors import UserError
+from recurrent import dynamics, explain, machine, pictures
+from recurrent.dynamics import Trajectory
+from recurrent.language import WORDS, Language, Sequences
+from recurrent.metrics import evaluation_set, exact, remembered
+from recurrent.task import (
     FAILED,
     TASK_FLAGS,
     Task,
@@ -45,6 +40,7 @@ from task import (
     print_sequence,
     resolve_task,
 )
+from seq_models import LSTM, SRN
 
 SECTIONS = ("scatter", "states", "dynamics", "context")
 # More hidden units than these have hundreds of pairs.
@@ -58,27 +54,27 @@ COMPARED = 10_000
 # Flags
 
 
-def flags() -> script.Parser:
+def build_parser() -> flags.Parser:
     """The script's flags."""
-    parser = script.Parser(
+    parser = flags.Parser(
         description="Show what a network that seq_train.py has trained does, and explain it."
     )
     add_task_flags(parser)
     parser.add_argument(
         "--epoch",
-        type=script.integer(0, 1_000_000),
+        type=flags.Integer(0, 1_000_000),
         help="which checkpoint, in thousands of sequences (default: the end of default training)",
     )
     parser.add_argument(
         "--num_plot",
-        type=script.integer(1, 1000),
+        type=flags.Integer(1, 1000),
         default=10,
         help="sequences that are printed, and plotted as dots (default: 10)",
     )
-    script.add_common_flags(parser)
+    flags.add_common_flags(parser)
     parser.add_argument(
         "--only",
-        type=script.several(_section),
+        type=flags.CommaSeparated(_section),
         default=SECTIONS,
         metavar="SECTION,...",
         help=f"what to print and draw: {','.join(SECTIONS)} (default: all)",
@@ -111,12 +107,12 @@ def _section(text: str) -> str:
 def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> None:
     """Have seq_train.py make the checkpoint that is asked for; print the command and its seconds.
 
-    Raises Fault if training fails or is interrupted; what it had saved by then stays.
+    Raises UserError if training fails or is interrupted; what it had saved by then stays.
     """
-    script.require_writable(args.out_path)
+    files.require_writable(args.out_path)
     path, there = task.checkpoint(args.out_path, epoch), other_checkpoints(args.out_path, task)
     words = [*task.flags, *task.epoch_flags(epoch), "--seed", str(seed), *folder_flags(args)]
-    words += ["--device", str(args.device)] if args.device else []
+    words += ["--device", str(args.device)] if args.device.type != "cpu" else []
     command = shlex.join(["python3", "seq_train.py", *words])
     print(f"{path} does not exist{there}; training it first: {command} ...", end="", flush=True)
     start = time.time()
@@ -133,16 +129,16 @@ def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> 
         _, told = training.communicate()
     except KeyboardInterrupt as interrupt:
         print(flush=True)
-        terminated = isinstance(interrupt, script.Terminated)
+        terminated = isinstance(interrupt, process.Terminated)
         number = signal.SIGTERM if terminated else signal.SIGINT
         training.send_signal(number)
         training.wait()
         kept = last_saved(args, task, start)
-        raise Fault(f"interrupted; {kept}", status=128 + number) from None
+        raise UserError(f"interrupted; {kept}", status=128 + number) from None
     if training.returncode not in (0, FAILED):
         print(flush=True)
         lines = told.split("error: ", 1)[-1].splitlines()
-        raise Fault(lines[-1] if lines else f"training ended with status {training.returncode}")
+        raise UserError(lines[-1] if lines else f"training ended with status {training.returncode}")
     without = ", without success" if training.returncode == FAILED else ""
     print(f" {time.time() - start:.1f} s{without}", flush=True)
 
@@ -188,7 +184,7 @@ class Study:
         return self.task.language
 
     def save(self, figure, what: str) -> None:
-        script.save_picture(figure, self.folder / f"{self.task.stem}_{what}.jpg")
+        files.save_picture(figure, self.folder / f"{self.task.stem}_{what}.jpg")
 
 
 def scatter(study: Study, args: argparse.Namespace) -> None:
@@ -205,12 +201,10 @@ def scatter(study: Study, args: argparse.Namespace) -> None:
     if net.hid > MANY:
         print(f"of {net.hid} hidden units, only neighbours are drawn against each other")
     for pair in _pairs(net.hid):
-        figure = seq_pictures.pair_picture(
-            hidden, number, pair, "hidden unit", title, language, start
-        )
+        figure = pictures.pair_picture(hidden, number, pair, "hidden unit", title, language, start)
         study.save(figure, "{}{}".format(*pair))
     if net.hid > 2:
-        figure = seq_pictures.cube_picture(hidden, number, "hidden unit", title, language)
+        figure = pictures.cube_picture(hidden, number, "hidden unit", title, language)
         study.save(figure, "3d")
 
 
@@ -242,7 +236,7 @@ def window(study: Study) -> None:
         return
     hidden, number, _ = _dots(study)
     figure = pyplot.figure(figsize=(8, 7))
-    seq_pictures.cube_picture(hidden, number, "hidden unit", study.title, study.language, figure)
+    pictures.cube_picture(hidden, number, "hidden unit", study.title, study.language, figure)
     print("close the window to go on")
     pyplot.show()
 
@@ -266,15 +260,15 @@ def states(study: Study, args: argparse.Namespace) -> None:
         f"{agree} of {judged.count} agree: sequences on which machine and network predict the same"
     )
     print(explain.compared(small, own, met, names, labels, language.name))
-    figure = seq_pictures.states_picture(
+    figure = pictures.states_picture(
         path, found, [names[state] for state in number], language, f"States of the {study.title}"
     )
     study.save(figure, "states")
-    where = seq_pictures.places_of(small, met, places)
+    where = pictures.places_of(small, met, places)
     title = f"Machine in the {study.title}"
-    study.save(seq_pictures.machine_picture(small, names, where, title), "fsm")
+    study.save(pictures.machine_picture(small, names, where, title), "fsm")
     dot = study.folder / f"{study.task.stem}_fsm.dot"
-    script.write(dot, machine.as_dot(small, names))
+    files.write(dot, machine.as_dot(small, names))
     print(f"for Graphviz: {dot}")
 
 
@@ -304,7 +298,7 @@ def dynamics_of(study: Study, args: argparse.Namespace) -> None:
         share = remembered(net, language)
         print(f"memory: the last symbol but one is predicted in {share:.2%} of 10000 fresh words")
     title = f"Maps of the symbols: {study.title}"
-    study.save(seq_pictures.dynamics_picture(net, language, path, points, title), "dynamics")
+    study.save(pictures.dynamics_picture(net, language, path, points, title), "dynamics")
 
 
 def context(study: Study, args: argparse.Namespace) -> None:
@@ -331,11 +325,11 @@ def context(study: Study, args: argparse.Namespace) -> None:
     if net.blocks > 1:
         _, number, values = _dots(study)
         for pair in _pairs(net.hid):
-            figure = seq_pictures.pair_picture(
+            figure = pictures.pair_picture(
                 values, number, pair, "context unit", study.title, language
             )
             study.save(figure, "context_{}{}".format(*pair))
-    study.save(seq_pictures.time_picture(net, language, f"One word: {study.title}"), "time")
+    study.save(pictures.time_picture(net, language, f"One word: {study.title}"), "time")
 
 
 # Checkpoints
@@ -344,18 +338,18 @@ def context(study: Study, args: argparse.Namespace) -> None:
 def load(path: Path, args: argparse.Namespace) -> tuple[Task, SRN | LSTM, str]:
     """Return task, network and title of a checkpoint.
 
-    Raises Fault if it is damaged, or of another task than the flags ask for.
+    Raises UserError if it is damaged, or of another task than the flags ask for.
     """
     content, asked = checkpoint.read(path, "checkpoint"), resolve_task(args)
     try:
         task, net = load_checkpoint(content, asked)
     except ValueError as error:
-        raise Fault(f"checkpoint {path}: not a whole checkpoint of seq_train.py") from error
+        raise UserError(f"checkpoint {path}: not a whole checkpoint of seq_train.py") from error
     for name in TASK_FLAGS:
         held, value = getattr(task, name), getattr(asked, name)
         # A file knows its length; one that is asked for must be that one.
         if held != value and (name != "length" or args.length):
-            raise Fault(f"{path} holds a network with --{name} {held}, not {value}")
+            raise UserError(f"{path} holds a network with --{name} {held}, not {value}")
     seen = content.get("seen")
     after = f"after {seen} sequences of" if isinstance(seen, int) else "on"
     return task, net, f"{task.title} {after} {task.language.name}"
@@ -365,20 +359,20 @@ def load(path: Path, args: argparse.Namespace) -> tuple[Task, SRN | LSTM, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = flags().parse_args(argv)
-    script.require_writable(args.plot)
-    asked, device = resolve_task(args), script.choose_device(args.device)
+    args = build_parser().parse_args(argv)
+    files.require_writable(args.plot)
+    asked = resolve_task(args)
     epoch = asked.default_epoch if args.epoch is None else args.epoch
     path = asked.checkpoint(args.out_path, epoch)
     print_numbers_as_the_course()
     # More threads than one only wait for each other on matrices as small as these.
     torch.set_num_threads(1)
-    seed = script.seed_everything(args.seed)
+    seed = process.seed_everything(args.seed)
     if not path.exists():
         train_first(args, asked, epoch, seed)
     task, net, title = load(path, args)
     print(title)
-    net.to(device)
+    net.to(args.device)
     sequences = evaluation_set(task.language)
     drawn = task.language.batch(args.num_plot, np.random.default_rng(seed))
     trajectory = dynamics.trajectory(net, task.language, sequences)
@@ -393,4 +387,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    script.run(main)
+    process.run(main)

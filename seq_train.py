@@ -27,12 +27,12 @@ from torch import optim
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
-import checkpoint
-import script
-from language import Language, Sequences
-from prediction import Score, evaluation_set, reach, remembered, score
-from script import Fault, Progress, Stop
-from task import (
+from cli import checkpoint, files, flags, process
+from cli.errors import UserError
+from cli.process import Progress, Stop
+from recurrent.language import Language, Sequences
+from recurrent.metrics import Score, evaluation_set, reach, remembered, score
+from recurrent.task import (
     CHECKPOINT_EVERY,
     FAILED,
     TASK_FLAGS,
@@ -75,7 +75,7 @@ class Recipe:
 
 
 # What a flag is where the user does not set it. "brief" is the course's own training, "best" was
-# chosen by experiment (README.md, "How the recipes of Part 3 were found").
+# chosen by experiment (docs/recipes.md).
 _BRIEF = Recipe(
     optim="sgd", lr=0.005, mom=0.0, beta2=0.999, decay=1e-4, batch=1, schedule="constant", clip=0.0,
 )  # fmt: skip
@@ -97,20 +97,19 @@ OVERRIDES = {
 # Flags
 
 
-def flags() -> script.Parser:
+def build_parser() -> flags.Parser:
     """The script's flags."""
-    integer, number = script.integer, script.number
-    parser = script.Parser(
+    parser = flags.Parser(
         description="Train a recurrent network to predict the next symbol of a language.",
         epilog="Flags without a default take the recipe's value, which is printed.",
     )
     add_task_flags(parser)
-    parser.add_argument("--epoch", type=integer(0, 1_000_000), help="thousands of sequences")
-    script.add_common_flags(parser)
+    parser.add_argument("--epoch", type=flags.Integer(0, 1_000_000), help="thousands of sequences")
+    flags.add_common_flags(parser)
     parser.add_argument("--verbose", action="store_true", help="print more of the sequences")
     parser.add_argument(
         "--resume",
-        type=script.path,
+        type=flags.path,
         metavar="FILE",
         help="go on from a checkpoint, with its flags; the end is that of an unbroken run",
     )
@@ -124,19 +123,23 @@ def flags() -> script.Parser:
         "(SGD, one sequence at a time) or the best that we found",
     )
     group.add_argument("--optim", choices=("sgd", "adam"), help="optimiser")
-    group.add_argument("--lr", type=number(0, 100, above=True), help="(highest) learning rate")
-    group.add_argument("--mom", type=number(0, 0.9999), help="momentum (adam: beta 1)")
-    group.add_argument("--beta2", type=number(0, 0.99999), help="adam: beta 2")
-    group.add_argument("--decay", type=number(0, 100), help="weight decay")
-    group.add_argument("--init", type=number(0, 100), help="deviation of the first weights (srn)")
-    script.add_switch(group, "--identity", "start the recurrent weights at the identity (srn)")
-    group.add_argument("--batch", type=integer(1, BLOCK), help="sequences in an update")
+    group.add_argument(
+        "--lr", type=flags.Number(0, 100, low_excluded=True), help="(highest) learning rate"
+    )
+    group.add_argument("--mom", type=flags.Number(0, 0.9999), help="momentum (adam: beta 1)")
+    group.add_argument("--beta2", type=flags.Number(0, 0.99999), help="adam: beta 2")
+    group.add_argument("--decay", type=flags.Number(0, 100), help="weight decay")
+    group.add_argument(
+        "--init", type=flags.Number(0, 100), help="deviation of the first weights (srn)"
+    )
+    flags.add_switch(group, "--identity", "start the recurrent weights at the identity (srn)")
+    group.add_argument("--batch", type=flags.Integer(1, BLOCK), help="sequences in an update")
     group.add_argument(
         "--schedule",
         choices=("constant", "cosine", "onecycle"),
         help="learning rate over time: constant, down to 0, or up and then down to 0",
     )
-    group.add_argument("--clip", type=number(0, 1e9), help="longest gradient, 0 for any")
+    group.add_argument("--clip", type=flags.Number(0, 1e9), help="longest gradient, 0 for any")
     return parser
 
 
@@ -192,10 +195,10 @@ class Run:
 
 def new_run(args: argparse.Namespace) -> Run:
     """Return a new Run, as the flags describe it."""
-    task, device = resolve_task(args), script.choose_device(args.device)
+    task = resolve_task(args)
     recipe = resolve_recipe(args, task)
-    seed = script.seed_everything(args.seed)
-    net = build_network(task, recipe.init, recipe.identity).to(device)
+    seed = process.seed_everything(args.seed)
+    net = build_network(task, recipe.init, recipe.identity).to(args.device)
     epoch = args.epoch or task.default_epoch
     optimizer = make_optimizer(recipe, net)
     return Run(task, recipe, seed, epoch, net, optimizer, make_scheduler(recipe, optimizer, epoch))
@@ -273,7 +276,7 @@ def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
         now = score(run.net, run.language, judged)
         progress.clear()
         if not math.isfinite(now.loss):
-            raise Fault(
+            raise UserError(
                 f"the loss is {now.loss} after {run.seen} sequences: lower --lr "
                 f"{run.recipe.lr:g}; the last checkpoint is {kept}"
             )
@@ -408,41 +411,28 @@ def save(run: Run, folder: Path) -> Path:
 def resume(args: argparse.Namespace) -> Run:
     """Return the Run that --resume goes on with.
 
-    Raises Fault if the file or the flags do not allow it.
+    Raises UserError if the file or the flags do not allow it.
     """
     content = checkpoint.read(args.resume, "--resume")
     if is_bare(content):
         return start_from(content, args)
     for name in ("seed", *TASK_FLAGS, *RECIPES["best"]["srn"].flags):
         if getattr(args, name, None) is not None:
-            raise Fault(f"--resume takes --{name} from the file: leave it out", status=2)
-    device = script.choose_device(args.device)
+            raise UserError(f"--resume takes --{name} from the file: leave it out", status=2)
     try:
-        # A file's values must be such as the command line would take.
-        known, kept = flags(), dict(content["recipe"])
         task, net = load_checkpoint(content, resolve_task(args))
-        names = RECIPES["best"][task.model].flags
-        recipe = Recipe(**{name: known.value(name, kept[name]) for name in names})
-        optimizer = make_optimizer(recipe, net.to(device))
-        checkpoint.load_moments(optimizer, content["optimizer"])
-        reports = [(int(seen), Score(*map(float, score))) for seen, *score in content["reports"]]
-        if not all(
-            0 <= score.right <= score.asked < math.inf
-            and score.asked
-            and 0 <= score.loss < math.inf
-            for _, score in reports
-        ):
-            raise ValueError("a report that was never made")
-        seed, epoch = known.value("seed", content["seed"]), known.value("epoch", content["epoch"])
-        seen, seconds = int(content["seen"]), float(content["seconds"])
-        if not (0 <= seen <= epoch * BLOCK and 0 <= seconds < math.inf):
-            raise ValueError(f"{seen} sequences in {seconds} seconds")
+        recipe = Recipe(**content["recipe"])
+        optimizer = make_optimizer(recipe, net.to(args.device))
+        moments = {"state": content["optimizer"]["state"]}
+        optimizer.load_state_dict(optimizer.state_dict() | moments)
+        reports = [(seen, Score(*score)) for seen, *score in content["reports"]]
+        seen, seconds = content["seen"], content["seconds"]
+        epoch = args.epoch or content["epoch"]
+        seed = process.seed_everything(content["seed"])
     except checkpoint.UNFIT as error:
-        raise Fault(f"--resume {args.resume}: not a whole checkpoint of this script") from error
-    epoch = args.epoch or epoch
-    script.seed_everything(seed)
+        raise UserError(f"--resume {args.resume}: not a whole checkpoint of this script") from error
     if seen >= epoch * BLOCK:
-        raise Fault(
+        raise UserError(
             f"--resume {args.resume}: the run has seen all of its {seen} sequences; "
             f"a higher --epoch than {epoch} makes it longer"
         )
@@ -451,14 +441,15 @@ def resume(args: argparse.Namespace) -> Run:
 
 
 def start_from(weights: dict, args: argparse.Namespace) -> Run:
-    """Return a new Run that starts from weights of the course's own; raises Fault if they are of
-    another network."""
+    """Return a new Run that starts from weights of the course's own.
+
+    Raises UserError if they are of another network.
+    """
     run = new_run(args)
     try:
-        checkpoint.check_weights(run.net, weights)
+        checkpoint.load_weights(run.net, weights)
     except checkpoint.UNFIT as error:
-        raise Fault(f"--resume {args.resume}: weights of another network: {error}") from error
-    run.net.load_state_dict(weights)
+        raise UserError(f"--resume {args.resume}: weights of another network: {error}") from error
     return run
 
 
@@ -466,21 +457,21 @@ def start_from(weights: dict, args: argparse.Namespace) -> Run:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = flags().parse_args(argv)
+    args = build_parser().parse_args(argv)
     # What can be refused is refused before minutes are spent.
-    script.require_writable(args.plot)
-    script.require_writable(args.out_path)
+    files.require_writable(args.plot)
+    files.require_writable(args.out_path)
     print_numbers_as_the_course()
     # More threads than one only wait for each other on matrices as small as these.
     torch.set_num_threads(1)
     run = resume(args) if args.resume else new_run(args)
     print(f"{run.task.title} learns {run.language.name}")
-    print(f"recipe: {script.as_flags(run.recipe.flags)} --epoch {run.epoch}")
+    print(f"recipe: {flags.as_flags(run.recipe.flags)} --epoch {run.epoch}")
     with Stop() as stop:
         kept = run_training(run, args, stop)
         print_summary(run)
         if len(run.reports) > 1:
-            script.save_picture(curve_picture(run), args.plot / f"{run.stem}_loss.jpg")
+            files.save_picture(curve_picture(run), args.plot / f"{run.stem}_loss.jpg")
     folders = "".join(f" {word}" for word in map(shlex.quote, folder_flags(args)))
     print(f"checkpoint: {kept}\nto plot it: {run.plot_command}{folders}")
     if stop:
@@ -491,4 +482,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    script.run(main)
+    process.run(main)

@@ -29,10 +29,11 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from script import integer, several
+
 import seq_models
 import seq_train
-from script import integer, several
-from task import Task, make_language, resolve_task
+from recurrent.task import Task, make_language, resolve_task
 
 TASKS = [
     "--lang anb2n",
@@ -132,7 +133,7 @@ def bench(args: argparse.Namespace) -> None:
     print("course     ours   ratio   seconds  success    losses: mean   worst  task")
     for number in args.tasks:
         words = TASKS[number - 1].split()
-        task = resolve_task(seq_train.flags().parse_args(words))
+        task = resolve_task(seq_train.build_parser().parse_args(words))
         epoch = args.epoch or task.default_epoch
         words += ["--epoch", str(epoch)]
         theirs = course_time(task, args.course)

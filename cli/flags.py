@@ -32,11 +32,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see --help)", status=2)
 
-    def value(self, name: str, value):
-        """Return what `--name value` gives, to check a value that was read from a file."""
-        value = ",".join(map(str, value)) if isinstance(value, (tuple, list)) else value
-        return getattr(self.parse_args([f"--{name}={value}"]), name)
-
 
 @dataclass(frozen=True)
 class Integer:
@@ -126,7 +121,7 @@ def device(text: str) -> torch.device:
     return found
 
 
-def add_common_flags(parser: argparse.ArgumentParser) -> None:
+def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None = "cpu") -> None:
     """Add the flags that every script here has: --seed, --plot, --device and --no_cuda."""
     parser.add_argument(
         "--seed",
@@ -137,7 +132,11 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
     )
     parser.add_argument(
-        "--device", type=device, metavar="NAME", help="where to compute: cpu, cuda, mps, ..."
+        "--device",
+        type=device,
+        default=default_device,
+        metavar="NAME",
+        help="where to compute: cpu, cuda, mps, ...",
     )
     parser.add_argument(
         "--no_cuda",
@@ -150,7 +149,6 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_switch(group, flag: str, help: str) -> None:
     """Add a flag that is on as `--flag` or `--flag True`, off as `--flag False`, else None."""
-
     group.add_argument(flag, type=Switch(), nargs="?", const=True, metavar="True|False", help=help)
 
 

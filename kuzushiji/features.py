@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from kuzu import SIDE, NetConv, NetFull, NetLin
+from kuzushiji.augmentation import prepare
 from kuzushiji.confusion import Labels, class_accuracy, worst_confusions
-from kuzushiji.dataset import Images, prepare
+from kuzushiji.dataset import Images
 from kuzushiji.tiles import Tiles
 
 # Units and filters shown at most.

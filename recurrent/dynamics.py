@@ -4,7 +4,7 @@ A symbol is a map of the network's state vector to the next one; the state of an
 vector, that of an LSTM its hidden and context vectors side by side. A network counts by moving
 along such a map: towards an attractor or away from a saddle, one step for each symbol (Rodriguez,
 Wiles and Elman, 1999), or by a context unit that grows and shrinks (Gers and Schmidhuber, 2001).
-The functions here measure which; what they return are arrays and numbers, drawn by seq_pictures.py
+The functions here measure which; what they return are arrays and numbers, drawn by pictures.py
 and printed by seq_plot.py.
 """
 
@@ -20,9 +20,9 @@ import torch
 from scipy.stats import linregress
 from torch import Tensor
 
-from language import Language, Sequences
-from machine import Cloud, Machine, States, find_states
-from prediction import outputs, rightness
+from recurrent.language import Language, Sequences
+from recurrent.machine import Cloud, Machine, States, find_states
+from recurrent.metrics import outputs, rightness
 
 # Sequences of languages that are drawn, from which vectors are gathered.
 DRAWN = 300

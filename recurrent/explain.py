@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynamics import (
+from recurrent.dynamics import (
     Counter,
     FixedPoint,
     Match,
@@ -20,8 +20,8 @@ from dynamics import (
     run_states,
     turning,
 )
-from language import Language
-from machine import Machine, States
+from recurrent.language import Language
+from recurrent.machine import Machine, States
 
 # How far beyond the trained n the table of counts goes.
 FAR = 20

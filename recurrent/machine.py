@@ -16,7 +16,7 @@ import numpy as np
 from scipy.cluster.hierarchy import linkage
 from sklearn.neighbors import NearestNeighbors
 
-from language import Language, walk
+from recurrent.language import Language, walk
 
 # What counts as the same prediction: probabilities that differ by no more.
 SAME = 0.4

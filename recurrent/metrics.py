@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from language import WORDS, Language, Sequences
+from recurrent.language import WORDS, Language, Sequences
 
 # An evaluation set has so many sequences: for n = 1 .. 4, all there are of five words.
 EVALUATION = 4**WORDS

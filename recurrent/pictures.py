@@ -18,10 +18,10 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from dynamics import FixedPoint, Trajectory, states_along, symbol_map
-from language import Language
-from machine import Machine, States
-from placement import Board
+from recurrent.dynamics import FixedPoint, Trajectory, states_along, symbol_map
+from recurrent.language import Language
+from recurrent.layout import Board
+from recurrent.machine import Machine, States
 
 DPI = 100
 # One colour for each symbol (its arrows, panels and phases), for the colour-blind too.

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 
 import anb2n
-import checkpoint
 import reber
-import script
-from language import Language
-from script import Fault
+from cli import checkpoint, flags
+from cli.errors import UserError
+from recurrent.language import Language
 from seq_models import LSTM, PARAMETERS, SRN
 
 # Training keeps a checkpoint every so many thousands of sequences.
@@ -130,21 +129,21 @@ def add_task_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="reber, or a counting language: anbn, anb2n, anbncn, anb2nc3n, ... (default: anb2n)",
     )
-    script.add_switch(parser, "--embed", "the embedded Reber grammar")
+    flags.add_switch(parser, "--embed", "the embedded Reber grammar")
     parser.add_argument(
         "--length",
-        type=script.integer(0, 40),
+        type=flags.Integer(0, 40),
         help="highest n (default: 4); reber: least number of symbols in a word",
     )
     parser.add_argument("--model", choices=("srn", "lstm"), help="network (default: srn)")
     parser.add_argument(
         "--hid",
-        type=script.integer(0, 1000),
+        type=flags.Integer(0, 1000),
         help="hidden units (default, or 0: as many as the course takes, or one for each symbol)",
     )
     parser.add_argument(
         "--out_path",
-        type=script.path,
+        type=flags.path,
         default=FOLDERS["out_path"],
         metavar="DIR",
         help="folder of checkpoints",
@@ -154,15 +153,15 @@ def add_task_flags(parser: argparse.ArgumentParser) -> None:
 def resolve_task(args: argparse.Namespace) -> Task:
     """Return the task that the flags ask for.
 
-    Raises Fault if there is no such language.
+    Raises UserError if there is no such language.
     """
     lang, model = "anb2n" if args.lang is None else args.lang, args.model or "srn"
     if args.embed and lang != "reber":
-        raise Fault(f"--embed goes with --lang reber, not with --lang {lang}", status=2)
+        raise UserError(f"--embed goes with --lang reber, not with --lang {lang}", status=2)
     try:
         language = make_language(lang, args.length or 0, bool(args.embed))
     except ValueError as error:
-        raise Fault(f"argument --lang: {error}", status=2) from None
+        raise UserError(f"argument --lang: {error}", status=2) from None
     hid, _ = _defaults(language, model)
     return Task(lang, bool(args.embed), language.length, model, args.hid or hid)
 
@@ -190,16 +189,10 @@ def load_checkpoint(content: dict, asked: Task) -> tuple[Task, SRN | LSTM]:
     Raises ValueError if it is not whole.
     """
     try:
-        task, weights = asked, content
-        if not is_bare(content):
-            # A file's values must be such as the command line would take.
-            parser, kept = script.Parser(), dict(content["task"])
-            add_task_flags(parser)
-            values = {name: parser.value(name, kept[name]) for name in TASK_FLAGS}
-            task, weights = resolve_task(argparse.Namespace(**values)), content["net"]
+        bare = is_bare(content)
+        task = asked if bare else Task(**content["task"])
         net = build_network(task)
-        checkpoint.check_weights(net, weights)
-        net.load_state_dict(weights)
+        checkpoint.load_weights(net, content if bare else content["net"])
     except checkpoint.UNFIT as error:
         raise ValueError(str(error)) from error
     return task, net

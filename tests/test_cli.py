@@ -56,19 +56,6 @@ def test_parser_complains_in_one_line():
     assert told.value.status == 2
 
 
-def test_parser_checks_values_of_files_as_those_of_flags():
-    parser = flags.Parser(prog="x.py")
-    parser.add_argument("--hid", type=flags.Integer(1, 9))
-    parser.add_argument("--sizes", type=flags.CommaSeparated(flags.Integer(1, 9), count=2))
-    flags.add_switch(parser, "--on", "")
-    assert parser.value("hid", 3) == 3
-    assert parser.value("sizes", (3, 5)) == parser.value("sizes", [3, 5]) == (3, 5)
-    assert parser.value("on", False) is False
-    for name, value in (("hid", 10), ("hid", "--on"), ("sizes", (3,)), ("on", 7), ("hid", None)):
-        with pytest.raises(UserError):
-            parser.value(name, value)
-
-
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [

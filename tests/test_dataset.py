@@ -7,9 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from conftest import characters, header, write_characters, write_idx
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from conftest import header, write_characters, write_idx
 from torchvision.datasets import KMNIST
 
 from cli.errors import UserError
@@ -176,60 +174,3 @@ def test_a_host_that_does_not_answer_is_given_up(address, host, tmp_path, monkey
     with pytest.raises(Unavailable, match="could not be downloaded from http"):
         dataset.load_kmnist(tmp_path / "new")
     assert os.listdir(tmp_path) == ["source"]
-
-
-# Batches
-
-
-def test_prepare_is_the_course_s_normalisation():
-    images = torch.arange(256, dtype=torch.uint8).repeat(784 * 2 // 256 + 1)[: 784 * 2]
-    images = images.view(2, 28, 28)
-    for mean, deviation in ((0.5, 0.5), (0.19, 0.35)):
-        expected = ((images.double() / 255 - mean) / deviation).unsqueeze(1)
-        prepared = dataset.prepare(images, (mean, deviation))
-        assert torch.allclose(prepared.double(), expected, atol=1e-6)
-
-
-@given(*[st.floats(-2, 2)] * 2, *[st.floats(0.5, 2)] * 2, *[st.floats(-1, 1)] * 2)
-@settings(max_examples=50, deadline=None)
-def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide, high, x, y):
-    values = (angle, shear, wide, high, x, y)
-    ours = dataset.affine(*(torch.tensor([value], dtype=torch.float64) for value in values))
-    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    expected = rotation @ np.array([[1, shear], [0, 1]]) @ np.diag([wide, high])
-    assert np.allclose(ours[0, :, :2], expected)
-    assert np.allclose(ours[0, :, 2], [x, y])
-
-
-def test_hardly_any_distortion_hardly_changes_an_image():
-    pixels = characters(20).train.unsqueeze(1).float() / 255
-    assert torch.allclose(dataset.distort(pixels, 1e-4), pixels, atol=0.01)
-
-
-def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
-    torch.manual_seed(0)
-    pixels = torch.zeros(500, 1, 28, 28)
-    pixels[:, :, 12:16, 12:16] = 1
-    moved = dataset.distort(pixels, 1.0)
-    ink = moved.sum(dim=(1, 2, 3))
-    # A square of 16 pixels, scaled by up to 10 % each way; a pixel all round adds 20 or takes 12,
-    # a quarter of it on average, as often as the other.
-    assert 16 < ink.mean() < 18.5
-    assert (ink > 20).any()
-    assert (ink < 13).any()
-    place = torch.arange(28.0)
-    right = (moved.sum(dim=(1, 2)) * place).sum(dim=1) / ink - 13.5
-    # Uniform within 2 pixels, and bent by about 1 pixel at nodes that are interpolated.
-    assert abs(right.mean()) < 0.25
-    assert (4 / 3) ** 0.5 < right.std() < 2
-    torch.manual_seed(0)
-    assert torch.equal(moved, dataset.distort(pixels, 1.0))
-
-
-@given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
-def test_the_brightest_neighbour_is_max_pooling(count, high, wide, seed):
-    torch.manual_seed(seed)
-    pixels = torch.rand(count, 1, high, wide)
-    expected = torch.nn.functional.max_pool2d(pixels, 3, stride=1, padding=1)
-    assert torch.equal(dataset.brightest_neighbour(pixels), expected)

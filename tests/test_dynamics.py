@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-import dynamics
 from anb2n import counting
-from dynamics import FixedPoint, fixed_points
-from prediction import evaluation_set
+from recurrent import dynamics
+from recurrent.dynamics import FixedPoint, fixed_points
+from recurrent.metrics import evaluation_set
+from recurrent.task import make_language
 from seq_models import LSTM, SRN
-from task import make_language
 
 
 def scalar_net(weight: float) -> SRN:

@@ -5,12 +5,10 @@ import pytest
 import torch
 from conftest import automaton_net
 
-import dynamics
-import explain
-import machine
-from dynamics import Counter, FixedPoint, Match
+from recurrent import dynamics, explain, machine
+from recurrent.dynamics import Counter, FixedPoint, Match
+from recurrent.task import make_language
 from seq_models import SRN
-from task import make_language
 
 
 def point(*values: complex, at=(0.0, 0.0)) -> FixedPoint:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import anb2n
 import reber
-from language import WORDS
-from task import make_language
+from recurrent.language import WORDS
+from recurrent.task import make_language
 
 times = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(lambda more: (1, *more))
 

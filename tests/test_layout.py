@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.bezier import BezierSegment
 
-from placement import Board, subcurve
+from recurrent.layout import Board, subcurve
 
 
 def circles(places, radius=20.0, size=(600, 400)) -> Board:

@@ -9,12 +9,11 @@ from conftest import automaton_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import dynamics
-import machine
-from language import Language
-from machine import Machine, minimal
-from prediction import evaluation_set
-from task import make_language
+from recurrent import dynamics, machine
+from recurrent.language import Language
+from recurrent.machine import Machine, minimal
+from recurrent.metrics import evaluation_set
+from recurrent.task import make_language
 
 
 def graph(symbols: str, edges: dict[int, dict[str, int]]) -> Language:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-import prediction
+from recurrent import metrics
+from recurrent.task import make_language
 from seq_models import SRN, Activations
-from task import make_language
 
 
 class Oracle(torch.nn.Module):
@@ -28,12 +28,12 @@ class Oracle(torch.nn.Module):
 @pytest.mark.parametrize("name", ["anb2n", "anb2nc3n", "anbncn"])
 def test_full_knowledge_is_exact_and_just_below_the_bar(name):
     language = make_language(name)
-    result = prediction.score(Oracle(language), language, prediction.evaluation_set(language))
+    result = metrics.score(Oracle(language), language, metrics.evaluation_set(language))
     assert result.exact
     assert result.right == result.asked > 10_000
     assert 0.005 < result.loss < language.bar
     perfect = Oracle(language, table="target")
-    assert prediction.score(perfect, language, prediction.evaluation_set(language)).loss < 1e-12
+    assert metrics.score(perfect, language, metrics.evaluation_set(language)).loss < 1e-12
 
 
 def test_the_loss_is_the_mean_squared_difference_of_probabilities():
@@ -44,7 +44,7 @@ def test_the_loss_is_the_mean_squared_difference_of_probabilities():
         output = net(language.spelled([text]).symbols[:-1]).output[:, 0].numpy()
     probability = np.exp(output) / np.exp(output).sum(axis=1, keepdims=True)
     true = [(0.8, 0.2), (0.8, 0.2), (0, 1), (0, 1), (0, 1), (1, 0), (0.8, 0.2), (0, 1), (1, 0)]
-    result = prediction.score(net, language, language.spelled([text]))
+    result = metrics.score(net, language, language.spelled([text]))
     assert result.loss == pytest.approx(((probability - np.array(true)) ** 2).mean(), abs=1e-6)
     # The first B is never certain, the A's after the first neither.
     certain = [2, 3, 4, 5, 7, 8]
@@ -56,8 +56,8 @@ def test_padding_changes_nothing():
     torch.manual_seed(1)
     language, net = make_language("anb2nc3n"), SRN(3, 2, init=1.0)
     texts = ["ABBCCC", "AAABBBBBBCCCCCCCCC", "AABBBBCCCCCC"]
-    together = prediction.score(net, language, language.spelled(texts))
-    single = [prediction.score(net, language, language.spelled([text])) for text in texts]
+    together = metrics.score(net, language, language.spelled(texts))
+    single = [metrics.score(net, language, language.spelled([text])) for text in texts]
     assert together.right == sum(score.right for score in single)
     lengths = [len(text) for text in texts]
     mean = np.average([score.loss for score in single], weights=lengths)
@@ -67,7 +67,7 @@ def test_padding_changes_nothing():
 def test_the_evaluation_set_is_every_sequence_of_five_words():
     for name in ("anb2n", "anb2nc3n"):
         language = make_language(name)
-        judged = prediction.evaluation_set(language)
+        judged = metrics.evaluation_set(language)
         texts = {
             language.spell(column[: int(steps)])
             for column, steps in zip(judged.symbols.T, judged.mask.sum(dim=0), strict=True)
@@ -79,7 +79,7 @@ def test_the_evaluation_set_is_every_sequence_of_five_words():
 @pytest.mark.parametrize(("name", "length"), [("anb2n", 9), ("anbn", 1), ("reber", 0)])
 def test_other_evaluation_sets_are_fixed_and_even(name, length):
     language = make_language(name, length)
-    judged, again = prediction.evaluation_set(language), prediction.evaluation_set(language)
+    judged, again = metrics.evaluation_set(language), metrics.evaluation_set(language)
     assert (judged.symbols == again.symbols).all()
     if name == "anb2n":
         # The last A of each word is the one before a B: so many words have at least n A's.
@@ -97,13 +97,13 @@ def test_reach_is_where_a_network_fails(limit):
     def foreign(nodes, output):
         return torch.where((nodes < 0)[..., None], torch.tensor([0.0, -9.0]), output)
 
-    assert prediction.reach(Oracle(language, foreign), language, limit=8) == (limit, limit)
+    assert metrics.reach(Oracle(language, foreign), language, limit=8) == (limit, limit)
 
 
 def test_a_network_that_knows_nothing_reaches_nothing():
     language = make_language("anb2n")
     blind = Oracle(language, lambda nodes, output: torch.zeros_like(output))
-    assert prediction.reach(blind, language) == (0, 0)
+    assert metrics.reach(blind, language) == (0, 0)
 
 
 def test_reach_after_each_other_may_be_shorter():
@@ -115,17 +115,17 @@ def test_reach_after_each_other_may_be_shorter():
         later = (((nodes == 0) & big).cumsum(dim=0) > 0) & (nodes > 0)
         return torch.where(later[..., None], torch.tensor([0.0, -9.0]), output)
 
-    assert prediction.reach(Oracle(language, forgets), language, limit=5) == (5, 2)
+    assert metrics.reach(Oracle(language, forgets), language, limit=5) == (5, 2)
 
 
 def test_remembered_asks_for_the_last_symbol_but_one():
     language = make_language("reber", embed=True)
-    assert prediction.remembered(Oracle(language), language, 500) == 1
+    assert metrics.remembered(Oracle(language), language, 500) == 1
 
     def guesses(nodes, output):
         # The two nodes that wait for the letter: T and P are both said to be T.
         waits = ((nodes == 9) | (nodes == 17))[..., None]
         return torch.where(waits, torch.eye(7)[1], output)
 
-    share = prediction.remembered(Oracle(language, guesses), language, 5000)
+    share = metrics.remembered(Oracle(language, guesses), language, 5000)
     assert share == pytest.approx(0.5, abs=0.04)

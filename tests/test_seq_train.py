@@ -12,10 +12,10 @@ from conftest import check_refused, interrupt_script, run_script
 from PIL import Image
 
 import seq_train
-from prediction import Score
-from script import Fault
+from cli.errors import UserError
+from recurrent.metrics import Score
+from recurrent.task import make_language
 from seq_models import SRN
-from task import make_language
 
 SYMBOL = re.compile(r"[A-C] \[[ \-.\d]+\] \[[ .\d]+\]")
 
@@ -206,7 +206,7 @@ def test_the_course_s_own_weights_are_taken_as_a_start(tmp_path, capsys):
     run("--resume", path, "--epoch", 1, "--lr", "1e-12", folder=tmp_path, capsys=capsys)
     ours = state(tmp_path / "net" / "anb2n_srn2_1.pth")
     assert all(torch.allclose(ours[name], course[name], atol=1e-6) for name in course)
-    with pytest.raises(Fault, match="weights of another network"):
+    with pytest.raises(UserError, match="weights of another network"):
         run("--resume", path, "--hid", 3, "--epoch", 1, folder=tmp_path, capsys=capsys)
 
 
@@ -221,7 +221,7 @@ BAD = [
     (["--lr", "nan"], 2, "argument --lr: 'nan' is not a number above 0"),
     (["--lr", "0"], 2, "argument --lr: '0' is not a number above 0"),
     (["--batch", "0"], 2, "argument --batch: '0' is not a whole number from 1 to 1000"),
-    (["--device", "foo"], 1, "--device foo: "),
+    (["--device", "foo"], 2, "--device: 'foo' cannot be used"),
     (["--resume", "nothing.pth"], 1, "--resume nothing.pth: there is no such file"),
     (["--out_path", "a_file"], 1, "cannot write into a_file: it is not a folder"),
     (["--plot", "a_file"], 1, "cannot write into a_file: it is not a folder"),
@@ -241,10 +241,12 @@ def test_flags_of_a_resumed_run_come_from_the_file(tmp_path, capsys):
     run("--epoch", 1, folder=tmp_path, capsys=capsys)
     path = tmp_path / "net" / "anb2n_srn2_0.pth"
     for words in (["--lang", "anbn"], ["--hid", 3], ["--seed", 1], ["--lr", 1]):
-        with pytest.raises(Fault, match=f"--resume takes {words[0]} from the file: leave it out"):
+        with pytest.raises(
+            UserError, match=f"--resume takes {words[0]} from the file: leave it out"
+        ):
             run("--resume", path, *words, folder=tmp_path, capsys=capsys)
     done = tmp_path / "net" / "anb2n_srn2_1.pth"
-    with pytest.raises(Fault, match="has seen all of its 1000 sequences"):
+    with pytest.raises(UserError, match="has seen all of its 1000 sequences"):
         run("--resume", done, folder=tmp_path, capsys=capsys)
     run("--resume", done, "--epoch", 2, folder=tmp_path, capsys=capsys)
     assert (tmp_path / "net" / "anb2n_srn2_2.pth").exists()

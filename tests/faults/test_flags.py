@@ -73,7 +73,7 @@ PLACES = {
 
 
 def parser(name: str):
-    return importlib.import_module(name).flags()
+    return importlib.import_module(name).build_parser()
 
 
 FLAGS = [(name, action.option_strings[-1]) for name in SCRIPTS for action in parser(name)._actions]

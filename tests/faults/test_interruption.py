@@ -14,6 +14,7 @@ import torch
 from conftest import ROOT, environment, interrupt_script, write_characters
 from PIL import Image
 
+from cli import checkpoint
 from cli.errors import UserError
 
 KUZU = ["--net", "full", "--hid", "40", "--seed", "3", "--save", "net.pth", "--data", "data"]
@@ -166,8 +167,6 @@ def test_a_second_signal_ends_at_once_and_names_the_last_file(script, tmp_path, 
 
 def test_a_file_that_was_cut_off_by_another_program_is_refused(tmp_path):
     """What the tests above rely on: a part of a file does not load."""
-    from cli import checkpoint
-
     checkpoint.write(tmp_path / "a.pth", {"a": torch.arange(1000)})
     whole = (tmp_path / "a.pth").read_bytes()
     (tmp_path / "a.pth").write_bytes(whole[: len(whole) // 2])

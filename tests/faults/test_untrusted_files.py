@@ -106,7 +106,9 @@ def files(tmp_path_factory) -> Files:
 
 def resume_sequences(files: Files, path: Path):
     """seq_train.py --resume, and a step of training."""
-    run = seq_train.resume(seq_train.flags().parse_args(["--resume", str(path), "--epoch", "2"]))
+    run = seq_train.resume(
+        seq_train.build_parser().parse_args(["--resume", str(path), "--epoch", "2"])
+    )
     sequences = seq_train.draw(run.language, run.seed, run.seen // seq_train.BLOCK)
     net = copy.deepcopy(run.net)
     seq_train.train(run, sequences, StopAfter(1))
@@ -117,7 +119,7 @@ def resume_sequences(files: Files, path: Path):
 
 def plot_sequences(files: Files, path: Path):
     """What seq_plot.py does first."""
-    args = seq_plot.flags().parse_args(["--out_path", str(path.parent), "--epoch", "1"])
+    args = seq_plot.build_parser().parse_args(["--out_path", str(path.parent), "--epoch", "1"])
     task, net, _ = seq_plot.load(path, args)
     net(task.language.spelled(["AABBBB"]).symbols)
     return net

@@ -1,0 +1,53 @@
+"""What a network reads of an image: normalised as the course does, moved no further than said."""
+
+import numpy as np
+import torch
+from conftest import characters
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kuzushiji import augmentation
+
+
+def test_prepare_is_the_course_s_normalisation():
+    images = torch.arange(256, dtype=torch.uint8).repeat(784 * 2 // 256 + 1)[: 784 * 2]
+    images = images.view(2, 28, 28)
+    for mean, deviation in ((0.5, 0.5), (0.19, 0.35)):
+        expected = ((images.double() / 255 - mean) / deviation).unsqueeze(1)
+        prepared = augmentation.prepare(images, (mean, deviation))
+        assert torch.allclose(prepared.double(), expected, atol=1e-6)
+
+
+@given(*[st.floats(-2, 2)] * 2, *[st.floats(0.5, 2)] * 2, *[st.floats(-1, 1)] * 2)
+@settings(max_examples=50, deadline=None)
+def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide, high, x, y):
+    values = (angle, shear, wide, high, x, y)
+    ours = augmentation.affine(*(torch.tensor([value], dtype=torch.float64) for value in values))
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    expected = rotation @ np.array([[1, shear], [0, 1]]) @ np.diag([wide, high])
+    assert np.allclose(ours[0, :, :2], expected)
+    assert np.allclose(ours[0, :, 2], [x, y])
+
+
+def test_hardly_any_distortion_hardly_changes_an_image():
+    pixels = characters(20).train.unsqueeze(1).float() / 255
+    assert torch.allclose(augmentation.distort(pixels, 1e-4), pixels, atol=0.01)
+
+
+def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
+    torch.manual_seed(0)
+    pixels = torch.zeros(500, 1, 28, 28)
+    pixels[:, :, 12:16, 12:16] = 1
+    moved = augmentation.distort(pixels, 1.0)
+    ink = moved.sum(dim=(1, 2, 3))
+    # A square of 16 pixels, scaled by up to 10 % each way: 13.1 to 19.5, and the bends.
+    assert 15.7 < ink.mean() < 16.3
+    assert 12 < ink.min() < 13.5
+    assert 18.5 < ink.max() < 21
+    place = torch.arange(28.0)
+    right = (moved.sum(dim=(1, 2)) * place).sum(dim=1) / ink - 13.5
+    # Uniform within 2 pixels, and bent by about 1 pixel at nodes that are interpolated.
+    assert abs(right.mean()) < 0.25
+    assert (4 / 3) ** 0.5 < right.std() < 2
+    torch.manual_seed(0)
+    assert torch.equal(moved, augmentation.distort(pixels, 1.0))
