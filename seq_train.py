@@ -420,7 +420,7 @@ def resume(args: argparse.Namespace) -> Run:
     try:
         # A file's values must be such as the command line would take.
         known, kept = flags(), dict(content["recipe"])
-        task, net = load_checkpoint(content, resolve_task(args))
+        task, net = load_checkpoint(content)
         names = RECIPES["best"][task.model].flags
         recipe = Recipe(**{name: known.value(name, kept[name]) for name in names})
         optimizer = make_optimizer(recipe, net.to(device))
