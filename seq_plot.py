@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,12 +111,13 @@ def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> 
     Raises UserError if training fails or is interrupted; what it had saved by then stays.
     """
     files.require_writable(args.out_path)
-    path, there = task.checkpoint(args.out_path, epoch), other_checkpoints(args.out_path, task)
+    path, before = task.checkpoint(args.out_path, epoch), checkpoints(args.out_path, task)
     words = [*task.flags, *task.epoch_flags(epoch), "--seed", str(seed), *folder_flags(args)]
     words += ["--device", str(args.device)] if args.device.type != "cpu" else []
     command = shlex.join(["python3", "seq_train.py", *words])
+    there = listing(before)
     print(f"{path} does not exist{there}; training it first: {command} ...", end="", flush=True)
-    start = time.time()
+    start = time.monotonic()
     # A session of its own: Ctrl-C reaches this script alone, which passes it on.
     training = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("seq_train.py"), *words],
@@ -125,40 +127,47 @@ def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> 
         errors="replace",
         start_new_session=True,
     )
-    try:
-        _, told = training.communicate()
-    except KeyboardInterrupt as interrupt:
+    number = 0
+    while training.returncode is None:
+        try:
+            _, told = training.communicate()
+        except KeyboardInterrupt as interrupt:
+            terminated = isinstance(interrupt, process.Terminated)
+            number = signal.SIGTERM if terminated else signal.SIGINT
+            training.send_signal(number)
+    if number:
         print(flush=True)
-        terminated = isinstance(interrupt, process.Terminated)
-        number = signal.SIGTERM if terminated else signal.SIGINT
-        training.send_signal(number)
-        training.wait()
-        kept = last_saved(args, task, start)
-        raise UserError(f"interrupted; {kept}", status=128 + number) from None
+        raise UserError(f"interrupted; {last_saved(args, task, before)}", status=128 + number)
     if training.returncode not in (0, FAILED):
         print(flush=True)
         lines = told.split("error: ", 1)[-1].splitlines()
         raise UserError(lines[-1] if lines else f"training ended with status {training.returncode}")
     without = ", without success" if training.returncode == FAILED else ""
-    print(f" {time.time() - start:.1f} s{without}", flush=True)
+    print(f" {time.monotonic() - start:.1f} s{without}", flush=True)
 
 
-def other_checkpoints(folder: Path, task: Task) -> str:
-    """Return which checkpoints of the task's network there are, in brackets; "" if none."""
-    names = [path.name for path in folder.glob(f"{task.stem}_*.pth")]
-    names.sort(key=lambda name: (len(name), name))
+def checkpoints(folder: Path, task: Task) -> dict[Path, int]:
+    """Return the checkpoints of the task's network, each with the time at which it was saved."""
+    found = sorted(folder.glob(f"{task.stem}_*.pth"), key=lambda path: (len(path.name), path.name))
+    return {path: path.stat().st_mtime_ns for path in found}
+
+
+def listing(paths: Iterable[Path]) -> str:
+    """Return the names of the other checkpoints that there are, in brackets; "" if none."""
+    names = [path.name for path in paths]
     more = ", ..." if len(names) > LISTED else ""
     return f" (there are {', '.join(names[:LISTED])}{more})" if names else ""
 
 
-def last_saved(args: argparse.Namespace, task: Task, start: float) -> str:
-    """Return which checkpoint was saved last since `start`, if any, and what goes on from it."""
-    times = {path: path.stat().st_mtime for path in args.out_path.glob(f"{task.stem}_*.pth")}
-    newest = max(times, key=times.get, default=None)
-    if newest is None or times[newest] < start:
+def last_saved(args: argparse.Namespace, task: Task, before: dict[Path, int]) -> str:
+    """Return which checkpoint was saved last, if it was not there `before`, and what resumes it."""
+    now = checkpoints(args.out_path, task)
+    saved = [path for path, when in now.items() if before.get(path) != when]
+    if not saved:
         return "nothing was saved"
-    command = ["python3", "seq_train.py", "--resume", str(newest), *folder_flags(args)]
-    return f"{newest} was the last file saved; to go on: {shlex.join(command)}"
+    last = max(saved, key=now.get)
+    command = ["python3", "seq_train.py", "--resume", str(last), *folder_flags(args)]
+    return f"{last} was the last file saved; to go on: {shlex.join(command)}"
 
 
 # The sections

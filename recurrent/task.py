@@ -183,8 +183,8 @@ def is_bare(content: dict) -> bool:
     return set(content) in PARAMETERS
 
 
-def load_checkpoint(content: dict, asked: Task) -> tuple[Task, SRN | LSTM]:
-    """Return task and network of a checkpoint's content; a bare one's task is the one asked for.
+def load_checkpoint(content: dict, asked: Task | None = None) -> tuple[Task, SRN | LSTM]:
+    """Return task and network of a checkpoint's content; a bare one has the task asked for.
 
     Raises ValueError if it is not whole.
     """

@@ -20,6 +20,7 @@ from conftest import ROOT, automaton_net, check_refused, environment
 import seq_plot
 import seq_train
 from cli.errors import UserError
+from cli.process import Terminated
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -168,12 +169,31 @@ class Training:
 
     started: ClassVar[list] = []
 
-    def __init__(self, words, returncode=0, told="", **options):
-        self.returncode, self.told = returncode, told
+    def __init__(self, words, status=0, told="", **options):
+        self.status, self.told, self.returncode = status, told, None
         self.started.append([str(word) for word in words[2:]])
 
     def communicate(self):
+        self.returncode = self.status
         return None, self.told
+
+
+class Interrupted(Training):
+    """A training that is interrupted by `signals`, one after the other, and saves a checkpoint."""
+
+    def __init__(self, words, signals, **options):
+        super().__init__(words)
+        self.signals, self.sent = list(signals), []
+
+    def communicate(self):
+        if not self.sent:
+            Path("net", "anbn_srn2_0.pth").touch()
+        if len(self.sent) < len(self.signals):
+            raise self.signals[len(self.sent)]
+        return super().communicate()
+
+    def send_signal(self, number):
+        self.sent.append(number)
 
 
 @pytest.fixture
@@ -221,38 +241,51 @@ def test_the_line_can_be_typed_lists_the_other_checkpoints_and_has_the_drawn_see
 def test_training_that_fails_is_told_in_its_own_words(started, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     told = "seq_train.py: error: cannot write net/anbn_srn2_0.pth: it is a folder\n"
-    monkeypatch.setattr(seq_plot.subprocess, "Popen", partial(Training, returncode=1, told=told))
+    monkeypatch.setattr(seq_plot.subprocess, "Popen", partial(Training, status=1, told=told))
     wanted = "error: cannot write net/anbn_srn2_0.pth: it is a folder"
     check_refused("seq_plot", SMALL, 1, wanted, capsys)
 
 
-def test_a_signal_while_it_trains_ends_both_and_keeps_what_was_learned(tmp_path):
-    runs = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        folder = tmp_path / str(int(number))
-        folder.mkdir()
-        command = [sys.executable, ROOT / "seq_plot.py", "--epoch", "1000"]
-        pipe = subprocess.PIPE
-        runs[number] = (
-            folder,
-            subprocess.Popen(
-                command, cwd=folder, env=environment(), stdout=pipe, stderr=pipe, text=True
-            ),
-        )
-    for number, (folder, process) in runs.items():
-        deadline = time.monotonic() + 60
-        while not (folder / "net" / "anb2n_srn2_0.pth").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(number)
-        _, told = process.communicate(timeout=60)
-        assert process.returncode == 128 + number
-        assert told.startswith("seq_plot.py: error: interrupted; ")
-        assert told.count("\n") == 1
-        said = re.search(r"; (\S+) was the last file saved; to go on: (.*)", told)
-        assert torch.load(folder / said[1], weights_only=True)["seen"] > 0
-        assert shlex.split(said[2]) == ["python3", "seq_train.py", "--resume", said[1]]
-        assert not list((folder / "net").glob(".*"))
+def test_ctrl_c_while_it_trains_ends_both_and_keeps_what_was_learned(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "seq_plot.py", "--epoch", "1000"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "net" / "anb2n_srn2_0.pth").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    printed, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.endswith(" ...\n")
+    assert told.startswith("seq_plot.py: error: interrupted; ")
+    assert told.count("\n") == 1
+    said = re.search(r"; (\S+) was the last file saved; to go on: (.*)", told)
+    assert torch.load(tmp_path / said[1], weights_only=True)["seen"] > 0
+    assert shlex.split(said[2]) == ["python3", "seq_train.py", "--resume", said[1]]
+    assert not list((tmp_path / "net").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("signals", "status"),
+    [([Terminated()], 143), ([KeyboardInterrupt(), KeyboardInterrupt()], 130)],
+)
+def test_every_signal_is_passed_on(signals, status, started, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    made = []
+    monkeypatch.setattr(
+        seq_plot.subprocess,
+        "Popen",
+        lambda words, **options: made.append(Interrupted(words, signals)) or made[0],
+    )
+    saved = "interrupted; net/anbn_srn2_0.pth was the last file saved"
+    check_refused("seq_plot", SMALL, status, saved, capsys)
+    assert made[0].sent == [status - 128] * len(signals)
 
 
 def test_a_damaged_checkpoint_is_refused_and_stays(started, tmp_path, monkeypatch, capsys):
