@@ -162,8 +162,8 @@ def line_equation(weight: list[float], bias: float) -> tuple[str, str]:
     """Write a hidden unit's dividing line as a person does, and the side on which it is active.
 
     The larger coefficient is made 1, which moves neither the line nor the side, and a positive
-    term comes first. For weights (-10, 10) and bias -5: ("x2 - x1 = 0.5", "x2 - x1 >= 0.5"). With
-    both weights 0 there is no line: ("no line", "everywhere" or "nowhere").
+    term comes first. For weights (-10, 10) and bias -5: ("x2 - x1 = 0.5", "where x2 - x1 >= 0.5").
+    With both weights 0 there is no line: ("no line", "everywhere" or "nowhere").
     """
     largest = max(map(abs, weight))
     if not largest:
@@ -177,7 +177,7 @@ def line_equation(weight: list[float], bias: float) -> tuple[str, str]:
     for value, name in terms:
         size = "" if abs(value) == 1 else f"{short(abs(value))} "
         left += (" - " if value < 0 else " + " if left else "") + size + name
-    return f"{left} = {short(right)}", f"{left} {relation} {short(right)}"
+    return f"{left} = {short(right)}", f"where {left} {relation} {short(right)}"
 
 
 def short(value: float) -> str:

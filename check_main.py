@@ -183,7 +183,7 @@ def explain(net: MLP, points: Tensor, target: Tensor) -> None:
     """Print the dividing lines, the table of activations, and which points are wrong."""
     print("\nDividing lines of the hidden units:")
     for node, (line, side) in enumerate(dividing_lines(net), 1):
-        print(f"  H{node}: {line}, active where {side}")
+        print(f"  H{node}: {line}, active {side}")
     rows = activation_table(net, points).tolist()
     names = ["X1", "X2", *(f"H{node}" for node in range(1, len(rows[0]))), "Output", "Target"]
     print("\nActivations:")

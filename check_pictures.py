@@ -77,11 +77,12 @@ def hidden_picture(net: MLP, node: int, points: Tensor, target: Tensor) -> Figur
     active = (net.hid[:, node] >= 0.5).float()
     line, side = dividing_lines(net)[node]
     name = f"H{node + 1} (hid_{len(net.hid_bias)}_{node})"
-    figure, axes = _plane_axes(plane, points, target, f"{name}: active where {side}")
+    figure, axes = _plane_axes(plane, points, target, f"{name}: active {side}")
     _show(axes, plane.image(active), plane, ("active", "not active"))
     weight, bias = net.in_hid_weight[node].tolist(), net.hid_bias[node].item()
     crosses = _draw_line(axes, plane, weight, bias, color="black", linewidth=2)
-    label = f"line {line}" if crosses else f"line {line}: outside this picture"
+    label = f"line {line}" if any(weight) else "no line: both weights are 0"
+    label += ": outside this picture" if any(weight) and not crosses else ""
     # Where the line is not: low, if it passes above the picture's centre.
     left, right, bottom, top = plane.extent
     centre = weight[0] * (left + right) / 2 + weight[1] * (bottom + top) / 2 + bias
