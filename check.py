@@ -8,9 +8,12 @@ the space of the hidden units.
 from __future__ import annotations
 
 import csv
-import re
+import math
+from collections import defaultdict
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,7 +41,7 @@ class MLP(nn.Module):
         self.hid = None
 
     def forward(self, input: Tensor) -> Tensor:
-        """Points (N, 2) to outputs (N, 1) or (copies, N, 1)."""
+        """Map points (N, 2) to outputs (N, 1) or (copies, N, 1)."""
         squash = torch.sigmoid if self.act == "sig" else heaviside
         self.hid = squash(input @ self.in_hid_weight.mT + self.hid_bias.unsqueeze(-2))
         return squash(self.hid @ self.hid_out_weight.mT + self.out_bias.unsqueeze(-2))
@@ -54,7 +57,7 @@ class MLP(nn.Module):
         """Enter the weights designed by hand, all multiplied by `scale`.
 
         With a large scale sigmoid units do nearly what step units do, so the same weights serve
-        both. Raises Fault if what stands below does not fit the number of hidden units.
+        both. Raises Fault if the weights below do not fit the number of hidden units.
         """
         # ---------------- Enter Weights Here ----------------
         # One row for each hidden unit: the weights from x1 and x2.
@@ -76,13 +79,16 @@ class MLP(nn.Module):
 
     @torch.no_grad()
     def enter_weights(self, entered: dict[str, list], scale: float = 1.0) -> None:
-        """Enter lists of numbers as weights, by the parameters' names; Fault if one is unfit."""
+        """Enter lists of numbers as weights, by the parameters' names.
+
+        Raises Fault if one is not a table of finite numbers of the right shape.
+        """
         for name, numbers in entered.items():
             parameter = getattr(self, name)
             try:
                 values = torch.tensor(numbers, dtype=torch.float32)
             except (TypeError, ValueError) as error:
-                raise Fault(f"{name} in check.py is no table of numbers: {error}") from error
+                raise Fault(f"{name} in check.py is not a table of numbers: {error}") from error
             if values.shape != parameter.shape:
                 raise Fault(
                     f"{name} in check.py has the shape {tuple(values.shape)}, but "
@@ -94,81 +100,70 @@ class MLP(nn.Module):
             parameter.copy_(values * scale)
 
     def one(self, copy: int) -> MLP:
-        """The network number `copy` of those side by side, by itself."""
+        """Return the network number `copy` of those side by side, by itself."""
         alone = MLP(self.hid_bias.shape[-1], self.act)
         alone.load_state_dict({name: values[copy] for name, values in self.state_dict().items()})
         return alone
 
 
 def heaviside(net_input: Tensor) -> Tensor:
-    """The step function of the course: 1 where the net input is at least 0, else 0."""
-    return (net_input >= 0).float()
+    """Return the step function of the course: 1 where the net input is at least 0, else 0."""
+    return torch.heaviside(net_input, torch.ones_like(net_input))
 
 
 def read_table(path: str | Path) -> tuple[Tensor, Tensor]:
-    """Points (N, 2) and targets (N, 1) from a CSV file with a header and columns X1, X2, T.
+    """Read points (N, 2) and targets (N, 1) from a CSV file with the header X1,X2,T.
 
-    Raises Fault naming the row (the line of the file) and what is wrong with it.
+    Raises Fault naming the row (the line of the file), the column and what is wrong there.
     """
     path = require_file(Path(path), "--data")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        rows = [(line, row) for line, row in enumerate(csv.reader(text.splitlines()), 1) if row]
-    except OSError as error:
-        raise Fault(f"--data {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Fault(f"--data {path} is not a CSV file: {error}") from error
+        reader = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Fault(f"--data {path} is not a readable CSV file: {error}") from error
     if len(rows) < 2:
         raise Fault(f"--data {path} has no data: a header X1,X2,T and a row for each point")
-    names = ",".join(name.strip() for name in rows[0][1])
-    if len(rows[0][1]) != 3:
-        raise Fault(f"--data {path}, row {rows[0][0]}: columns {names}, not the three of X1,X2,T")
-    if all(re.fullmatch(r"\s*[-+]?[\d.]+\s*", cell) for cell in rows[0][1]):
-        raise Fault(f"--data {path}, row {rows[0][0]}: {names} is no header; X1,X2,T is needed")
-    values = []
-    for line, row in rows[1:]:
+    (line, header), *rows = rows
+    # Without a header the first point would be lost.
+    if len(header) != 3 or not all(math.isnan(_number(name)) for name in header):
+        raise Fault(f"--data {path}, row {line}: the header is {','.join(header)}, not X1,X2,T")
+    values, seen = [], {}
+    for line, row in rows:
         where = f"--data {path}, row {line}"
         if len(row) != 3:
             raise Fault(f"{where}: {len(row)} values, not one for each of X1,X2,T")
-        numbers = []
-        for column, word in zip(("X1", "X2", "T"), row, strict=True):
-            try:
-                numbers.append(float(word))
-            except ValueError:
-                raise Fault(f"{where}: {column} is {word.strip()!r}, which is no number") from None
-            if not abs(numbers[-1]) <= 1e6:
-                raise Fault(f"{where}: {column} is {word.strip()}, beyond a million")
-        if numbers[2] not in (0, 1):
-            raise Fault(f"{where}: the target T is {row[2].strip()}, but only 0 and 1 are allowed")
-        values.append(numbers)
+        x1, x2, target = map(_number, row)
+        for column, cell, value in zip(("X1", "X2"), row, (x1, x2), strict=False):
+            if not abs(value) <= 1e6:
+                raise Fault(f"{where}: {column} is {cell!r}, not a number from -1e6 to 1e6")
+        if target not in (0, 1):
+            raise Fault(f"{where}: T is {row[2]!r}, not 0 or 1")
+        other, before = seen.setdefault((x1, x2), (line, target))
+        if before != target:
+            raise Fault(f"{where}: the point of row {other} again, with a different target")
+        values.append([x1, x2, target])
     table = torch.tensor(values, dtype=torch.float32)
-    for first, second in _equal_points(table):
-        raise Fault(
-            f"--data {path}: rows {rows[first + 1][0]} and {rows[second + 1][0]} are the same "
-            "point with different targets, which no network can learn"
-        )
     return table[:, :2], table[:, 2:]
 
 
-def _equal_points(table: Tensor) -> list[tuple[int, int]]:
-    """Pairs of rows that are the same point with different targets."""
-    seen, pairs = {}, []
-    for index, (x1, x2, target) in enumerate(table.tolist()):
-        other, before = seen.setdefault((x1, x2), (index, target))
-        if before != target:
-            pairs.append((other, index))
-    return pairs
+def _number(cell: str) -> float:
+    """Return the number in a cell of a table, nan if it is not a number."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
 
 
 # What can be read off the weights
 
 
 def line_equation(weight: list[float], bias: float) -> tuple[str, str]:
-    """A hidden unit's dividing line as a person writes it, and the side on which it is active.
+    """Write a hidden unit's dividing line as a person does, and the side on which it is active.
 
     The larger coefficient is made 1, which moves neither the line nor the side, and a positive
-    term comes first. For weights (-10, 10) and bias -5: ("x2 - x1 = 0.5", "x2 - x1 >= 0.5"). With
-    both weights 0 there is no line: ("no line", "everywhere" or "nowhere").
+    term comes first. For weights (-10, 10) and bias -5: ("x2 - x1 = 0.5", "where x2 - x1 >= 0.5").
+    With both weights 0 there is no line: ("no line", "everywhere" or "nowhere").
     """
     largest = max(map(abs, weight))
     if not largest:
@@ -182,61 +177,112 @@ def line_equation(weight: list[float], bias: float) -> tuple[str, str]:
     for value, name in terms:
         size = "" if abs(value) == 1 else f"{short(abs(value))} "
         left += (" - " if value < 0 else " + " if left else "") + size + name
-    return f"{left} = {short(right)}", f"{left} {relation} {short(right)}"
+    return f"{left} = {short(right)}", f"where {left} {relation} {short(right)}"
 
 
 def short(value: float) -> str:
-    """A number with at most three decimals, and no more than it needs; never -0."""
+    """Write a number with at most three decimals, and no more than it needs; never -0."""
     return f"{round(value, 3) + 0:.10g}"
 
 
 def dividing_lines(net: MLP) -> list[tuple[str, str]]:
-    """`line_equation` of every hidden unit."""
+    """Return the `line_equation` of every hidden unit."""
     pairs = zip(net.in_hid_weight.tolist(), net.hid_bias.tolist(), strict=True)
     return [line_equation(weight, bias) for weight, bias in pairs]
 
 
 @torch.no_grad()
 def activation_table(net: MLP, points: Tensor) -> Tensor:
-    """The activations of all hidden units and, last, of the output, for each point: (N, hid+1)."""
+    """Return the activations of all hidden units and, last, of the output: (N, hid + 1)."""
     output = net(points)
     return torch.cat([net.hid, output], dim=1)
 
 
 @torch.no_grad()
 def right_items(net: MLP, points: Tensor, target: Tensor) -> Tensor:
-    """Whether the output, cut at 0.5, is the target: (N,), or (copies, N) for copies."""
+    """Return whether the output, cut at 0.5, is the target: (N,), or (copies, N) for copies."""
     return ((net(points) >= 0.5) == (target >= 0.5)).squeeze(-1)
 
 
-@torch.no_grad()
-def smallest_scale(net: MLP, points: Tensor, target: Tensor, highest: float = 100.0):
-    """The factor from which on the weights of `net`, multiplied, serve a sigmoid network.
+def correct_scales(net: MLP, points: Tensor, target: Tensor) -> list[tuple[float, float]]:
+    """Find all scales that make sigmoid units with the weights of `net` right on all points.
 
-    Looks for the largest factor up to `highest` that fails, on a grid of hundredths, and closes
-    in on the border by bisection. Returns None if `highest` itself fails, 0.0 if none fails.
+    A scale multiplies all weights and biases. Returns intervals (low, high) of scales in rising
+    order, their ends to a relative precision of 1e-9; [] if there are none. The last high is inf
+    if all larger scales are right too. A first low of 0 stands for the smallest scale tried, at
+    which no hidden unit's net input exceeds 0.01.
+
+    The sign of the output's net input decides, written as in `_falling_terms` and divided by its
+    first term. All other terms then fall to 0 as the scale rises, so that their values at the
+    ends of an interval bound the sum on all of it, and the first term alone decides from some
+    scale on. Intervals that the bounds leave open are halved, down to the precision.
+    """
+    sizes, first, gaps = _falling_terms(net, points)
+    positive = target.numpy() >= 0.5  # (N, 1)
+
+    def ratios(scales: np.ndarray) -> np.ndarray:
+        """Divide the terms at scales (S,) by the first, all without their sizes: (S, N, K)."""
+        s = scales.reshape(-1, 1, 1)
+        return np.exp(-s * gaps) * (1 + np.exp(-s * first)) / (1 + np.exp(-s * (first + gaps)))
+
+    def judge(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return on which of the intervals (S,) all points are right, and on which one is wrong."""
+        ends = sizes * ratios(low), sizes * ratios(high)
+        smallest, largest = np.minimum(*ends).sum(axis=2), np.maximum(*ends).sum(axis=2)
+        right = np.where(positive.T, smallest >= 0, largest < 0).all(axis=1)
+        return right, np.where(positive.T, largest < 0, smallest >= 0).any(axis=1)
+
+    start = end = np.array([0.01 / ((first + gaps).max() or 1)])
+    while (2 * np.abs(sizes[:, 0]) < (np.abs(sizes) * ratios(end)).sum(axis=2)).any():
+        end = 2 * end
+    found = [(end[0], math.inf)] if judge(end, end)[0] else []
+    low, high = start, end
+    while len(low):
+        right, wrong = judge(low, high)
+        middle = np.sqrt(low * high)
+        precise = high <= low * (1 + 1e-9)
+        right |= precise & ~wrong & judge(middle, middle)[0]
+        found += zip(low[right], high[right], strict=True)
+        split = ~(right | wrong | precise)
+        low, middle, high = low[split], middle[split], high[split]
+        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+    joined: list[tuple[float, float]] = []
+    for low, high in sorted(found):
+        before = joined.pop() if joined and joined[-1][1] == low else (low, low)
+        joined.append((0.0 if before[0] == start[0] else float(before[0]), float(high)))
+    return joined
+
+
+def _falling_terms(net: MLP, points: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Write the output's net input at scale s as s times a sum of terms that fall as s rises.
+
+    That is c + sum_j v_j sigmoid(s z_j), with z_j the net input of hidden unit j at scale 1. As
+    sigmoid(t) = 1 - sigmoid(-t), it is sum_k W_k sigmoid(-s d_k) with distinct d_k >= 0, of which
+    d = 0 is the constant. Returns sizes W (N, K), the first d (N, 1) and gaps d_k - d_1 (N, K),
+    in rising order and padded with zeros.
+
+    The numbers are taken as the decimals that were entered: rational arithmetic knows whether
+    terms cancel, and so what decides where the step network's net input is exactly 0.
     """
 
-    def fails(factors: Tensor) -> Tensor:
-        """For each of the factors (F,): whether some point is on the wrong side."""
-        scaled = MLP(net.hid_bias.shape[-1], "sig", copies=len(factors)).double()
-        for name, values in net.state_dict().items():
-            shape = (-1,) + (1,) * values.dim()
-            getattr(scaled, name).copy_(values.double() * factors.view(shape))
-        return ~right_items(scaled, points.double(), target).all(dim=1)
+    def exact(values: Tensor) -> np.ndarray:
+        values = values.detach().numpy()
+        return np.array([Fraction(str(value)) for value in values.flat]).reshape(values.shape)
 
-    grid = torch.arange(1, round(100 * highest) + 1, dtype=torch.float64) / 100
-    failing = fails(grid)
-    if failing[-1]:
-        return None
-    if not failing.any():
-        return 0.0
-    last = int(failing.nonzero().max())
-    low, high = grid[last : last + 2].tolist()
-    while high - low > 1e-9:
-        middle = (low + high) / 2
-        if fails(torch.tensor([middle], dtype=torch.float64)).item():
-            low = middle
-        else:
-            high = middle
-    return high
+    weight, bias, (out_weight,), (out_bias,) = map(exact, net.parameters())
+    rows = []
+    for net_inputs in exact(points) @ weight.T + bias:
+        terms = defaultdict(Fraction, {0: 2 * out_bias})
+        for net_input, size in zip(net_inputs, out_weight, strict=True):
+            if net_input > 0:
+                terms[0] += 2 * size
+                size = -size
+            terms[abs(net_input)] += size
+        rows.append(sorted((decay, size) for decay, size in terms.items() if size) or [(0, 0)])
+    shape = len(rows), max(map(len, rows))
+    sizes, gaps, first = np.zeros(shape), np.zeros(shape), np.zeros((len(rows), 1))
+    for index, row in enumerate(rows):
+        first[index] = float(row[0][0])
+        for place, (decay, size) in enumerate(row):
+            sizes[index, place], gaps[index, place] = size, decay - row[0][0]
+    return sizes, first, gaps

@@ -6,24 +6,32 @@
     python3 check_main.py --design                            the fewest step units, with proof
     python3 check_main.py --recipe brief --hid 5              train as the course does: one network
 
-torch and matplotlib are imported inside the functions, so that --help and a mistyped flag are
-answered at once.
+The exit status is 3 if the network is not right on all points.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import check_pictures
 import script
+from check import (
+    MLP,
+    activation_table,
+    correct_scales,
+    dividing_lines,
+    read_table,
+    right_items,
+    short,
+)
+from dichotomies import Design, fewest_units
 from script import Fault, Progress, Stop
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from check import MLP
-    from dichotomies import Design
 
 # Epochs between two lines, and for how many a network must be right before training ends.
 REPORT, HOLD = 100, 2000
@@ -36,7 +44,7 @@ RECIPES = {
 
 
 def flags() -> script.Parser:
-    """The script's flags."""
+    """Build the parser."""
     parser = script.Parser(
         description="Train a two-layer perceptron on points in the plane, or enter its weights.",
         epilog="The recipe 'best' trains 32 networks side by side (--lr 0.1 --init 1 --epoch 6000) "
@@ -88,6 +96,7 @@ def flags() -> script.Parser:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the flags, completed by the recipe. Raises Fault if they do not fit together."""
     parser = flags()
     args = parser.parse_args(argv)
     if args.act == "step" and not (args.set_weights or args.design):
@@ -109,21 +118,18 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def train(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
-    """Train `--restarts` networks on all points at once; the best of them.
+    """Train `--restarts` networks on all points (N, 2) at once; return the best, on the CPU.
 
     Each trains as if it were alone: Adam treats every number by itself, and a network's loss
     depends on its own weights only. Ends when one has been right on all points for 2,000 epochs.
     """
-    import torch
-    import torch.nn.functional as F
-
-    from check import MLP
-
     nets = MLP(args.hid, args.act, copies=args.restarts)
+    # Drawn on the CPU, so that a seed gives the same start everywhere.
     nets.draw_weights(args.init)
+    nets.to(points.device)
     optimizer = torch.optim.Adam(nets.parameters(), args.lr, weight_decay=DECAY, fused=True)
     wanted = target.expand(args.restarts, *target.shape)
-    held = torch.zeros(args.restarts, dtype=torch.int64)
+    held = torch.zeros(args.restarts, dtype=torch.int64, device=points.device)
     best, progress = 0, Progress(args.epoch)
     for epoch in range(1, args.epoch + 1):
         output = nets(points)
@@ -145,10 +151,21 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
         if done:
             break
         progress.update(epoch, f"epoch {epoch} of at most {args.epoch}")
-    return nets.one(best)
+    return nets.cpu().one(best)
 
 
-# What is printed and drawn
+def by_training(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
+    """Train from the seed; print the weights and their accuracy."""
+    script.seed_everything(args.seed)
+    if args.restarts > 1:
+        print(f"{args.restarts} networks are trained side by side; the best one is shown.")
+    net = train(args, points.to(args.device), target.to(args.device), stop)
+    show_weights(net, "Final")
+    print("Final Accuracy: ", accuracy(net, points, target))
+    return net
+
+
+# What is printed
 
 
 def show_weights(net: MLP, when: str) -> None:
@@ -158,19 +175,15 @@ def show_weights(net: MLP, when: str) -> None:
 
 
 def accuracy(net: MLP, points: Tensor, target: Tensor) -> float:
-    """The share of points that are classified right, in percent."""
-    from check import right_items
-
+    """Return the share of points that are classified right, in percent."""
     return 100 * right_items(net, points, target).double().mean().item()
 
 
 def explain(net: MLP, points: Tensor, target: Tensor) -> None:
     """Print the dividing lines, the table of activations, and which points are wrong."""
-    from check import activation_table, dividing_lines, right_items, short
-
     print("\nDividing lines of the hidden units:")
     for node, (line, side) in enumerate(dividing_lines(net), 1):
-        print(f"  H{node}: {line}, active where {side}")
+        print(f"  H{node}: {line}, active {side}")
     rows = activation_table(net, points).tolist()
     names = ["X1", "X2", *(f"H{node}" for node in range(1, len(rows[0]))), "Output", "Target"]
     print("\nActivations:")
@@ -186,20 +199,52 @@ def explain(net: MLP, points: Tensor, target: Tensor) -> None:
     print(f"\nWrong: {', '.join(wrong)}" if wrong else f"\nAll {len(points)} points are right.")
 
 
-def draw(net: MLP, points: Tensor, target: Tensor, plot: Path) -> None:
-    """Save the pictures of every hidden unit, of the output and of the network."""
-    import check_pictures as pictures
+def by_hand(args, points: Tensor, target: Tensor) -> MLP:
+    """Take the weights entered in check.py; print them and their accuracy."""
+    scale = args.scale or (1.0 if args.act == "step" else 10.0)
+    net = MLP(args.hid, args.act)
+    net.set_weights(scale)
+    show_weights(net, "Initial")
+    print("Initial Accuracy: ", accuracy(net, points, target))
+    if args.act == "sig":
+        plain = MLP(args.hid, args.act)
+        plain.set_weights()
+        print(f"\nThe weights of check.py are multiplied by {scale:g}.")
+        print(scale_sentence(correct_scales(plain, points, target)))
+    return net
 
-    count = len(net.hid_bias)
-    # A picture of each of a hundred hidden units is of no use; the course draws up to 30.
-    for node in range(count if count <= 30 else 0):
-        picture = pictures.hidden_picture(net, node, points, target)
-        script.save_picture(picture, plot / f"hid_{count}_{node}.jpg")
-    script.save_picture(pictures.output_picture(net, points, target), plot / f"out_{count}.jpg")
-    picture = pictures.surface_picture(net, points, target)
-    script.save_picture(picture, plot / f"out_{count}_surface.jpg")
-    if count <= 30:
-        script.save_picture(pictures.network_picture(net), plot / f"net_{count}.jpg")
+
+def scale_sentence(scales: list[tuple[float, float]]) -> str:
+    """Report at which scales the sigmoid network is right, as `check.correct_scales` found them."""
+    what = "the sigmoid network classifies all points correctly"
+    if not scales:
+        return (
+            "no scale makes the sigmoid network classify all points correctly, however large "
+            "(where it seems to, its outputs are rounded)"
+        )
+    if scales == [(0, math.inf)]:
+        return f"{what} at every scale tried, however large"
+    if len(scales) == 1 and scales[0][1] == math.inf:
+        return f"smallest scale at which {what}: {scales[0][0]:.5g} (also at all larger ones)"
+    spans = [
+        f"from {low:.5g} on" if high == math.inf else f"{low:.5g} to {high:.5g}"
+        for low, high in scales
+    ]
+    return f"scales at which {what}: {', '.join(spans)}"
+
+
+def by_search(points: Tensor, target: Tensor) -> MLP:
+    """Find the step network with the fewest hidden units by trying all; print the proof."""
+    if target.min() == target.max():
+        raise Fault("all targets are the same: the data need no hidden unit")
+    design = fewest_units(points.double().numpy(), target.squeeze(1).int().numpy())
+    if design is None:
+        raise Fault("no network with up to 6 hidden step units solves these data")
+    show_design(design, points)
+    net = MLP(len(design.hidden), "step")
+    net.enter_weights(design_weights(design))
+    print("\nAccuracy: ", accuracy(net, points, target))
+    return net
 
 
 def show_design(design: Design, points: Tensor) -> None:
@@ -216,7 +261,7 @@ def show_design(design: Design, points: Tensor) -> None:
 
 
 def design_weights(design: Design) -> dict[str, list]:
-    """The weights of a design by the names that check.py uses."""
+    """Return the weights of a design by the names that check.py uses."""
 
     def plain(value: float) -> float | int:
         return int(value) if value == int(value) else value
@@ -229,65 +274,33 @@ def design_weights(design: Design) -> dict[str, list]:
     }
 
 
-def by_hand(args, points: Tensor, target: Tensor) -> MLP:
-    """The network with the weights entered in check.py; prints them and how they do."""
-    from check import MLP, smallest_scale
-
-    scale = args.scale or (1.0 if args.act == "step" else 10.0)
-    net = MLP(args.hid, args.act)
-    net.set_weights(scale)
-    show_weights(net, "Initial")
-    print("Initial Accuracy: ", accuracy(net, points, target))
-    if args.act == "sig":
-        plain = MLP(args.hid, args.act)
-        plain.set_weights()
-        least = smallest_scale(plain, points, target)
-        print(f"\nThe weights of check.py are multiplied by {scale:g}.")
-        if least is None:
-            print("No factor up to 100 makes the sigmoid network classify all points right.")
-        else:
-            print(f"From a factor of {least:.4f} on, the sigmoid network is right on all points.")
-    return net
+# Pictures
 
 
-def by_search(points: Tensor, target: Tensor) -> MLP:
-    """The step network with the fewest hidden units, found by trying all; prints the proof."""
-    from check import MLP
-    from dichotomies import fewest_units
-
-    if target.min() == target.max():
-        raise Fault("all targets are the same: the data need no hidden unit")
-    design = fewest_units(points.double().numpy(), target.squeeze(1).int().numpy())
-    if design is None:
-        raise Fault("no network with up to 6 hidden step units solves these data")
-    show_design(design, points)
-    net = MLP(len(design.hidden), "step")
-    net.enter_weights(design_weights(design))
-    print("\nAccuracy: ", accuracy(net, points, target))
-    return net
-
-
-def by_training(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
-    """A trained network; prints its weights and how it does."""
-    script.seed_everything(args.seed)
-    if args.restarts > 1:
-        print(f"{args.restarts} networks are trained side by side; the best one is shown.")
-    net = train(args, points, target, stop)
-    show_weights(net, "Final")
-    print("Final Accuracy: ", accuracy(net, points, target))
-    return net
+def draw(net: MLP, points: Tensor, target: Tensor, plot: Path) -> None:
+    """Save the pictures of every hidden unit, of the output and of the network."""
+    count = len(net.hid_bias)
+    # A picture of each of a hundred hidden units is of no use; the course draws up to 30.
+    for node in range(count if count <= 30 else 0):
+        picture = check_pictures.hidden_picture(net, node, points, target)
+        script.save_picture(picture, plot / f"hid_{count}_{node}.jpg")
+    script.save_picture(
+        check_pictures.output_picture(net, points, target), plot / f"out_{count}.jpg"
+    )
+    picture = check_pictures.surface_picture(net, points, target)
+    script.save_picture(picture, plot / f"out_{count}_surface.jpg")
+    if count <= 30:
+        script.save_picture(check_pictures.network_picture(net), plot / f"net_{count}.jpg")
 
 
 # The script
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the script with the flags `argv` and return its exit status, 3 if a point is wrong."""
     args = parse(argv)
+    args.device = script.choose_device(args.device)
     script.require_writable(args.plot)
-    import torch
-
-    from check import read_table
-
     # The matrices are so small that threads would only wait for each other.
     torch.set_num_threads(1)
     points, target = read_table(args.data)

@@ -3,13 +3,12 @@
 A step unit divides the points by a line. Of all lines only finitely many differ in which points
 they divide from which: the dichotomies of the points (Cover, 1965). A network with k hidden step
 units picks k of them and combines the k answers by one more unit, a threshold function of k
-bits. Both lists are finite, so trying all pairs of them finds the fewest units that solve a
-table, and proves that fewer cannot.
+bits; linear programming decides whether there is one. So trying all sets of k lines finds the
+fewest units that solve a table, and proves that fewer cannot.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -18,9 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Integer weights up to this size give every threshold function of up to 4 inputs (Muroga,
-# Tsuboi & Baugh, 1970); beyond that linear programming decides.
-_LARGEST = {1: 1, 2: 1, 3: 2, 4: 3}
+# What a unit of bias costs beside a unit of weight, where the simplest weights are chosen.
+BIAS_COST = 0.1
+# With more units than these the first solution is taken: there are too many sets to try them all.
+EXHAUSTIVE = 4
 
 
 class Unit(NamedTuple):
@@ -30,13 +30,13 @@ class Unit(NamedTuple):
     bias: float
 
     def fires(self, inputs: np.ndarray) -> np.ndarray:
-        """Whether it fires for each of the inputs (N, number of weights): (N,) bool."""
+        """Return whether it fires for each of the inputs (N, number of weights): (N,) bool."""
         return inputs @ np.array(self.weight) + self.bias >= 0
 
     @property
     def cost(self) -> float:
-        """Smaller for weights that are easier to read."""
-        return sum(map(abs, self.weight)) + abs(self.bias) / 10
+        """Return less for weights that are easier to read."""
+        return sum(map(abs, self.weight)) + BIAS_COST * abs(self.bias)
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Design:
 
 
 def dichotomies(points: np.ndarray) -> dict[tuple[bool, ...], Unit]:
-    """Every way to divide points (N, 2) by a line that meets none, with a unit that does it.
+    """Return every way to divide points (N, 2) by a line that meets none, with a unit for each.
 
     One of each complementary pair is given, and not the division into all and nothing. The unit
     has the smallest integer weights that will do, where weights up to 4 will, and a bias half way
@@ -89,57 +89,29 @@ def dichotomies(points: np.ndarray) -> dict[tuple[bool, ...], Unit]:
     return swept | found
 
 
-@functools.cache
-def threshold_functions(inputs: int) -> dict[int, Unit]:
-    """Every threshold function of up to 4 bits, with its unit of smallest integer weights.
-
-    A function is given as a number whose bit j is its value for the inputs that, read as a binary
-    number (first input lowest), make j.
-    """
-    largest = _LARGEST[inputs]
-    corners = np.array(list(itertools.product((0, 1), repeat=inputs)))[:, ::-1]
-    place = 1 << np.arange(2**inputs, dtype=np.int64)
-    found: dict[int, Unit] = {}
-    for weight in itertools.product(range(-largest, largest + 1), repeat=inputs):
-        sums = corners @ np.array(weight)
-        for threshold in range(sums.min(), sums.max() + 2):
-            function = int(((sums >= threshold) * place).sum())
-            unit = Unit(weight, 0.5 - threshold)
-            if function not in found or unit.cost < found[function].cost:
-                found[function] = unit
-    return found
-
-
 def output_unit(codes: np.ndarray, target: np.ndarray) -> Unit | None:
-    """A unit that maps hidden activations (N, k), 0 or 1, to the targets (N,), or None."""
-    count = codes.shape[1]
-    if count in _LARGEST:
-        numbers = codes @ (1 << np.arange(count))
-        ones = int(np.bitwise_or.reduce(1 << numbers[target == 1], initial=0))
-        zeros = int(np.bitwise_or.reduce(1 << numbers[target == 0], initial=0))
-        fitting = [
-            unit
-            for function, unit in threshold_functions(count).items()
-            if function & ones == ones and not function & zeros
-        ]
-        return min(fitting, key=lambda unit: unit.cost, default=None)
-    from scipy.optimize import linprog  # scikit-learn brings scipy
+    """Find a unit that maps hidden activations (N, k), 0 or 1, to the targets (N,), or None.
 
-    sign = np.where(target == 1, 1.0, -1.0)[:, None]
-    sides = np.hstack([codes, np.ones((len(codes), 1))]) * sign
-    # The smallest sum of absolute weights that keeps every point a half from the threshold.
-    parts = np.hstack([sides, -sides])
-    solved = linprog(np.ones(parts.shape[1]), A_ub=-parts, b_ub=np.full(len(codes), -0.5))
+    A linear program: the smallest `cost` with every net input at least 1/2 away from 0.
+    """
+    # Not at the top: it takes 0.33 s to import, and only --design needs it.
+    from scipy.optimize import linprog
+
+    sides = np.hstack([codes, np.ones((len(codes), 1))]) * np.where(target == 1, 1, -1)[:, None]
+    # Variables are at least 0, so each weight is the difference of two.
+    cost = [*[1.0] * codes.shape[1], BIAS_COST]
+    solved = linprog(cost * 2, A_ub=np.hstack([-sides, sides]), b_ub=np.full(len(sides), -0.5))
     if solved.status != 0:
         return None
-    values = solved.x[: count + 1] - solved.x[count + 1 :]
-    return Unit(tuple(values[:-1].tolist()), float(values[-1]))
+    above, below = np.split(solved.x, 2)
+    *weight, bias = (above - below).round(9).tolist()
+    return Unit(tuple(weight), bias)
 
 
 def fewest_units(points: np.ndarray, target: np.ndarray, most: int = 6) -> Design | None:
-    """The network with the fewest hidden step units that gives points (N, 2) their targets (N,).
+    """Find the fewest hidden step units that give points (N, 2) their targets (N,), 0 or 1.
 
-    None if even `most` units are too few.
+    Returns None if even `most` units are too few.
     """
     lines = dichotomies(points)
     units = list(lines.values())
@@ -162,8 +134,8 @@ def fewest_units(points: np.ndarray, target: np.ndarray, most: int = 6) -> Desig
                 cost = unit.cost + sum(line.cost for line in design)
                 if best is None or cost < best[0]:
                     best = cost, design, unit
-            if best and count not in _LARGEST:
-                break  # so many sets: the first solution will do
+            if best and count > EXHAUSTIVE:
+                break
         tried[count] = sets, solutions
         if best:
             return Design(best[1], best[2], tried)
@@ -171,7 +143,7 @@ def fewest_units(points: np.ndarray, target: np.ndarray, most: int = 6) -> Desig
 
 
 def _chunks(lines: int, count: int, size: int = 20_000) -> Iterator[np.ndarray]:
-    """All sets of `count` of the lines, as arrays (at most `size`, count)."""
+    """Yield all sets of `count` of the lines, as arrays (at most `size`, count)."""
     sets = itertools.combinations(range(lines), count)
     while chunk := list(itertools.islice(sets, size)):
         yield np.array(chunk)

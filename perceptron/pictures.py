@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
@@ -27,12 +30,12 @@ class Plane:
         self.steps = steps
 
     def image(self, values: Tensor) -> np.ndarray:
-        """Values on the grid, (steps * steps,), as an image whose first row is the lowest."""
+        """Return values on the grid, (steps * steps,), as an image with its lowest row first."""
         return values.view(self.steps, self.steps).T.numpy()
 
 
 def _plane_axes(plane: Plane, points: Tensor, target: Tensor, title: str):
-    """A figure with the points, coloured by target, on which a unit's function is to be drawn."""
+    """Return a figure with the points, coloured by target, to draw a unit's function on."""
     figure = Figure(figsize=(5.6, 5.2), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     for value, face, marker in ((1, "#b2182b", "o"), (0, "white", "s")):
@@ -53,46 +56,37 @@ def _legend(figure: Figure) -> Figure:
     return figure
 
 
-def _draw_line(axes, plane: Plane, weight, bias: float, **style) -> float | None:
-    """Draw where weight . x + bias = 0.
-
-    Returns the height of the line's middle, or None if it does not cross the plane drawn.
-    """
+def _draw_line(axes, plane: Plane, weight: list[float], bias: float, **style) -> bool:
+    """Draw where weight . x + bias = 0; return whether that line crosses the plane drawn."""
+    w1, w2 = weight
     left, right, bottom, top = plane.extent
-    (w1, w2), ends = weight, []
-    if w2:
-        ends += [(x, -(w1 * x + bias) / w2) for x in (left, right)]
-    if w1:
-        ends += [(-(w2 * y + bias) / w1, y) for y in (bottom, top)]
-    slack = 1e-6 * (right - left)
-    inside = [
-        (x, y)
-        for x, y in ends
-        if left - slack <= x <= right + slack and bottom - slack <= y <= top + slack
-    ]
-    if len(inside) < 2:
-        return None
-    inside.sort()
-    (x, y), (u, v) = inside[0], inside[-1]
-    axes.plot([x, u], [y, v], **style)
-    return (y + v) / 2
+    corners = [w1 * x + w2 * y + bias for x in (left, right) for y in (bottom, top)]
+    if not min(corners) < 0 < max(corners):
+        return False
+    # Through the point of the line that is nearest to the origin.
+    nearest = [-bias * w / (w1**2 + w2**2) for w in weight]
+    axes.axline(nearest, slope=-w1 / w2 if w2 else math.inf, **style)
+    return True
 
 
 def hidden_picture(net: MLP, node: int, points: Tensor, target: Tensor) -> Figure:
-    """Where hidden unit `node` is active (at least 0.5), with its dividing line and equation."""
+    """Draw where hidden unit `node` is active (at least 0.5), with its dividing line."""
     plane = Plane(points)
     with torch.no_grad():
         net(plane.grid)
     active = (net.hid[:, node] >= 0.5).float()
     line, side = dividing_lines(net)[node]
     name = f"H{node + 1} (hid_{len(net.hid_bias)}_{node})"
-    figure, axes = _plane_axes(plane, points, target, f"{name}: active where {side}")
+    figure, axes = _plane_axes(plane, points, target, f"{name}: active {side}")
     _show(axes, plane.image(active), plane, ("active", "not active"))
     weight, bias = net.in_hid_weight[node].tolist(), net.hid_bias[node].item()
-    middle = _draw_line(axes, plane, weight, bias, color="black", linewidth=2)
-    label = f"line {line}" if middle is not None else f"line {line}: outside this picture"
-    # In the half of the picture where the line is not.
-    low = middle is not None and middle > sum(plane.extent[2:]) / 2
+    crosses = _draw_line(axes, plane, weight, bias, color="black", linewidth=2)
+    label = f"line {line}" if any(weight) else "no line: both weights are 0"
+    label += ": outside this picture" if any(weight) and not crosses else ""
+    # Where the line is not: low, if it passes above the picture's centre.
+    left, right, bottom, top = plane.extent
+    centre = weight[0] * (left + right) / 2 + weight[1] * (bottom + top) / 2 + bias
+    low = crosses and weight[1] * centre < 0
     axes.text(
         0.5, 0.02 if low else 0.98, label, transform=axes.transAxes, zorder=6,
         ha="center", va="bottom" if low else "top",
@@ -102,7 +96,7 @@ def hidden_picture(net: MLP, node: int, points: Tensor, target: Tensor) -> Figur
 
 
 def output_picture(net: MLP, points: Tensor, target: Tensor) -> Figure:
-    """Where the whole network answers 1, with the hidden units' dividing lines, dashed."""
+    """Draw where the output is at least 0.5, with the hidden units' dividing lines, dashed."""
     plane = Plane(points)
     with torch.no_grad():
         answer = (net(plane.grid).squeeze(1) >= 0.5).float()
@@ -122,8 +116,6 @@ def output_picture(net: MLP, points: Tensor, target: Tensor) -> Figure:
 
 def _show(axes, values: np.ndarray, plane: Plane, names: tuple[str, str]) -> None:
     """Colour the plane by a function with values 1 and 0, which are called `names`."""
-    from matplotlib.colors import ListedColormap
-
     colours = ListedColormap([SILENT, FIRES])
     axes.imshow(
         values, cmap=colours, vmin=0, vmax=1, origin="lower", extent=plane.extent,
@@ -134,7 +126,7 @@ def _show(axes, values: np.ndarray, plane: Plane, names: tuple[str, str]) -> Non
 
 
 def surface_picture(net: MLP, points: Tensor, target: Tensor) -> Figure:
-    """The output before it is cut at 0.5, in shades, with contour lines."""
+    """Draw the output before it is cut at 0.5, in shades, with contour lines."""
     plane = Plane(points)
     with torch.no_grad():
         output = plane.image(net(plane.grid).squeeze(1))
@@ -157,7 +149,7 @@ def surface_picture(net: MLP, points: Tensor, target: Tensor) -> Figure:
 
 
 def network_picture(net: MLP) -> Figure:
-    """The network as circles and arrows, with every weight at its arrow and bias in its circle."""
+    """Draw the network: circles with their biases, arrows with their weights."""
     weights, biases = net.in_hid_weight.tolist(), net.hid_bias.tolist()
     outgoing, count = net.hid_out_weight[0].tolist(), len(biases)
     figure = Figure(figsize=(9, max(4.0, 1.05 * count + 0.8)), dpi=100, layout="constrained")

@@ -1,5 +1,6 @@
 """The perceptron of Part 2: its equations, what is read off its weights, and its table of data."""
 
+import math
 import re
 
 import numpy as np
@@ -101,9 +102,9 @@ def test_right_items_says_which_are_wrong():
 def test_weights_of_the_wrong_shape_are_named():
     with pytest.raises(Fault, match=r"in_hid_weight in check\.py has the shape \(4, 2\), but 5"):
         check.MLP(5, "step").set_weights()
-    with pytest.raises(Fault, match=r"hid_bias in check\.py is no table of numbers"):
+    with pytest.raises(Fault, match=r"hid_bias in check\.py is not a table of numbers"):
         check.MLP(2).enter_weights({"hid_bias": ["a", "b"]})
-    with pytest.raises(Fault, match=r"in_hid_weight in check\.py is no table of numbers"):
+    with pytest.raises(Fault, match=r"in_hid_weight in check\.py is not a table of numbers"):
         check.MLP(2).enter_weights({"in_hid_weight": [[1, 2], [3]]})
     with pytest.raises(Fault, match="not finite"):
         check.MLP(2).enter_weights({"hid_bias": [1, float("nan")]})
@@ -112,12 +113,12 @@ def test_weights_of_the_wrong_shape_are_named():
 @pytest.mark.parametrize(
     ("weight", "bias", "line", "side"),
     [
-        ([1, -1], -0.5, "x1 - x2 = 0.5", "x1 - x2 >= 0.5"),
-        ([-10, 10], -5, "x2 - x1 = 0.5", "x2 - x1 >= 0.5"),
-        ([2, 1], 0, "x1 + 0.5 x2 = 0", "x1 + 0.5 x2 >= 0"),
-        ([-1, -1], 3, "x1 + x2 = 3", "x1 + x2 <= 3"),
-        ([0, -4], 2, "x2 = 0.5", "x2 <= 0.5"),
-        ([1e-9, 5], 1, "x2 = -0.2", "x2 >= -0.2"),
+        ([1, -1], -0.5, "x1 - x2 = 0.5", "where x1 - x2 >= 0.5"),
+        ([-10, 10], -5, "x2 - x1 = 0.5", "where x2 - x1 >= 0.5"),
+        ([2, 1], 0, "x1 + 0.5 x2 = 0", "where x1 + 0.5 x2 >= 0"),
+        ([-1, -1], 3, "x1 + x2 = 3", "where x1 + x2 <= 3"),
+        ([0, -4], 2, "x2 = 0.5", "where x2 <= 0.5"),
+        ([1e-9, 5], 1, "x2 = -0.2", "where x2 >= -0.2"),
         ([0, 0], -1, "no line", "nowhere"),
         ([0, 0], 0, "no line", "everywhere"),
     ],
@@ -138,7 +139,7 @@ def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
     assume(largest > 0)
     assume(abs(net_input) / largest > 0.002 * (1 + sum(map(abs, point))))
     _, side = check.line_equation(list(weight), bias)
-    formula = re.sub(r"(\d) x", r"\1 * x", side)
+    formula = re.sub(r"(\d) x", r"\1 * x", side.removeprefix("where "))
     fires = eval(formula, {"x1": point[0], "x2": point[1]})
     assert fires == (net_input >= 0)
 
@@ -148,20 +149,109 @@ def test_short(value, text):
     assert check.short(value) == text
 
 
-def test_smallest_scale_is_where_the_sigmoid_network_begins_to_work():
-    least = check.smallest_scale(by_hand("sig"), POINTS, TARGET)
+# The scales that make the sigmoid network right
+
+
+def small_net(weight, bias, out_weight, out_bias) -> check.MLP:
+    """A network with hidden weights from x1 only."""
+    net = check.MLP(len(bias))
+    net.enter_weights(
+        {
+            "in_hid_weight": [[w, 0] for w in weight],
+            "hid_bias": bias,
+            "hid_out_weight": [out_weight],
+            "out_bias": [out_bias],
+        }
+    )
+    return net
+
+
+def scales(net: check.MLP, *items: tuple[float, int]) -> list[tuple[float, float]]:
+    """The scales for points (x1, 0) with targets."""
+    points = torch.tensor([[x, 0.0] for x, _ in items])
+    return check.correct_scales(net, points, torch.tensor([[float(t)] for _, t in items]))
+
+
+def test_the_smallest_scale_is_where_the_sigmoid_network_begins_to_work():
+    ((least, most),) = check.correct_scales(by_hand("sig"), POINTS, TARGET)
+    assert (f"{least:.4f}", most) == ("1.9804", math.inf)
     for factor, works in ((0.98, False), (0.9999, False), (1.0001, True), (1.5, True), (20, True)):
         net = by_hand("sig", least * factor).double()
         assert check.right_items(net, POINTS.double(), TARGET).all() == works
     # It does not depend on the scale that the weights have already.
-    assert check.smallest_scale(by_hand("sig", 4), POINTS, TARGET) == pytest.approx(least / 4)
+    ((rescaled, _),) = check.correct_scales(by_hand("sig", 4), POINTS, TARGET)
+    assert rescaled == pytest.approx(least / 4)
 
 
-def test_smallest_scale_of_weights_that_never_or_always_work():
-    assert check.smallest_scale(by_hand("sig", -1), POINTS, TARGET) is None
-    always = check.MLP(1)
-    always.enter_weights({"out_bias": [1.0]})
-    assert check.smallest_scale(always, POINTS, torch.ones(9, 1)) == 0.0
+@pytest.mark.parametrize("size", [1.0, 10.0, 1e-5])
+@pytest.mark.parametrize(("share", "border"), [(0.75, math.log(3)), (0.9, math.log(9))])
+def test_one_unit_has_a_smallest_scale_in_closed_form(size, share, border):
+    # sigmoid(s size) - share >= 0 for s >= log(share / (1 - share)) / size.
+    net = small_net([size], [0], [1], -share)
+    assert scales(net, (1, 1), (-1, 0)) == [(pytest.approx(border / size), math.inf)]
+    # The step network that the scale leads to has every point wrong.
+    assert scales(net, (1, 0), (-1, 1)) == []
+
+
+def test_a_step_network_that_no_scale_makes_a_sigmoid_network():
+    """With output bias -1 the output's net input is 0 on step units, below 0 on sigmoid units."""
+    step, sigmoid = by_hand("step"), by_hand("sig")
+    with torch.no_grad():
+        step.out_bias[:] = sigmoid.out_bias[:] = -1
+    assert check.right_items(step, POINTS, TARGET).all()
+    assert check.correct_scales(sigmoid, POINTS, TARGET) == []
+
+
+def test_no_scale_mends_weights_of_the_wrong_sign():
+    assert check.correct_scales(by_hand("sig", -1), POINTS, TARGET) == []
+
+
+@pytest.mark.parametrize(
+    ("net", "target"),
+    [
+        # sigmoid(-s) > 0 although it vanishes for large s, and sigmoid(s) - 1 < 0.
+        (([-1], [0], [1], 0), 1),
+        (([1], [0], [1], -1), 0),
+        # sigmoid(-s) - sigmoid(-2 s) > 0: the slower one decides.
+        (([-1, -2], [0, 0], [1, -1], 0), 1),
+        # The hidden net input is 0 as it was entered (not in float32), so the output is 1/2.
+        (([0.7], [-0.7], [1], -0.5), 1),
+        (([0.1, 0.3], [0.2, 0], [1, -1], 0), 1),
+        (([0], [0], [0], 0), 1),
+    ],
+)
+def test_a_tie_in_the_limit_is_decided_by_what_is_left(net, target):
+    assert scales(small_net(*net), (1, target)) == [(0, math.inf)]
+    assert scales(small_net(*net), (1, 1 - target)) == []
+
+
+def test_scales_that_are_right_only_in_between():
+    """15 (sigmoid(-s) - sigmoid(-2 s)) - 2, with u = exp(-s): (2 u - 1)(u^2 + 9 u - 2) <= 0."""
+    net = small_net([-1, -2], [0, 0], [15, -15], -2)
+    low, high = math.log(2), -math.log((math.sqrt(89) - 9) / 2)
+    assert scales(net, (1, 1)) == [(pytest.approx(low), pytest.approx(high))]
+    assert scales(net, (1, 0)) == [(0, pytest.approx(low)), (pytest.approx(high), math.inf)]
+
+
+tenths = st.integers(-30, 30).map(lambda value: value / 10)
+
+
+@given(st.lists(st.tuples(tenths, tenths, tenths), min_size=1, max_size=4), tenths, st.data())
+@settings(max_examples=100, deadline=None)
+def test_the_scales_are_those_at_which_a_float64_network_is_right(units, out_bias, data):
+    net = small_net(*map(list, zip(*units, strict=True)), out_bias)
+    target = torch.tensor(data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=3, max_size=3)))
+    points, target = torch.tensor([[-1.0, 0], [0, 0], [2, 0]]), target.view(-1, 1)
+    found = check.correct_scales(net, points, target)
+    for scale in data.draw(st.lists(st.floats(0.1, 8), min_size=5, max_size=5)):
+        scaled = check.MLP(len(units)).double()
+        for ours, theirs in zip(scaled.parameters(), net.parameters(), strict=True):
+            # As tenths, not as what float32 makes of them.
+            ours.data = (theirs.detach().double() * 10).round() / 10 * scale
+        output = scaled(points.double())
+        assume((output - 0.5).abs().min() > 1e-7)
+        right = bool(((output >= 0.5) == (target == 1)).all())
+        assert right == any(low <= scale <= high for low, high in found)
 
 
 # The table of data
@@ -189,16 +279,20 @@ def test_a_table_is_read_however_it_is_written(text, tmp_path):
     [
         ("", "has no data"),
         ("X1,X2,T\n", "has no data"),
-        ("X1,T\n0,1\n", "row 1: columns X1,T, not the three of X1,X2,T"),
+        ("X1,T\n0,1\n", "row 1: the header is X1,T, not X1,X2,T"),
+        ("0,0,1\n0,1,1\n", "row 1: the header is 0,0,1, not X1,X2,T"),
         ("X1,X2,T\n0,1,1\n0,1\n", "row 3: 2 values, not one for each of X1,X2,T"),
         ("X1,X2,T\n0,1,1,1\n", "row 2: 4 values"),
-        ("X1,X2,T\n0,1,1\n0,b,1\n", "row 3: X2 is 'b', which is no number"),
-        ("X1,X2,T\n0,,1\n", "row 2: X2 is '', which is no number"),
-        ("X1,X2,T\n0,1,2\n", "row 2: the target T is 2, but only 0 and 1 are allowed"),
-        ("X1,X2,T\n0,1,0.5\n", "row 2: the target T is 0.5"),
-        ("X1,X2,T\nnan,1,0\n", "row 2: X1 is nan"),
-        ("X1,X2,T\n1,inf,0\n", "row 2: X2 is inf"),
-        ("X1,X2,T\n1,2,0\n3,4,0\n1,2,1\n", "rows 2 and 4 are the same point"),
+        ("X1,X2,T\n0,1,1\n0,b,1\n", "row 3: X2 is 'b', not a number"),
+        ("X1,X2,T\n0,,1\n", "row 2: X2 is '', not a number"),
+        ("X1,X2,T\n0,1,2\n", "row 2: T is '2', not 0 or 1"),
+        ("X1,X2,T\n0,1,0.5\n", "row 2: T is '0.5', not 0 or 1"),
+        ("X1,X2,T\nnan,1,0\n", "row 2: X1 is 'nan', not a number"),
+        ("X1,X2,T\n1,inf,0\n", "row 2: X2 is 'inf', not a number"),
+        (
+            "X1,X2,T\n1,2,0\n3,4,0\n1,2,1\n",
+            "row 4: the point of row 2 again, with a different target",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_table_is_named_with_its_row(text, message, tmp_path):

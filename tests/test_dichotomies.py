@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from dichotomies import Unit, dichotomies, fewest_units, output_unit, threshold_functions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import check
+from dichotomies import Unit, dichotomies, fewest_units, output_unit
 
 GRID = np.array(list(itertools.product(range(3), repeat=2)), float)
 
@@ -65,14 +65,16 @@ def test_all_divisions_of_any_points_are_found(points):
             assert (key in lines) == separable(points, np.array(key))
 
 
-@pytest.mark.parametrize(("inputs", "count"), [(1, 4), (2, 14), (3, 104), (4, 1882)])
+@pytest.mark.parametrize(("inputs", "count"), [(1, 4), (2, 14), (3, 104)])
 def test_numbers_of_threshold_functions(inputs, count):
-    """The known numbers of threshold functions (OEIS A000609)."""
-    functions = threshold_functions(inputs)
-    assert len(functions) == count
-    corners = np.array([[j >> i & 1 for i in range(inputs)] for j in range(2**inputs)])
-    for function, unit in functions.items():
-        assert int((unit.fires(corners) * (1 << np.arange(2**inputs))).sum()) == function
+    """Output units exist for the known numbers of threshold functions (OEIS A000609)."""
+    corners = np.array(list(itertools.product((0, 1), repeat=inputs)))
+    units = [
+        (np.array(target), output_unit(corners, np.array(target)))
+        for target in itertools.product((0, 1), repeat=len(corners))
+    ]
+    assert sum(unit is not None for _, unit in units) == count
+    assert all(np.array_equal(unit.fires(corners), target == 1) for target, unit in units if unit)
 
 
 @given(st.integers(1, 5), st.data())
@@ -106,18 +108,25 @@ def test_the_brief_s_data_need_four_units():
     assert [solutions for _, solutions in design.tried.values()][:3] == [0, 0, 0]
 
 
-def test_three_units_are_too_few_by_linear_programming_too():
-    """The same proof by other means: every triple of lines, every output by scipy."""
+def test_three_units_are_too_few_by_threshold_functions_too():
+    """The same proof by other means: every triple of lines, every threshold function of 3 bits.
+
+    Integer weights up to 2 give all of them (Muroga, Tsuboi & Baugh, 1970).
+    """
     points, target = check.read_table(ROOT / "data" / "check.csv")
-    wanted = target.squeeze(1).numpy() == 1
-    lines = np.array(list(dichotomies(GRID)))
-    for triple in itertools.combinations(lines, 3):
-        codes = np.stack(triple, axis=1)
-        ones = {tuple(code) for code in codes[wanted]}
-        zeros = {tuple(code) for code in codes[~wanted]}
-        if not ones & zeros:
-            assert not separable(codes, wanted)
     assert torch.equal(points, torch.from_numpy(GRID).float())
+    wanted = target.squeeze(1).numpy() == 1
+    corners = np.array(list(itertools.product((0, 1), repeat=3)))
+    functions = {
+        tuple((corners @ weight >= threshold - 0.5).tolist())
+        for weight in itertools.product(range(-2, 3), repeat=3)
+        for threshold in range(-6, 8)
+    }
+    assert len(functions) == 104
+    functions = np.array(list(functions))
+    for triple in itertools.combinations(np.array(list(dichotomies(GRID))), 3):
+        codes = np.stack(triple, axis=1) @ [4, 2, 1]
+        assert not (functions[:, codes] == wanted).all(axis=1).any()
 
 
 @given(st.lists(st.integers(0, 1), min_size=9, max_size=9).filter(lambda t: len(set(t)) == 2))
