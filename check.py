@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from script import Fault, require_file
+from cli.errors import UserError
+from cli.files import require_file
 
 
 class MLP(nn.Module):
@@ -57,7 +58,7 @@ class MLP(nn.Module):
         """Enter the weights designed by hand, all multiplied by `scale`.
 
         With a large scale sigmoid units do nearly what step units do, so the same weights serve
-        both. Raises Fault if the weights below do not fit the number of hidden units.
+        both. Raises UserError if the weights below do not fit the number of hidden units.
         """
         # ---------------- Enter Weights Here ----------------
         # One row for each hidden unit: the weights from x1 and x2.
@@ -81,22 +82,22 @@ class MLP(nn.Module):
     def enter_weights(self, entered: dict[str, list], scale: float = 1.0) -> None:
         """Enter lists of numbers as weights, by the parameters' names.
 
-        Raises Fault if one is not a table of finite numbers of the right shape.
+        Raises UserError if one is not a table of finite numbers of the right shape.
         """
         for name, numbers in entered.items():
             parameter = getattr(self, name)
             try:
                 values = torch.tensor(numbers, dtype=torch.float32)
             except (TypeError, ValueError) as error:
-                raise Fault(f"{name} in check.py is not a table of numbers: {error}") from error
+                raise UserError(f"{name} in check.py is not a table of numbers: {error}") from error
             if values.shape != parameter.shape:
-                raise Fault(
+                raise UserError(
                     f"{name} in check.py has the shape {tuple(values.shape)}, but "
                     f"{self.hid_bias.shape[-1]} hidden units need {tuple(parameter.shape)}: "
                     'change it under "Enter Weights Here", or change --hid'
                 )
             if not torch.isfinite(values).all():
-                raise Fault(f"{name} in check.py holds a value that is not finite")
+                raise UserError(f"{name} in check.py holds a value that is not finite")
             parameter.copy_(values * scale)
 
     def one(self, copy: int) -> MLP:
@@ -114,34 +115,34 @@ def heaviside(net_input: Tensor) -> Tensor:
 def read_table(path: str | Path) -> tuple[Tensor, Tensor]:
     """Read points (N, 2) and targets (N, 1) from a CSV file with the header X1,X2,T.
 
-    Raises Fault naming the row (the line of the file), the column and what is wrong there.
+    Raises UserError naming the row (the line of the file), the column and what is wrong there.
     """
     path = require_file(Path(path), "--data")
     try:
         reader = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Fault(f"--data {path} is not a readable CSV file: {error}") from error
+        raise UserError(f"--data {path} is not a readable CSV file: {error}") from error
     if len(rows) < 2:
-        raise Fault(f"--data {path} has no data: a header X1,X2,T and a row for each point")
+        raise UserError(f"--data {path} has no data: a header X1,X2,T and a row for each point")
     (line, header), *rows = rows
     # Without a header the first point would be lost.
     if len(header) != 3 or not all(math.isnan(_number(name)) for name in header):
-        raise Fault(f"--data {path}, row {line}: the header is {','.join(header)}, not X1,X2,T")
+        raise UserError(f"--data {path}, row {line}: the header is {','.join(header)}, not X1,X2,T")
     values, seen = [], {}
     for line, row in rows:
         where = f"--data {path}, row {line}"
         if len(row) != 3:
-            raise Fault(f"{where}: {len(row)} values, not one for each of X1,X2,T")
+            raise UserError(f"{where}: {len(row)} values, not one for each of X1,X2,T")
         x1, x2, target = map(_number, row)
         for column, cell, value in zip(("X1", "X2"), row, (x1, x2), strict=False):
             if not abs(value) <= 1e6:
-                raise Fault(f"{where}: {column} is {cell!r}, not a number from -1e6 to 1e6")
+                raise UserError(f"{where}: {column} is {cell!r}, not a number from -1e6 to 1e6")
         if target not in (0, 1):
-            raise Fault(f"{where}: T is {row[2]!r}, not 0 or 1")
+            raise UserError(f"{where}: T is {row[2]!r}, not 0 or 1")
         other, before = seen.setdefault((x1, x2), (line, target))
         if before != target:
-            raise Fault(f"{where}: the point of row {other} again, with a different target")
+            raise UserError(f"{where}: the point of row {other} again, with a different target")
         values.append([x1, x2, target])
     table = torch.tensor(values, dtype=torch.float32)
     return table[:, :2], table[:, 2:]

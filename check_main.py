@@ -19,8 +19,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import check_pictures
-import script
 from check import (
     MLP,
     activation_table,
@@ -30,8 +28,11 @@ from check import (
     right_items,
     short,
 )
-from dichotomies import Design, fewest_units
-from script import Fault, Progress, Stop
+from cli import files, flags, process
+from cli.errors import UserError
+from cli.process import Progress, Stop
+from perceptron import pictures
+from perceptron.dichotomies import Design, fewest_units
 
 # Epochs between two lines, and for how many a network must be right before training ends.
 REPORT, HOLD = 100, 2000
@@ -43,15 +44,15 @@ RECIPES = {
 }
 
 
-def flags() -> script.Parser:
+def build_parser() -> flags.Parser:
     """Build the parser."""
-    parser = script.Parser(
+    parser = flags.Parser(
         description="Train a two-layer perceptron on points in the plane, or enter its weights.",
         epilog="The recipe 'best' trains 32 networks side by side (--lr 0.1 --init 1 --epoch 6000) "
         "and shows the one that is best; 'brief' trains one as the course does (--lr 0.001 "
         "--init 0.15 --epoch 200000).",
     )
-    parser.add_argument("--hid", type=script.integer(1, 1000), default=4, help="hidden units")
+    parser.add_argument("--hid", type=flags.Integer(1, 1000), default=4, help="hidden units")
     parser.add_argument(
         "--act",
         choices=("sig", "step"),
@@ -65,7 +66,7 @@ def flags() -> script.Parser:
     )
     parser.add_argument(
         "--scale",
-        type=script.number(0, 1e6, above=True),
+        type=flags.Number(0, 1e6, low_excluded=True),
         help="factor on the weights of --set_weights (default: 1 for step, 10 for sig)",
     )
     parser.add_argument(
@@ -76,28 +77,28 @@ def flags() -> script.Parser:
     parser.add_argument(
         "--recipe", choices=RECIPES, default="best", help="values of the flags below, see the end"
     )
-    parser.add_argument("--lr", type=script.number(0, 100, above=True), help="learning rate")
+    parser.add_argument("--lr", type=flags.Number(0, 100, low_excluded=True), help="learning rate")
     parser.add_argument(
-        "--init", type=script.number(0, 100), help="standard deviation of the initial weights"
+        "--init", type=flags.Number(0, 100), help="standard deviation of the initial weights"
     )
-    parser.add_argument("--epoch", type=script.integer(1, 10_000_000), help="most training epochs")
+    parser.add_argument("--epoch", type=flags.Integer(1, 10_000_000), help="most training epochs")
     parser.add_argument(
-        "--restarts", type=script.integer(1, 10_000), help="networks trained side by side"
+        "--restarts", type=flags.Integer(1, 10_000), help="networks trained side by side"
     )
     parser.add_argument(
         "--data",
-        type=script.path,
+        type=flags.path,
         default=Path(__file__).parent / "data" / "check.csv",
         metavar="FILE",
         help="points and targets: CSV with the columns X1,X2,T",
     )
-    script.add_common_flags(parser)
+    flags.add_common_flags(parser)
     return parser
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Read the flags, completed by the recipe. Raises Fault if they do not fit together."""
-    parser = flags()
+    """Read the flags, completed by the recipe. Raises UserError if they do not fit together."""
+    parser = build_parser()
     args = parser.parse_args(argv)
     if args.act == "step" and not (args.set_weights or args.design):
         parser.error(
@@ -156,7 +157,7 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
 
 def by_training(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
     """Train from the seed; print the weights and their accuracy."""
-    script.seed_everything(args.seed)
+    process.seed_everything(args.seed)
     if args.restarts > 1:
         print(f"{args.restarts} networks are trained side by side; the best one is shown.")
     net = train(args, points.to(args.device), target.to(args.device), stop)
@@ -236,10 +237,10 @@ def scale_sentence(scales: list[tuple[float, float]]) -> str:
 def by_search(points: Tensor, target: Tensor) -> MLP:
     """Find the step network with the fewest hidden units by trying all; print the proof."""
     if target.min() == target.max():
-        raise Fault("all targets are the same: the data need no hidden unit")
+        raise UserError("all targets are the same: the data need no hidden unit")
     design = fewest_units(points.double().numpy(), target.squeeze(1).int().numpy())
     if design is None:
-        raise Fault("no network with up to 6 hidden step units solves these data")
+        raise UserError("no network with up to 6 hidden step units solves these data")
     show_design(design, points)
     net = MLP(len(design.hidden), "step")
     net.enter_weights(design_weights(design))
@@ -282,15 +283,13 @@ def draw(net: MLP, points: Tensor, target: Tensor, plot: Path) -> None:
     count = len(net.hid_bias)
     # A picture of each of a hundred hidden units is of no use; the course draws up to 30.
     for node in range(count if count <= 30 else 0):
-        picture = check_pictures.hidden_picture(net, node, points, target)
-        script.save_picture(picture, plot / f"hid_{count}_{node}.jpg")
-    script.save_picture(
-        check_pictures.output_picture(net, points, target), plot / f"out_{count}.jpg"
-    )
-    picture = check_pictures.surface_picture(net, points, target)
-    script.save_picture(picture, plot / f"out_{count}_surface.jpg")
+        picture = pictures.hidden_picture(net, node, points, target)
+        files.save_picture(picture, plot / f"hid_{count}_{node}.jpg")
+    files.save_picture(pictures.output_picture(net, points, target), plot / f"out_{count}.jpg")
+    picture = pictures.surface_picture(net, points, target)
+    files.save_picture(picture, plot / f"out_{count}_surface.jpg")
     if count <= 30:
-        script.save_picture(check_pictures.network_picture(net), plot / f"net_{count}.jpg")
+        files.save_picture(pictures.network_picture(net), plot / f"net_{count}.jpg")
 
 
 # The script
@@ -299,8 +298,7 @@ def draw(net: MLP, points: Tensor, target: Tensor, plot: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the script with the flags `argv` and return its exit status, 3 if a point is wrong."""
     args = parse(argv)
-    args.device = script.choose_device(args.device)
-    script.require_writable(args.plot)
+    files.require_writable(args.plot)
     # The matrices are so small that threads would only wait for each other.
     torch.set_num_threads(1)
     points, target = read_table(args.data)
@@ -317,4 +315,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    script.run(main)
+    process.run(main)

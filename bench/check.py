@@ -23,7 +23,8 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import check
 import check_main
-from script import Stop, integer, several
+from cli.flags import CommaSeparated, Integer
+from cli.process import Stop
 
 
 def course(hid: int, points: torch.Tensor, target: torch.Tensor) -> bool:
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100, help="runs of our recipe")
     parser.add_argument("--course", type=int, default=2, help="runs of the course's recipe")
     parser.add_argument(
-        "--hid", type=several(integer(1, 1000)), default=(5, 4, 3, 2), help="hidden units"
+        "--hid", type=CommaSeparated(Integer(1, 1000)), default=(5, 4, 3, 2), help="hidden units"
     )
     args = parser.parse_args()
     torch.set_num_threads(1)  # as check_main.py does; the course's loop is no slower for it

@@ -29,10 +29,9 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from script import integer, several
-
 import seq_models
 import seq_train
+from cli.flags import CommaSeparated, Integer
 from recurrent.task import Task, make_language, resolve_task
 
 TASKS = [
@@ -239,7 +238,7 @@ def main() -> None:
     parser.add_argument("--epoch", type=int, help="thousands of sequences (default: the task's)")
     every = tuple(range(1, len(TASKS) + 1))
     parser.add_argument(
-        "--tasks", type=several(integer(1, len(TASKS))), default=every, help="which tasks"
+        "--tasks", type=CommaSeparated(Integer(1, len(TASKS))), default=every, help="which tasks"
     )
     parser.add_argument("--engines", action="store_true", help="time other ways to compute")
     parser.add_argument("--compile", action="store_true", help="with --engines: torch.compile too")

@@ -9,9 +9,9 @@ import torch
 from conftest import ROOT
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from script import Fault
 
 import check
+from cli.errors import UserError
 
 POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
 # The brief's table: X1 X2 H1 H2 H3 H4 Output.
@@ -100,13 +100,15 @@ def test_right_items_says_which_are_wrong():
 
 
 def test_weights_of_the_wrong_shape_are_named():
-    with pytest.raises(Fault, match=r"in_hid_weight in check\.py has the shape \(4, 2\), but 5"):
+    with pytest.raises(
+        UserError, match=r"in_hid_weight in check\.py has the shape \(4, 2\), but 5"
+    ):
         check.MLP(5, "step").set_weights()
-    with pytest.raises(Fault, match=r"hid_bias in check\.py is not a table of numbers"):
+    with pytest.raises(UserError, match=r"hid_bias in check\.py is not a table of numbers"):
         check.MLP(2).enter_weights({"hid_bias": ["a", "b"]})
-    with pytest.raises(Fault, match=r"in_hid_weight in check\.py is not a table of numbers"):
+    with pytest.raises(UserError, match=r"in_hid_weight in check\.py is not a table of numbers"):
         check.MLP(2).enter_weights({"in_hid_weight": [[1, 2], [3]]})
-    with pytest.raises(Fault, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         check.MLP(2).enter_weights({"hid_bias": [1, float("nan")]})
 
 
@@ -298,6 +300,6 @@ def test_a_table_is_read_however_it_is_written(text, tmp_path):
 def test_what_is_wrong_with_a_table_is_named_with_its_row(text, message, tmp_path):
     path = tmp_path / "check.csv"
     path.write_text(text)
-    with pytest.raises(Fault) as told:
+    with pytest.raises(UserError) as told:
         check.read_table(path)
     assert message in str(told.value)

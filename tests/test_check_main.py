@@ -14,7 +14,6 @@ from PIL import Image
 
 import check
 import check_main
-import check_pictures
 
 POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
 EPOCH = re.compile(r"ep: (\d+) loss: (\d\.\d{4}) acc: (\d+\.\d\d)")
@@ -160,7 +159,7 @@ def test_other_data_are_solved(tmp_path, capsys):
     printed = run("--hid", 2, "--epoch", 500, "--seed", 0, *words, capsys=capsys)
     assert "All 4 points are right." in printed
     path.write_text("X1,X2,T\n0,0,1\n0,1,1\n")
-    with pytest.raises(check_main.Fault, match="all targets are the same"):
+    with pytest.raises(check_main.UserError, match="all targets are the same"):
         check_main.main(["--design", "--data", str(path), "--plot", str(tmp_path)])
 
 
@@ -281,7 +280,7 @@ def test_ctrl_c_ends_training_and_shows_what_was_learned(tmp_path, monkeypatch, 
 def test_a_picture_shows_the_line_if_it_crosses_it(weight, bias, label):
     net = check.MLP(1, "step")
     net.enter_weights({"in_hid_weight": [weight], "hid_bias": [bias]})
-    axes = check_pictures.hidden_picture(net, 0, POINTS, TARGET).axes[0]
+    axes = pictures.hidden_picture(net, 0, POINTS, TARGET).axes[0]
     assert [text.get_text() for text in axes.texts] == [label]
     assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 2.5), (-0.5, 2.5))
     assert bool(axes.lines) == ("line " in label and ":" not in label)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import check
-from dichotomies import Unit, dichotomies, fewest_units, output_unit
+from perceptron.dichotomies import Unit, dichotomies, fewest_units, output_unit
 
 GRID = np.array(list(itertools.product(range(3), repeat=2)), float)
 
