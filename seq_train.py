@@ -49,7 +49,7 @@ from recurrent.task import (
 
 # Sequences between two reports; they are drawn together, by a seed of their own.
 BLOCK = 1000
-# Success is a loss below the language's bar in so many last reports, and an exact prediction.
+# Success is a loss below the language's bar in so many last reports, and an exact metrics.
 LAST = 10
 
 
@@ -69,8 +69,8 @@ class Recipe:
     identity: bool | None = None
 
     @property
-    def flags(self) -> dict:
-        """The flags that the network has, with their values."""
+    def values(self) -> dict:
+        """The flags that the network has, each with its value."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -148,7 +148,7 @@ def resolve_recipe(args: argparse.Namespace, task: Task) -> Recipe:
     recipe = RECIPES[args.recipe][task.model]
     if args.recipe == "best":
         recipe = replace(recipe, **OVERRIDES.get((task.language.name, task.model), {}))
-    given = {name: getattr(args, name) for name in recipe.flags}
+    given = {name: getattr(args, name) for name in recipe.values}
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 
@@ -395,7 +395,7 @@ def save(run: Run, folder: Path) -> Path:
     path = run.task.checkpoint(folder, run.seen // BLOCK)
     content = {
         "task": asdict(run.task),
-        "recipe": run.recipe.flags,
+        "recipe": run.recipe.values,
         "seed": run.seed,
         "epoch": run.epoch,
         "seen": run.seen,
@@ -416,7 +416,7 @@ def resume(args: argparse.Namespace) -> Run:
     content = checkpoint.read(args.resume, "--resume")
     if is_bare(content):
         return start_from(content, args)
-    for name in ("seed", *TASK_FLAGS, *RECIPES["best"]["srn"].flags):
+    for name in ("seed", *TASK_FLAGS, *RECIPES["best"]["srn"].values):
         if getattr(args, name, None) is not None:
             raise UserError(f"--resume takes --{name} from the file: leave it out", status=2)
     try:
@@ -466,7 +466,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     run = resume(args) if args.resume else new_run(args)
     print(f"{run.task.title} learns {run.language.name}")
-    print(f"recipe: {flags.as_flags(run.recipe.flags)} --epoch {run.epoch}")
+    print(f"recipe: {flags.as_flags(run.recipe.values)} --epoch {run.epoch}")
     with Stop() as stop:
         kept = run_training(run, args, stop)
         print_summary(run)

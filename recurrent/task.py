@@ -112,7 +112,7 @@ def _defaults(language: Language, model: str) -> tuple[int, int]:
     return DEFAULTS.get((language.name, model), (language.classes, 100))
 
 
-def build_network(task: Task, init: float | None = 1.0, identity: bool | None = False):
+def build_network(task: Task, init: float | None = 0.1, identity: bool | None = True):
     """Return the task's network with random first weights. `init` and `identity`: see SRN."""
     if task.model == "srn":
         return SRN(task.language.classes, task.hid, init, identity)

@@ -232,7 +232,7 @@ BAD = [
     (["--design", "--set_weights"], 2, "leave out --set_weights"),
     (["--hid", "5", "--set_weights"], 1, "but 5 hidden units need (5, 2)"),
     (["--data", "nothing.csv"], 1, "--data nothing.csv: there is no such file"),
-    (["--data", "."], 1, "--data .: this is no file"),
+    (["--data", "."], 1, "--data .: this is not a file"),
     (["--data", "bad.csv"], 1, "--data bad.csv, row 2: T is '7', not 0 or 1"),
     (["--plot", "bad.csv"], 1, "cannot write into bad.csv: it is not a folder"),
 ]

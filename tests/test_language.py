@@ -243,7 +243,7 @@ def test_words_have_the_least_length_and_keep_their_relative_chances(embed, leas
     assert lengths.min() >= max(least, 5)
     # Independently: words drawn without a least length, the shorter ones thrown away.
     if least == 20 and not embed:
-        free = make_language("reber").draw_words(400_000, np.random.default_rng(6))
+        free = make_language("reber").draw_words(100_000, np.random.default_rng(6))
         free = (free >= 0).sum(axis=0)
         free = free[free >= least]
         assert lengths.mean() == pytest.approx(free.mean(), abs=0.4)
