@@ -16,8 +16,8 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,16 +108,36 @@ def _section(text: str) -> str:
 def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> None:
     """Have seq_train.py make the checkpoint that is asked for; print the command and its seconds.
 
-    Raises UserError if training fails or is interrupted; what it had saved by then stays.
+    Checkpoints that are there already, of another seed perhaps, are not replaced. Raises UserError
+    if training fails or is interrupted; what it had saved by then stays.
     """
     files.require_writable(args.out_path)
-    path, before = task.checkpoint(args.out_path, epoch), checkpoints(args.out_path, task)
-    words = [*task.flags, *task.epoch_flags(epoch), "--seed", str(seed), *folder_flags(args)]
+    path, there = task.checkpoint(args.out_path, epoch), other_checkpoints(args.out_path, task)
+    words = [*task.flags, *task.epoch_flags(epoch), "--seed", str(seed)]
     words += ["--device", str(args.device)] if args.device.type != "cpu" else []
-    command = shlex.join(["python3", "seq_train.py", *words])
-    there = listing(before)
+    command = shlex.join(["python3", "seq_train.py", *words, *folder_flags(args)])
     print(f"{path} does not exist{there}; training it first: {command} ...", end="", flush=True)
     start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=args.out_path) as folder:
+        status, told, number = run_training([*words, "--out_path", folder, "--plot", args.plot])
+        saved = keep_new(Path(folder), args.out_path)
+    if number:
+        print(flush=True)
+        kept = "nothing was saved"
+        if saved:
+            resume = ["python3", "seq_train.py", "--resume", str(saved[-1]), *folder_flags(args)]
+            kept = f"{saved[-1]} was the last file saved; to go on: {shlex.join(resume)}"
+        raise UserError(f"interrupted; {kept}", status=128 + number)
+    if status not in (0, FAILED):
+        print(flush=True)
+        lines = told.split("error: ", 1)[-1].splitlines()
+        raise UserError(lines[-1] if lines else f"training ended with status {status}")
+    without = ", without success" if status == FAILED else ""
+    print(f" {time.monotonic() - start:.1f} s{without}", flush=True)
+
+
+def run_training(words: list) -> tuple[int, str, int]:
+    """Run seq_train.py; return its exit status, its errors, and the signal that ended it or 0."""
     # A session of its own: Ctrl-C reaches this script alone, which passes it on.
     training = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("seq_train.py"), *words],
@@ -135,39 +155,22 @@ def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> 
             terminated = isinstance(interrupt, process.Terminated)
             number = signal.SIGTERM if terminated else signal.SIGINT
             training.send_signal(number)
-    if number:
-        print(flush=True)
-        raise UserError(f"interrupted; {last_saved(args, task, before)}", status=128 + number)
-    if training.returncode not in (0, FAILED):
-        print(flush=True)
-        lines = told.split("error: ", 1)[-1].splitlines()
-        raise UserError(lines[-1] if lines else f"training ended with status {training.returncode}")
-    without = ", without success" if training.returncode == FAILED else ""
-    print(f" {time.monotonic() - start:.1f} s{without}", flush=True)
+    return training.returncode, told, number
 
 
-def checkpoints(folder: Path, task: Task) -> dict[Path, int]:
-    """Return the checkpoints of the task's network, each with the time at which it was saved."""
-    found = sorted(folder.glob(f"{task.stem}_*.pth"), key=lambda path: (len(path.name), path.name))
-    return {path: path.stat().st_mtime_ns for path in found}
+def keep_new(folder: Path, out_path: Path) -> list[Path]:
+    """Move the checkpoints in `folder` that `out_path` lacks there; return them, oldest first."""
+    made = sorted(folder.glob("*.pth"), key=lambda path: path.stat().st_mtime_ns)
+    new = [path for path in made if not (out_path / path.name).exists()]
+    return [path.rename(out_path / path.name) for path in new]
 
 
-def listing(paths: Iterable[Path]) -> str:
-    """Return the names of the other checkpoints that there are, in brackets; "" if none."""
-    names = [path.name for path in paths]
+def other_checkpoints(folder: Path, task: Task) -> str:
+    """Return which checkpoints of the task's network there are, in brackets; "" if none."""
+    names = [path.name for path in folder.glob(f"{task.stem}_*.pth")]
+    names.sort(key=lambda name: (len(name), name))
     more = ", ..." if len(names) > LISTED else ""
     return f" (there are {', '.join(names[:LISTED])}{more})" if names else ""
-
-
-def last_saved(args: argparse.Namespace, task: Task, before: dict[Path, int]) -> str:
-    """Return which checkpoint was saved last, if it was not there `before`, and what resumes it."""
-    now = checkpoints(args.out_path, task)
-    saved = [path for path, when in now.items() if before.get(path) != when]
-    if not saved:
-        return "nothing was saved"
-    last = max(saved, key=now.get)
-    command = ["python3", "seq_train.py", "--resume", str(last), *folder_flags(args)]
-    return f"{last} was the last file saved; to go on: {shlex.join(command)}"
 
 
 # The sections

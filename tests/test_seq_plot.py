@@ -164,6 +164,16 @@ def test_the_command_printed_makes_the_same_checkpoint(trained_first, tmp_path, 
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
+def test_checkpoints_that_are_there_are_not_replaced(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("net").mkdir()
+    Path("net", "anbn_srn2_0.pth").write_text("of another seed")
+    assert seq_plot.main([*SMALL, "--seed", "3", "--only", "scatter"]) == 0
+    assert "(there are anbn_srn2_0.pth); training it first" in capsys.readouterr().out
+    assert Path("net", "anbn_srn2_0.pth").read_text() == "of another seed"
+    assert names(Path("net")) == {"anbn_srn2_0.pth", "anbn_srn2_1.pth"}
+
+
 class Training:
     """What seq_plot.py starts, with an end that is known; `started` has the words of each."""
 
@@ -187,7 +197,7 @@ class Interrupted(Training):
 
     def communicate(self):
         if not self.sent:
-            Path("net", "anbn_srn2_0.pth").touch()
+            Path(self.started[-1][-3], "anbn_srn2_0.pth").touch()
         if len(self.sent) < len(self.signals):
             raise self.signals[len(self.sent)]
         return super().communicate()
@@ -216,7 +226,10 @@ def test_a_checkpoint_on_the_way_needs_the_default_training(epoch, words, starte
         seq_plot.main([*map(str, flags), "--plot", str(tmp_path)])
     task = ["--lang", "anb2nc3n", "--model", "lstm", "--hid", "3"]
     folders = ["--out_path", str(tmp_path), "--plot", str(tmp_path)]
-    assert started == [[*task, *words, "--seed", "5", *folders]]
+    # It is kept in a folder of its own until it is known what is new.
+    (typed,) = started
+    assert Path(typed[-3]).parent == tmp_path
+    assert [*typed[:-3], str(tmp_path), *typed[-2:]] == [*task, *words, "--seed", "5", *folders]
 
 
 def test_the_line_can_be_typed_lists_the_other_checkpoints_and_has_the_drawn_seed(
@@ -233,9 +246,8 @@ def test_the_line_can_be_typed_lists_the_other_checkpoints_and_has_the_drawn_see
     there = "(there are anbn_srn2_20.pth, anbn_srn2_100.pth)"
     assert line.startswith(f"a folder/anbn_srn2_1.pth does not exist {there}; training it first: ")
     command = line.split("first: ")[1].split(" ... ")[0]
-    assert shlex.split(command) == ["python3", "seq_train.py", *started[0]]
-    assert started[0][-4:-2] == ["--seed", re.match(r"seed: (\d+)", seed)[1]]
-    assert started[0][-2:] == ["--out_path", "a folder"]
+    words = ["--seed", re.match(r"seed: (\d+)", seed)[1], "--out_path", "a folder"]
+    assert shlex.split(command) == ["python3", "seq_train.py", *started[0][:-6], *words]
 
 
 def test_training_that_fails_is_told_in_its_own_words(started, tmp_path, monkeypatch, capsys):
@@ -256,7 +268,7 @@ def test_ctrl_c_while_it_trains_ends_both_and_keeps_what_was_learned(tmp_path):
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not (tmp_path / "net" / "anb2n_srn2_0.pth").exists():
+    while not list(tmp_path.glob("net/.training-*/anb2n_srn2_0.pth")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
