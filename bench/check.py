@@ -28,7 +28,7 @@ from cli.process import Stop
 
 
 def course(hid: int, points: torch.Tensor, target: torch.Tensor) -> bool:
-    """Train one network as the course does; whether all points are right at the end."""
+    """Train one network as the course does; return whether all points are right at the end."""
     net = nn.Sequential(nn.Linear(2, hid), nn.Sigmoid(), nn.Linear(hid, 1), nn.Sigmoid())
     for parameter in net.parameters():
         nn.init.normal_(parameter, 0, 0.15)
@@ -50,7 +50,7 @@ def course(hid: int, points: torch.Tensor, target: torch.Tensor) -> bool:
 
 
 def ours(hid: int, points: torch.Tensor, target: torch.Tensor) -> bool:
-    """Train with check_main.py's defaults; whether all points are right at the end."""
+    """Train with check_main.py's defaults; return whether all points are right at the end."""
     args = check_main.parse(["--hid", str(hid)])
     # train prints its epochs; here only the table is wanted.
     with Stop() as stop, contextlib.redirect_stdout(io.StringIO()):
@@ -59,7 +59,7 @@ def ours(hid: int, points: torch.Tensor, target: torch.Tensor) -> bool:
 
 
 def measure(train, hid: int, seeds: range, points, target) -> tuple[int, list[float]]:
-    """How many of the seeds succeed, and the seconds of each."""
+    """Count the seeds that succeed, and time each in seconds."""
     successes, seconds = 0, []
     for seed in seeds:
         torch.manual_seed(seed)
