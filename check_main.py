@@ -22,7 +22,6 @@ from torch import Tensor
 from check import (
     MLP,
     activation_table,
-    correct_scales,
     dividing_lines,
     read_table,
     right_items,
@@ -33,6 +32,7 @@ from cli.errors import UserError
 from cli.process import Progress, Stop
 from perceptron import pictures
 from perceptron.dichotomies import Design, fewest_units
+from perceptron.scales import correct_scales
 
 # Epochs between two lines, and for how many a network must be right before training ends.
 REPORT, HOLD = 100, 2000
@@ -216,7 +216,7 @@ def by_hand(args, points: Tensor, target: Tensor) -> MLP:
 
 
 def scale_sentence(scales: list[tuple[float, float]]) -> str:
-    """Report at which scales the sigmoid network is right, as `check.correct_scales` found them."""
+    """Report at which scales the sigmoid network is right, as `correct_scales` found them."""
     what = "the sigmoid network classifies all points correctly"
     if not scales:
         return (

@@ -59,9 +59,6 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except OSError as error:
         status = _complain(_reason(error), 1)
         _abandon_output()
-    except SyntaxError as error:
-        # check.py asks its reader to edit it, and a bracket is soon lost.
-        status = _complain(f"{error.filename}, line {error.lineno}: {error.msg}", 1)
     except (MemoryError, RuntimeError) as error:
         # torch has a class of its own for it on a GPU, none on the CPU.
         allocator = ("OutOfMemoryError", "DefaultCPUAllocator")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import check
 from cli.errors import UserError
+from perceptron.scales import correct_scales
 
 POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
 # The brief's table: X1 X2 H1 H2 H3 H4 Output.
@@ -171,17 +172,17 @@ def small_net(weight, bias, out_weight, out_bias) -> check.MLP:
 def scales(net: check.MLP, *items: tuple[float, int]) -> list[tuple[float, float]]:
     """The scales for points (x1, 0) with targets."""
     points = torch.tensor([[x, 0.0] for x, _ in items])
-    return check.correct_scales(net, points, torch.tensor([[float(t)] for _, t in items]))
+    return correct_scales(net, points, torch.tensor([[float(t)] for _, t in items]))
 
 
 def test_the_smallest_scale_is_where_the_sigmoid_network_begins_to_work():
-    ((least, most),) = check.correct_scales(by_hand("sig"), POINTS, TARGET)
+    ((least, most),) = correct_scales(by_hand("sig"), POINTS, TARGET)
     assert (f"{least:.4f}", most) == ("1.9804", math.inf)
     for factor, works in ((0.98, False), (0.9999, False), (1.0001, True), (1.5, True), (20, True)):
         net = by_hand("sig", least * factor).double()
         assert check.right_items(net, POINTS.double(), TARGET).all() == works
     # It does not depend on the scale that the weights have already.
-    ((rescaled, _),) = check.correct_scales(by_hand("sig", 4), POINTS, TARGET)
+    ((rescaled, _),) = correct_scales(by_hand("sig", 4), POINTS, TARGET)
     assert rescaled == pytest.approx(least / 4)
 
 
@@ -201,11 +202,11 @@ def test_a_step_network_that_no_scale_makes_a_sigmoid_network():
     with torch.no_grad():
         step.out_bias[:] = sigmoid.out_bias[:] = -1
     assert check.right_items(step, POINTS, TARGET).all()
-    assert check.correct_scales(sigmoid, POINTS, TARGET) == []
+    assert correct_scales(sigmoid, POINTS, TARGET) == []
 
 
 def test_no_scale_mends_weights_of_the_wrong_sign():
-    assert check.correct_scales(by_hand("sig", -1), POINTS, TARGET) == []
+    assert correct_scales(by_hand("sig", -1), POINTS, TARGET) == []
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_the_scales_are_those_at_which_a_float64_network_is_right(units, out_bia
     net = small_net(*map(list, zip(*units, strict=True)), out_bias)
     target = torch.tensor(data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=3, max_size=3)))
     points, target = torch.tensor([[-1.0, 0], [0, 0], [2, 0]]), target.view(-1, 1)
-    found = check.correct_scales(net, points, target)
+    found = correct_scales(net, points, target)
     for scale in data.draw(st.lists(st.floats(0.1, 8), min_size=5, max_size=5)):
         scaled = check.MLP(len(units)).double()
         for ours, theirs in zip(scaled.parameters(), net.parameters(), strict=True):

@@ -14,6 +14,7 @@ from PIL import Image
 
 import check
 import check_main
+from perceptron import pictures
 
 POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
 EPOCH = re.compile(r"ep: (\d+) loss: (\d\.\d{4}) acc: (\d+\.\d\d)")
@@ -56,7 +57,7 @@ def no_pictures(monkeypatch):
     monkeypatch.setattr(check_main, "draw", lambda *_: None)
 
 
-def pictures(folder, hid: int) -> None:
+def check_pictures(folder, hid: int) -> None:
     """All pictures of a network are there, whole, and no others."""
     names = {f"hid_{hid}_{node}.jpg" for node in range(hid)}
     names |= {f"out_{hid}.jpg", f"out_{hid}_surface.jpg", f"net_{hid}.jpg"}
@@ -79,7 +80,7 @@ def test_training_as_in_the_brief(tmp_path):
     assert "Final Accuracy:  100.0\n" in done.stdout
     assert "32 networks are trained side by side; the best one is shown." in done.stdout
     assert re.search(r"^seed: \d+ \(drawn", done.stdout, flags=re.MULTILINE)
-    pictures(tmp_path / "plot", 5)
+    check_pictures(tmp_path / "plot", 5)
 
 
 def test_step_units_by_hand_as_in_the_brief(tmp_path):
@@ -91,7 +92,7 @@ def test_step_units_by_hand_as_in_the_brief(tmp_path):
     assert TABLE in done.stdout
     for line in ("H1: x1 - x2 = 0.5", "H2: x2 - x1 = 0.5", "H3: x1 - x2 = 1.5"):
         assert f"  {line}, active where" in done.stdout
-    pictures(tmp_path / "plot", 4)
+    check_pictures(tmp_path / "plot", 4)
 
 
 def test_rescaled_sigmoid_units_as_in_the_brief(tmp_path):
@@ -103,7 +104,7 @@ def test_rescaled_sigmoid_units_as_in_the_brief(tmp_path):
     line = "smallest scale at which the sigmoid network classifies all points correctly: 1.9804 ("
     assert f"\n{line}" in done.stdout
     assert "All 9 points are right." in done.stdout
-    pictures(tmp_path / "plot", 4)
+    check_pictures(tmp_path / "plot", 4)
 
 
 @pytest.mark.usefixtures("no_pictures")
