@@ -22,14 +22,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
 import kuzu
 from cli import files, flags, process
 from cli.errors import UserError
 from cli.process import Progress, Stop
-from kuzushiji import confusion, features
+from kuzushiji import confusion, features, pictures
 from kuzushiji.augmentation import prepare
 from kuzushiji.dataset import Images, Unavailable, load_kmnist, load_kuzushiji10k
 from kuzushiji.recipes import NETS, Recipe, add_recipe_flags, recipe_for
@@ -282,9 +281,9 @@ def explain(args, recipe: Recipe, net: torch.nn.Module, result: Result, images: 
     right, total = int(result.matrix.trace()), int(result.matrix.sum())
     title = f"{name} on {images.name}: {right} of {total} right, {result.accuracy:.2%}"
     print(title)
-    picture = confusion.confusion_picture(result.matrix, images, title)
+    picture = pictures.confusion_picture(result.matrix, images, title)
     files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_confusion.jpg")
-    picture = confusion.mistakes_picture(
+    picture = pictures.mistakes_picture(
         result.matrix,
         result.log_probabilities,
         images,
@@ -332,28 +331,9 @@ def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> None:
         print(f"none of these reaches {WANTED:.0%}: try more hidden nodes or more epochs")
     if rows:
         sizes, accuracies = [row[0] for row in rows], [row[2] for row in rows]
-        picture = sweep_picture(sizes, accuracies, f"NetFull on {images.name}")
+        title = f"NetFull on {images.name}"
+        picture = pictures.sweep_picture(sizes, accuracies, WANTED, title)
         files.save_picture(picture, args.plot / "kuzu_sweep.jpg")
-
-
-def sweep_picture(sizes: list[int], accuracies: list[float], title: str) -> Figure:
-    """Draw the test accuracy against the number of hidden nodes."""
-    figure = Figure(figsize=(7, 4.5), dpi=100, layout="constrained")
-    axes = figure.add_subplot()
-    order = np.argsort(sizes)
-    sizes, percent = np.array(sizes)[order], 100 * np.array(accuracies)[order]
-    axes.axhline(100 * WANTED, color="0.5", linestyle="--", label=f"{WANTED:.0%}, the brief's aim")
-    axes.plot(sizes, percent, "o-", color="tab:blue", label="test accuracy")
-    for place in zip(sizes, percent, strict=True):
-        axes.annotate(f"{place[1]:.1f}", place, (0, 7), textcoords="offset points", ha="center")
-    axes.set_xscale("log")
-    axes.set_xticks(sizes, map(str, sizes))
-    axes.minorticks_off()
-    axes.margins(y=0.15)
-    axes.set(xlabel="hidden nodes (logarithmic)", ylabel="test accuracy (%)", title=title)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    return figure
 
 
 def compare(args: argparse.Namespace, images: Images, stop: Stop) -> None:

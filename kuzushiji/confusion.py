@@ -1,4 +1,4 @@
-"""What a network mistakes for what: tables and pictures from a confusion matrix.
+"""What a network mistakes for what: tables and sentences from a confusion matrix.
 
 A confusion matrix has a row for each target class and a column for each class that the network
 chose, and holds numbers of images (Part 1 of the assignment).
@@ -6,17 +6,11 @@ chose, and holds numbers of images (Part 1 of the assignment).
 
 from __future__ import annotations
 
-import textwrap
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib import font_manager
-from matplotlib.figure import Figure
-from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
 from kuzushiji.dataset import Images
-from kuzushiji.tiles import Tiles
 
 
 class Confusion(NamedTuple):
@@ -107,138 +101,3 @@ def comparison(matrices: dict[str, np.ndarray], images: Images) -> str:
     if hardest:
         lines.append(f"What stays hard for {names[-1]}: {hardest}.")
     return "\n".join(lines)
-
-
-# Pictures
-
-
-def glyph_font(glyphs: tuple[str, ...]) -> str | None:
-    """The name of a font on this machine that has all of `glyphs`, or None."""
-    marks = ("CJK", "Gothic", "Mincho", "Hiragino", "Meiryo", "IPA", "Takao", "Yu ", "Kosugi")
-    marks += ("Sawarabi", "BIZ UD", "Unicode", "Fallback", "VL ", "Unifont", "Osaka")
-    for entry in font_manager.fontManager.ttflist:
-        if any(mark in entry.name for mark in marks):
-            try:
-                known = font_manager.get_font(entry.fname).get_charmap()
-            except (OSError, RuntimeError):
-                continue
-            if all(ord(glyph) in known for glyph in glyphs):
-                return entry.name
-    return None
-
-
-class Labels:
-    """The classes' names for a picture, with their glyphs where a font has them."""
-
-    def __init__(self, images: Images):
-        font = glyph_font(images.glyphs) if images.glyphs else None
-        self.family = ["DejaVu Sans", font] if font else ["DejaVu Sans"]
-        pairs = zip(images.classes, images.glyphs, strict=True) if font else ()
-        self.text = [f"{name} {glyph}" for name, glyph in pairs] or list(images.classes)
-
-
-def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
-    """The matrix as a heat map of the mistakes; what was chosen right stands in grey."""
-    labels = Labels(images)
-    figure = Figure(figsize=(8, 7), dpi=100, layout="constrained")
-    axes = figure.add_subplot()
-    counts = matrix.astype(int)
-    mistakes = np.ma.masked_array(counts, mask=np.eye(len(counts), dtype=bool))
-    top = max(int(mistakes.max()), 1)
-    axes.set_facecolor("0.88")
-    shown = axes.imshow(mistakes, cmap="YlOrRd", vmin=0, vmax=top)
-    for (row, column), count in np.ndenumerate(counts):
-        right = row == column
-        dark = not right and count > 0.6 * top
-        axes.text(
-            column,
-            row,
-            f"{count}",
-            ha="center",
-            va="center",
-            color="white" if dark else "0.75" if not count else "black",
-            weight="bold" if right else "normal",
-            fontsize=10,
-        )
-    places = range(len(counts))
-    axes.set_xticks(places, labels.text, family=labels.family)
-    axes.set_yticks(places, labels.text, family=labels.family)
-    axes.set_xlabel("chosen by the network")
-    axes.set_ylabel("target character")
-    axes.set_title("\n".join(textwrap.wrap(title, 84)), fontsize=11)
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="images mistaken (right ones: grey, bold)")
-    return figure
-
-
-def typical_images(pixels: np.ndarray, most: int) -> np.ndarray:
-    """One image for each of the `most` main ways in which a character is written.
-
-    pixels: (N, 28, 28), the images of one class. They are clustered by k-means; the result,
-    (at most `most`, 28, 28), has the image nearest to each centre, the largest cluster first.
-    """
-    if not len(pixels):
-        return pixels
-    flat = pixels.reshape(len(pixels), -1).astype(np.float32)
-    most = min(most, len(np.unique(flat, axis=0)))
-    # A thousand images show the main forms as well as six thousand do.
-    flat = flat[:1000] if most < len(flat) else flat
-    # Threads would add up in the order in which they finish, and now and then choose other images.
-    with threadpool_limits(1):
-        clusters = KMeans(most, n_init=1, random_state=0).fit(flat)
-    nearest = clusters.transform(flat).argmin(axis=0)
-    sizes = np.bincount(clusters.labels_, minlength=most)
-    return pixels[nearest[np.argsort(-sizes, kind="stable")]]
-
-
-def mistakes_picture(
-    matrix: np.ndarray, log_probabilities: np.ndarray, images: Images, title: str
-) -> Figure | None:
-    """For each of the worst confusions, images that were mistaken between typical ones.
-
-    A row is a confusion: on the left typical training images of the target, in the middle test
-    images of it that the network took for the other class, with the probability it gave that
-    class (the surest first), on the right typical training images of the class it chose.
-
-    log_probabilities: (N, 10), the network's output for the N test images.
-    None if nothing was mistaken.
-    """
-    rows, typical, mistaken = 5, 4, 6
-    worst = worst_confusions(matrix, rows)
-    if not worst:
-        return None
-    labels = Labels(images)
-    train, train_target = images.train.cpu().numpy(), images.train_target.cpu().numpy()
-    test, test_target = images.test.cpu().numpy(), images.test_target.cpu().numpy()
-    forms = {
-        index: typical_images(train[train_target == index], typical)
-        for index in {index for confusion in worst for index in confusion[:2]}
-    }
-    # From the left: a name, typical images, a count, mistaken ones, a name, typical images.
-    name, count_width, pitch, top = 0.95, 1.05, 1.32, 1.2
-    first = name
-    middle = first + typical + count_width
-    last = middle + mistaken + name + 0.1
-    tiles = Tiles(last + typical + 0.15, top + pitch * len(worst) + 0.05, inches=12)
-    tiles.text((last + typical) / 2, 0.35, title, fontsize=12)
-    tiles.band(middle - count_width + 0.1, 0.65, mistaken + count_width, 99, "#fff1e0")
-    heads = ("typical of the target", "mistaken, and how surely", "typical of what was chosen")
-    for x, columns, head in zip(
-        (first, middle, last), (typical, mistaken, typical), heads, strict=True
-    ):
-        tiles.text(x + columns / 2, top - 0.25, head, fontsize=11)
-    chosen = log_probabilities.argmax(axis=1)
-    for row, (target, other, count, total) in enumerate(worst):
-        y = top + pitch * row
-        wrong = np.flatnonzero((test_target == target) & (chosen == other))
-        sure = np.exp(log_probabilities[wrong, other])
-        order = np.argsort(-sure, kind="stable")[:mistaken]
-        for x, index in ((first, target), (last, other)):
-            how = {"ha": "right", "fontsize": 13, "family": labels.family}
-            tiles.text(x - 0.1, y + 0.5, labels.text[index], **how)
-            for column, pixels in enumerate(forms[index]):
-                tiles.image(x + column, y, pixels, vmin=0, vmax=255)
-        tiles.text(middle - count_width / 2 + 0.05, y + 0.5, f"{count}\nof {total}")
-        for column, index in enumerate(order):
-            tiles.image(middle + column, y, test[wrong[index]], vmin=0, vmax=255)
-            tiles.text(middle + column + 0.5, y + 1.1, f"{sure[index]:.0%}", fontsize=9)
-    return tiles.figure

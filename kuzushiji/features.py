@@ -15,8 +15,9 @@ from scipy.stats import spearmanr
 
 from kuzu import SIDE, NetConv, NetFull, NetLin
 from kuzushiji.augmentation import prepare
-from kuzushiji.confusion import Labels, class_accuracy, worst_confusions
+from kuzushiji.confusion import class_accuracy, worst_confusions
 from kuzushiji.dataset import Images
+from kuzushiji.pictures import Labels
 from kuzushiji.tiles import Tiles
 
 # Units and filters shown at most.

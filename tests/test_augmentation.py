@@ -42,8 +42,9 @@ def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
     ink = moved.sum(dim=(1, 2, 3))
     # A square of 16 pixels, scaled by up to 10 % each way: 13.1 to 19.5, and the bends.
     assert 15.7 < ink.mean() < 16.3
-    assert 10 < ink.min() < 13.1
-    assert 19.5 < ink.max() < 23
+    low, high = ink.quantile(torch.tensor([0.05, 0.95]))
+    assert 12 < low < 14
+    assert 18 < high < 21
     place = torch.arange(28.0)
     right = (moved.sum(dim=(1, 2)) * place).sum(dim=1) / ink - 13.5
     # Uniform within 2 pixels, and bent by about 1 pixel at nodes that are interpolated.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, recall_score
 
-from kuzushiji import confusion
+from kuzushiji import confusion, pictures
 from kuzushiji.dataset import HIRAGANA, Images
 
 CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
@@ -79,10 +79,10 @@ def test_typical_images_show_each_form_the_most_frequent_first():
     forms[0, :9], forms[1, 9:18], forms[2, 18:] = 255, 255, 255
     noise = np.random.default_rng(0).integers(0, 20, (60, 28, 28), np.uint8)
     pixels = np.maximum(forms[[0] * 10 + [1] * 30 + [2] * 20], noise)
-    typical = confusion.typical_images(pixels, 3)
+    typical = pictures.typical_images(pixels, 3)
     assert [int(np.argmax((image @ np.ones(28))[[4, 13, 22]])) for image in typical] == [1, 2, 0]
     assert all((image == pixels).all(axis=(1, 2)).any() for image in typical)
-    assert len(confusion.typical_images(np.repeat(pixels[:2], 5, axis=0), 4)) == 2
+    assert len(pictures.typical_images(np.repeat(pixels[:2], 5, axis=0), 4)) == 2
 
 
 def texts(figure) -> list[str]:
@@ -91,7 +91,7 @@ def texts(figure) -> list[str]:
 
 def test_confusion_picture_shows_every_count():
     matrix = np.arange(100).reshape(10, 10)
-    figure = confusion.confusion_picture(matrix, images(), "NetLin")
+    figure = pictures.confusion_picture(matrix, images(), "NetLin")
     shown = texts(figure)
     assert all(str(count) in shown for count in range(100))
     assert {"chosen by the network", "target character"} <= set(shown)
@@ -103,7 +103,7 @@ def test_mistakes_picture_shows_only_images_that_were_mistaken(share):
     target = data.test_target.numpy()
     chosen = np.where(np.random.default_rng(0).random(60) < share, (target + 1) % 10, target)
     matrix = confusion_matrix(target, chosen, labels=range(10))
-    figure = confusion.mistakes_picture(matrix, outputs(target, chosen), data, "NetLin")
+    figure = pictures.mistakes_picture(matrix, outputs(target, chosen), data, "NetLin")
     wrong = data.test.numpy()[target != chosen]
     (axes,) = figure.axes
     # Those that have a probability below them.
@@ -123,18 +123,18 @@ def test_a_network_without_mistakes_has_no_picture_of_them():
     data = images()
     target = data.test_target.numpy()
     matrix = confusion_matrix(target, target, labels=range(10))
-    assert confusion.mistakes_picture(matrix, outputs(target, target), data, "x") is None
+    assert pictures.mistakes_picture(matrix, outputs(target, target), data, "x") is None
 
 
 def test_a_font_is_used_only_if_it_has_the_characters():
     from matplotlib import font_manager
 
-    font = confusion.glyph_font(HIRAGANA)
+    font = pictures.glyph_font(HIRAGANA)
     if font is not None:
         path = font_manager.findfont(font, fallback_to_default=False)
         known = font_manager.get_font(path).get_charmap()
         assert all(ord(glyph) in known for glyph in HIRAGANA)
-    assert confusion.glyph_font(("\U0010fffd",)) is None
+    assert pictures.glyph_font(("\U0010fffd",)) is None
 
 
 @pytest.mark.parametrize("font", [True, False])
