@@ -139,6 +139,6 @@ def test_a_font_is_used_only_if_it_has_the_characters():
 
 @pytest.mark.parametrize("font", [True, False])
 def test_hiragana_stand_in_pictures_only_with_a_font(font, monkeypatch):
-    monkeypatch.setattr(confusion, "glyph_font", lambda glyphs: "DejaVu Sans" if font else None)
-    labels = confusion.Labels(images())
+    monkeypatch.setattr(pictures, "glyph_font", lambda glyphs: "DejaVu Sans" if font else None)
+    labels = pictures.Labels(images())
     assert labels.text[0] == ("o お" if font else "o")
