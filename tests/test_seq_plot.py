@@ -4,10 +4,6 @@ import contextlib
 import io
 import re
 import shlex
-import signal
-import subprocess
-import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, automaton_net, check_refused, environment
+from conftest import automaton_net, check_refused
 
 import seq_plot
 import seq_train
@@ -256,31 +252,6 @@ def test_training_that_fails_is_told_in_its_own_words(started, tmp_path, monkeyp
     monkeypatch.setattr(seq_plot.subprocess, "Popen", partial(Training, status=1, told=told))
     wanted = "error: cannot write net/anbn_srn2_0.pth: it is a folder"
     check_refused("seq_plot", SMALL, 1, wanted, capsys)
-
-
-def test_ctrl_c_while_it_trains_ends_both_and_keeps_what_was_learned(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "seq_plot.py", "--epoch", "1000"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("net/.training-*/anb2n_srn2_0.pth")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    printed, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert printed.endswith(" ...\n")
-    assert told.startswith("seq_plot.py: error: interrupted; ")
-    assert told.count("\n") == 1
-    said = re.search(r"; (\S+) was the last file saved; to go on: (.*)", told)
-    assert torch.load(tmp_path / said[1], weights_only=True)["seen"] > 0
-    assert shlex.split(said[2]) == ["python3", "seq_train.py", "--resume", said[1]]
-    assert not list((tmp_path / "net").glob(".*"))
 
 
 @pytest.mark.parametrize(

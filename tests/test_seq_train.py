@@ -2,13 +2,12 @@
 
 import itertools
 import re
-import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from conftest import check_refused, interrupt_script, run_script
+from conftest import check_refused, run_script
 from PIL import Image
 
 import seq_train
@@ -184,19 +183,6 @@ def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path, capsys, monkeypatc
         assert all(torch.equal(one["net"][key], two["net"][key]) for key in one["net"])
         assert one["reports"] == two["reports"]
         assert one["seen"] == two["seen"] == 3000
-
-
-def test_a_signal_ends_training_and_keeps_what_was_learned(tmp_path):
-    number = signal.SIGINT
-    words = ["seq_train.py", "--lang", "anb2n", "--seed", 1]
-    status, printed, told = interrupt_script(
-        *words, cwd=tmp_path, line="epoch: 2000", number=number
-    )
-    assert status == 128 + number
-    assert "Traceback" not in told
-    resume = re.search(r"to go on: python3 seq_train.py --resume (\S+)", printed)[1]
-    assert torch.load(tmp_path / resume, weights_only=True)["seen"] >= 2000
-    assert not list((tmp_path / "net").glob(".*"))
 
 
 def test_the_course_s_own_weights_are_taken_as_a_start(tmp_path, capsys):

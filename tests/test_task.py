@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 import pytest
-import task as module
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli import flags
+from recurrent import task as module
 from recurrent.task import Task, build_network, load_checkpoint, make_language, resolve_task
 
 

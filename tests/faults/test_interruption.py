@@ -4,9 +4,11 @@ import json
 import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -190,3 +192,41 @@ def test_a_signal_ends_kuzu_main_after_its_step_and_keeps_the_last_epoch(tmp_pat
     assert torch.load(tmp_path / "net.pth", weights_only=True)["recipe"]["net"] == "lin"
     assert (tmp_path / "plot" / "kuzu_lin_confusion.jpg").exists()
     assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+def test_ctrl_c_ends_seq_train_after_its_step_and_says_how_to_go_on(tmp_path):
+    number = signal.SIGINT
+    words = ["seq_train.py", "--lang", "anb2n", "--seed", 1]
+    status, printed, told = interrupt_script(
+        *words, cwd=tmp_path, line="epoch: 2000", number=number
+    )
+    assert status == 128 + number
+    assert "Traceback" not in told
+    resume = re.search(r"to go on: python3 seq_train.py --resume (\S+)", printed)[1]
+    assert torch.load(tmp_path / resume, weights_only=True)["seen"] >= 2000
+    assert not list((tmp_path / "net").glob(".*"))
+
+
+def test_ctrl_c_while_seq_plot_trains_ends_both_and_keeps_what_was_learned(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "seq_plot.py", "--epoch", "1000"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("net/.training-*/anb2n_srn2_0.pth")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    printed, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.endswith(" ...\n")
+    assert told.startswith("seq_plot.py: error: interrupted; ")
+    assert told.count("\n") == 1
+    said = re.search(r"; (\S+) was the last file saved; to go on: (.*)", told)
+    assert torch.load(tmp_path / said[1], weights_only=True)["seen"] > 0
+    assert shlex.split(said[2]) == ["python3", "seq_train.py", "--resume", said[1]]
+    assert not list((tmp_path / "net").glob(".*"))
