@@ -19,7 +19,8 @@ class Activations(NamedTuple):
     """What a network does on N sequences of T symbols.
 
     hidden: (T, N, H); output: (T, N, C) before the softmax; context: (T, N, H), the LSTM's cells,
-    None for an SRN, whose context units are a copy of its hidden units.
+    None where gradients are recorded, and for an SRN, whose context units are a copy of its hidden
+    units.
     """
 
     hidden: Tensor
@@ -160,10 +161,24 @@ class LSTM(_Recurrent):
         return zero, zero
 
     def forward(self, symbols: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Activations:
-        """All steps over symbols (T, N) int64, from `state` or the initial one."""
+        """All steps over symbols (T, N) int64, from `state` or the initial one.
+
+        By torch's fused kernel, which keeps the context vectors to itself. Where no gradients are
+        recorded, they are computed again from the hidden vectors; training does not need them.
+        """
         hidden, cell = state or self.initial(symbols.shape[1])
-        hidden, context = _LSTMSteps.apply(self.inputs(symbols), self.U, hidden, cell)
-        return Activations(hidden, context, self.read_out(hidden))
+        inputs = F.one_hot(symbols, self.symbols).to(self.W.dtype)
+        # torch has two biases, of which one is enough.
+        weights = [self.W.T, self.U.T, self.hid_bias, torch.zeros_like(self.hid_bias)]
+        fused = (inputs, (hidden[None], cell[None]), weights, True, 1, 0.0, self.training)
+        steps, _, _ = torch.lstm(*fused, False, False)
+        context = None
+        if not torch.is_grad_enabled():
+            i, f, g, _ = self.gates(symbols, torch.cat([hidden[None], steps[:-1]]))
+            context = torch.empty_like(steps)
+            for t in range(len(steps)):
+                cell = context[t] = f[t] * cell + i[t] * g[t]
+        return Activations(steps, context, self.read_out(steps))
 
     def gates(self, symbols: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Input, forget, cell and output gate (..., H) each, for symbols (...) read after `before`.
@@ -180,87 +195,6 @@ class LSTM(_Recurrent):
         i, f, g, o = self.gates(symbol, hidden)
         cell = f * cell + i * g
         return o * cell.tanh(), cell
-
-
-class _LSTMSteps(torch.autograd.Function):
-    """The LSTM's loop over time and its gradient, by hand, for the reason given in _SRNSteps.
-
-    0.6 of the time of torch's fused kernel at a batch of 50. Sequences stand last, (T, 4 H, N),
-    so that each gate is one piece of memory, and all four gates are one call of tanh, since
-    sigmoid(x) = (1 + tanh(x / 2)) / 2. With d_h and d_c the gradients by h_t and c_t:
-
-        d_c <- d_c + d_h o (1 - tanh(c_t)^2)
-        d_i = d_c g i (1 - i)    d_f = d_c c_{t-1} f (1 - f)    d_g = d_c i (1 - g^2)
-        d_o = d_h tanh(c_t) o (1 - o)
-        d_h <- (d_i, d_f, d_g, d_o) U^T    d_c <- d_c f        for the step before
-    """
-
-    @staticmethod
-    def forward(
-        ctx, inputs: Tensor, U: Tensor, hidden: Tensor, cell: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        ctx.set_materialize_grads(False)
-        U = U.detach().cpu().numpy()
-        steps, count, size = len(inputs), inputs.shape[1], len(U)
-        # Blocks i, f, g, o: half of the sum for a sigmoid, and its tanh back to 0 .. 1.
-        half = np.array([0.5, 0.5, 1, 0.5], U.dtype).repeat(size)[:, None].repeat(count, axis=1)
-        rest = 1 - half
-        weights = half[:, :1] * U.T
-        gates = np.multiply(half, inputs.detach().cpu().numpy().transpose(0, 2, 1), order="C")
-        blocks = gates.reshape(steps, 4, size, count)
-        h, c = np.empty((2, steps + 1, size, count), U.dtype)
-        h[0], c[0] = hidden.detach().cpu().numpy().T, cell.detach().cpu().numpy().T
-        squashed = np.empty_like(h[1:])
-        part, new = np.empty_like(gates[0]), np.empty_like(h[0])
-        # Weights that grow without end give nan, in silence as torch does.
-        with np.errstate(all="ignore"):
-            for t in range(steps):
-                gate, now = gates[t], c[t + 1]
-                np.dot(weights, h[t], out=part)
-                gate += part
-                np.tanh(gate, out=gate)
-                gate *= half
-                gate += rest
-                i, f, g, o = blocks[t]
-                np.multiply(f, c[t], out=now)
-                np.multiply(i, g, out=new)
-                now += new
-                np.tanh(now, out=squashed[t])
-                np.multiply(o, squashed[t], out=h[t + 1])
-        ctx.kept = U, blocks, h, c, squashed, inputs.device
-        return tuple(
-            torch.from_numpy(x[1:].transpose(0, 2, 1).copy()).to(inputs.device) for x in (h, c)
-        )
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, by_hidden: Tensor | None, by_cell: Tensor | None) -> tuple[Tensor, ...]:
-        U, blocks, h, c, squashed, device = ctx.kept
-        steps, size, count = squashed.shape
-        i, f, g, o = blocks.swapaxes(0, 1)
-        through_h = o * (1 - squashed**2)
-        by_i_f_g = np.stack([g * i * (1 - i), c[:-1] * f * (1 - f), i * (1 - g**2)], axis=1)
-        by_o = squashed * o * (1 - o)
-        d = np.empty_like(blocks)
-        rows = d.reshape(steps, 4 * size, count)
-        d_h, d_c, new = np.zeros((3, size, count), U.dtype)
-        pulls = [
-            (flow, np.ascontiguousarray(pull.cpu().numpy().transpose(0, 2, 1)))
-            for flow, pull in ((d_h, by_hidden), (d_c, by_cell))
-            if pull is not None
-        ]
-        for t in range(steps - 1, -1, -1):
-            for flow, pull in pulls:
-                flow += pull[t]
-            np.multiply(d_h, through_h[t], out=new)
-            d_c += new
-            np.multiply(d_c, by_i_f_g[t], out=d[t, :3])
-            np.multiply(d_h, by_o[t], out=d[t, 3])
-            np.dot(U, rows[t], out=d_h)
-            d_c *= f[t]
-        weights = np.tensordot(h[:-1], rows, ((0, 2), (0, 2)))
-        grads = rows.transpose(0, 2, 1), weights, d_h.T, d_c.T
-        return tuple(torch.from_numpy(np.ascontiguousarray(x)).to(device) for x in grads)
 
 
 # The names of the parameters of either network: what a file of weights alone has in it.

@@ -213,7 +213,7 @@ def engines(args: argparse.Namespace) -> None:
         named_engines["torch.compile"] = compiled
     engine_times(make_language("anb2n"), seq_models.SRN(2, 2), named_engines, sizes, 30)
     print("LSTM of 3 hidden units on anb2nc3n")
-    kinds = {"torch, autograd": lstm_in_torch, "nn.LSTM": by_module, "numpy (ours)": by_us}
+    kinds = {"torch, autograd": lstm_in_torch, "nn.LSTM": by_module, "ours": by_us}
     engine_times(make_language("anb2nc3n"), seq_models.LSTM(3, 3), kinds, sizes, 10)
 
 

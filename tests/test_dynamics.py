@@ -202,6 +202,7 @@ def test_counters_of_units_that_are_known():
 
 
 @pytest.mark.parametrize("model", [SRN, LSTM])
+@torch.no_grad()
 def test_ablation_is_the_network_stopped_and_changed(model):
     torch.manual_seed(1)
     language = counting("anb2n", 3)

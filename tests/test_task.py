@@ -76,8 +76,9 @@ def test_a_sequence_is_printed_with_what_the_network_does_after_each_symbol(caps
     assert lines[:3] == [
         "-----", "symbol= ABA", "hidden and context activations and output probabilities [AB]:",
     ]  # fmt: skip
-    run = net(torch.tensor([[0], [1]]))
+    with torch.no_grad():
+        run = net(torch.tensor([[0], [1]]))
     values = (run.hidden, run.context, run.output.softmax(-1))
     for line, step, letter in zip(lines[3:], range(2), "AB", strict=True):
-        cells = [str(value[step, 0].detach().numpy()) for value in values]
+        cells = [str(value[step, 0].numpy()) for value in values]
         assert line == " ".join([letter, *cells])
