@@ -86,9 +86,11 @@ RECIPES = {
     "brief": {"srn": replace(_BRIEF, init=0.001, identity=False), "lstm": _BRIEF},
     "best": {"srn": replace(_BEST, batch=20, init=0.1, identity=True), "lstm": _BEST},
 }
-# What "best" has instead for single languages. Reber's states need no counting, which is what the
-# identity is for.
+# What "best" has instead for single languages. The assignment plots the LSTM half way, where a rate
+# of 0.03 is still so high that 2 of 10 networks had no clear states. Reber's states need no
+# counting, which is what the identity is for.
 OVERRIDES = {
+    ("anb2nc3n", "lstm"): dict(lr=0.02),
     ("reber", "srn"): dict(lr=0.05, init=0.5, identity=False),
     ("reber_embed", "lstm"): dict(batch=25),
 }

@@ -131,6 +131,8 @@ FIRST = re.compile(
 def trained_first(tmp_path_factory) -> tuple[Path, str, str]:
     """A folder in which seq_plot.py had to train, and what it printed then and the second time."""
     folder, printed = tmp_path_factory.mktemp("first"), []
+    (folder / "net").mkdir()
+    (folder / "net" / "anbn_srn2_0.pth").write_text("of another seed")
     with contextlib.chdir(folder):
         for _ in range(2):
             with contextlib.redirect_stdout(io.StringIO()) as out:
@@ -145,6 +147,9 @@ def test_a_missing_checkpoint_is_trained_first_and_then_is_there(trained_first):
     assert FIRST.sub("", first) == second
     assert first.count("SRN with 2 hidden units after 1000 sequences of anbn") == 1
     assert names(folder / "net") == {"anbn_srn2_0.pth", "anbn_srn2_1.pth"}
+    # A checkpoint that is there is not replaced.
+    assert "(there are anbn_srn2_0.pth); training it first" in first
+    assert (folder / "net" / "anbn_srn2_0.pth").read_text() == "of another seed"
 
 
 def test_the_command_printed_makes_the_same_checkpoint(trained_first, tmp_path, monkeypatch):
@@ -158,16 +163,6 @@ def test_the_command_printed_makes_the_same_checkpoint(trained_first, tmp_path, 
         for root in (folder, tmp_path)
     )
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-
-
-def test_checkpoints_that_are_there_are_not_replaced(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("net").mkdir()
-    Path("net", "anbn_srn2_0.pth").write_text("of another seed")
-    assert seq_plot.main([*SMALL, "--seed", "3", "--only", "scatter"]) == 0
-    assert "(there are anbn_srn2_0.pth); training it first" in capsys.readouterr().out
-    assert Path("net", "anbn_srn2_0.pth").read_text() == "of another seed"
-    assert names(Path("net")) == {"anbn_srn2_0.pth", "anbn_srn2_1.pth"}
 
 
 class Training:
