@@ -28,7 +28,7 @@ from cli import checkpoint, files, flags, process
 from cli.errors import UserError
 from recurrent import dynamics, explain, machine, pictures
 from recurrent.dynamics import Trajectory
-from recurrent.language import WORDS, Language, Sequences
+from recurrent.language import Language, Sequences
 from recurrent.metrics import evaluation_set, exact, remembered
 from recurrent.task import (
     FAILED,
@@ -48,8 +48,10 @@ SECTIONS = ("scatter", "states", "dynamics", "context")
 MANY = 10
 # More checkpoints than these are not listed.
 LISTED = 12
-# Sequences on which machine and network are compared, where not all of them are.
-COMPARED = 10_000
+# Sequences that the network draws itself: for its machine's samples, and as many to prove it on,
+# which are longer by a factor.
+GENERATED = 1024
+LONGER = 2
 
 
 # Flags
@@ -254,27 +256,41 @@ def window(study: Study) -> None:
 
 
 def states(study: Study, args: argparse.Namespace) -> None:
-    """The machine in the hidden vectors: picture, diagram, table and proof."""
-    net, language, path = study.net, study.language, study.path
+    """The machine in the network's state vectors: picture, diagram, table and proof."""
+    net, language = study.net, study.language
+    steps = round(float(study.sequences.mask.sum(dim=0).float().mean()))
+    path = dynamics.trajectory(
+        net, language, dynamics.generate(net, language, GENERATED, steps, seed=0)
+    )
     found = dynamics.extract(path, language)
     small, number = machine.minimal(found.machine)
     own, nodes = machine.minimal(machine.of_language(language))
     labels = [language.labels[int(np.flatnonzero(nodes == state)[0])] for state in range(own.count)]
     places = np.stack([language.places[nodes == state].mean(axis=0) for state in range(own.count)])
-    judged = _compared(study)
-    met = dynamics.merged(small, language, own, judged)
+    met = dynamics.merged(small, language, own, study.sequences)
     names = machine.names(met, labels)
-    agree = dynamics.agreement(net, language, small, judged)
+    fresh = dynamics.generate(net, language, GENERATED, LONGER * steps, seed=1)
+    agree = dynamics.agreement(net, language, small, fresh)
     print("\n--- States and machine ---")
+    print(
+        f"a symbol is allowed where the network gives it P >= "
+        f"{machine.probability_threshold(language):.3g} ({machine.ALLOWED_SHARE:g} of the rarest "
+        f"next symbol's in {language.name}); the first symbol is given"
+    )
     print(explain.found_states(found, small, path))
     print(machine.as_table(small, names))
     print(
-        f"{agree} of {judged.count} agree: sequences on which machine and network predict the same"
+        f"machine and network agree on {agree}/{fresh.count} sequences (allowed symbols after "
+        f"each of {LONGER * steps} symbols; drawn afresh by the network, the machine's samples "
+        f"from {steps})"
     )
     print(explain.compared(small, own, met, names, labels, language.name))
+    different = dynamics.differences(net, language, own, study.sequences)
+    print(explain.difference_table(different, labels, language, study.sequences.count))
     figure = pictures.states_picture(
-        path, found, [names[state] for state in number], language, f"States of the {study.title}"
-    )
+        path, found, [names[state] if state >= 0 else "" for state in number], language,
+        f"States of the {study.title}",
+    )  # fmt: skip
     study.save(figure, "states")
     where = pictures.places_of(small, met, places)
     title = f"Machine in the {study.title}"
@@ -282,14 +298,6 @@ def states(study: Study, args: argparse.Namespace) -> None:
     dot = study.folder / f"{study.task.stem}_fsm.dot"
     files.write(dot, machine.as_dot(small, names))
     print(f"for Graphviz: {dot}")
-
-
-def _compared(study: Study) -> Sequences:
-    """The sequences on which machine and network are compared: all there are, or 10,000 drawn."""
-    count = len(study.language.listed)
-    if count and count**WORDS == study.sequences.count:
-        return study.sequences
-    return study.language.batch(COMPARED, np.random.default_rng(1))
 
 
 def dynamics_of(study: Study, args: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +23,8 @@ from scipy.stats import linregress
 from torch import Tensor
 
 from recurrent.language import Language, Sequences
-from recurrent.machine import Cloud, Machine, States, find_states
-from recurrent.metrics import outputs, rightness
+from recurrent.machine import Machine, Samples, States, find_states, probability_threshold
+from recurrent.metrics import outputs
 
 # Sequences of languages that are drawn, from which vectors are gathered.
 DRAWN = 300
@@ -36,18 +37,18 @@ DRAWN = 300
 class Trajectory:
     """All that a network goes through on sequences, each vector once, the start first.
 
-    state:  (P, D) float64, hidden (and context) vectors.
-    after:  (P, C, D), those after one more symbol, nan where it cannot follow.
-    symbol: (P,) int64, the symbol that led there, -1 for the start.
-    node:   (P,) int64, the language's node.
-    output: (P, C), before the softmax.
+    state:   (P, D) float64, hidden (and context) vectors.
+    allowed: (P, C) bool, the symbols that the network allows there.
+    after:   (P, C, D), the vectors after one more symbol, nan where it is not allowed.
+    symbol:  (P,) int64, the symbol that led there, -1 for the start.
+    node:    (P,) int64, the language's node, -1 outside the language.
     """
 
     state: np.ndarray
+    allowed: np.ndarray
     after: np.ndarray
     symbol: np.ndarray
     node: np.ndarray
-    output: np.ndarray
     hid: int
 
     @property
@@ -58,17 +59,42 @@ class Trajectory:
     def context(self) -> np.ndarray:
         return self.state[:, self.hid :]
 
-    def cloud(self, language: Language, size: int) -> Cloud:
-        """What find_states groups: the first `size` components of the state vectors."""
-        says = np.where(language.deterministic[self.node], self.output.argmax(axis=1), -1)
-        says[0] = language.first
-        probability = torch.from_numpy(self.output).softmax(dim=-1).numpy()
-        return Cloud(self.state[:, :size], self.after[:, :, :size], probability, says)
+    def samples(self, size: int) -> Samples:
+        """Return what find_states clusters: the first `size` components of the state vectors."""
+        return Samples(self.state[:, :size], self.allowed, self.after[:, :, :size])
+
+
+def allowed_symbols(output: Tensor, language: Language) -> Tensor:
+    """Return (..., C) bool: the symbols that logits (..., C) make at least as probable as the
+    threshold."""
+    return output.softmax(dim=-1) >= probability_threshold(language)
+
+
+@torch.no_grad()
+def generate(net, language: Language, count: int, steps: int, seed: int) -> Sequences:
+    """Return sequences of `steps` symbols that a network draws by its own probabilities.
+
+    Only symbols that it allows are drawn; where it allows none, the sequence ends. The first
+    symbol is the words' first. Nodes are -1 from the first symbol that the language does not allow.
+    """
+    random = torch.Generator().manual_seed(seed)
+    rows = torch.full((count, steps), -1)
+    rows[:, 0], state = language.first, net.initial(count)
+    for step in range(steps - 1):
+        symbol = rows[:, step]
+        state = net.step(symbol.clamp(min=0), state)
+        output = net.read_out(state[0]).cpu()
+        chance = output.softmax(dim=-1) * allowed_symbols(output, language)
+        open_ones = (symbol >= 0) & (chance.sum(dim=1) > 0)
+        if open_ones.any():
+            drawn = torch.multinomial(chance[open_ones], 1, generator=random)
+            rows[open_ones, step + 1] = drawn[:, 0]
+    return language.sequences(rows.numpy())
 
 
 @torch.no_grad()
 def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
-    """A network's Trajectory on sequences. Vectors are the same if they agree to three digits."""
+    """Return a network's Trajectory on sequences. Vectors equal to three digits are the same."""
     if not language.listed:
         sequences = sequences.part(0, DRAWN)
     run = net(sequences.symbols[:-1])
@@ -79,38 +105,76 @@ def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
     symbol = torch.cat([torch.full((1,), -1), sequences.symbols[:-1][sequences.mask]])
     keys = np.column_stack([state.numpy().round(3), node, symbol])
     chosen = np.union1d(np.unique(keys, axis=0, return_index=True)[1], [0])
-    state, node, symbol = state[chosen], node[chosen].numpy(), symbol[chosen].numpy()
+    state, node, symbol = state[chosen].to(net.V.device), node[chosen], symbol[chosen]
+    allowed = allowed_symbols(net.read_out(state[:, : net.hid]).cpu(), language).numpy()
+    allowed[0] = np.arange(language.classes) == language.first
     after = np.full((len(state), language.classes, state.shape[1]), np.nan)
     for letter in range(language.classes):
-        allowed = language.next[node, letter] >= 0
-        parts = state[allowed].to(net.V.device).split(net.hid, dim=1)
+        parts = state[allowed[:, letter]].split(net.hid, dim=1)
         step = net.step(torch.full((len(parts[0]),), letter), parts)
-        after[allowed, letter] = torch.cat(step, 1).cpu().numpy()
-    output = net.read_out(state[:, : net.hid].to(net.V.device)).cpu().double().numpy()
-    return Trajectory(state.double().numpy(), after, symbol, node, output, net.hid)
+        after[allowed[:, letter], letter] = torch.cat(step, 1).cpu().numpy()
+    state = state.cpu().double().numpy()
+    return Trajectory(state, allowed, after, symbol.numpy(), node.numpy(), net.hid)
 
 
 def extract(path: Trajectory, language: Language) -> States:
-    """The coarsest machine in a network's vectors: hidden ones, or hidden and context side by side.
+    """Return the coarsest machine in a network's vectors: hidden ones, or with the context's.
 
     An LSTM may keep in its context units what its hidden units do not show, until it is needed.
-    Taken is the grouping with the fewest strays, then with the fewest groups.
+    Taken is the clustering with the fewest inconsistent vectors, then with the fewest clusters.
     """
     sizes = sorted({path.hid, path.state.shape[1]})
-    found = [find_states(path.cloud(language, size), language.symbols) for size in sizes]
-    return min(found, key=lambda states: (states.strays, states.machine.count))
+    found = [find_states(path.samples(size), language.symbols) for size in sizes]
+    return min(found, key=lambda states: (states.inconsistent, states.machine.count))
 
 
 def agreement(net, language: Language, machine: Machine, sequences: Sequences) -> int:
-    """In how many sequences machine and network predict the same wherever that is certain."""
-    asked, _ = rightness(language, sequences, output := outputs(net, sequences))
-    said = np.append(machine.says, -1)[machine.follow(sequences.symbols[:-1].numpy())]
-    same = torch.from_numpy(said) == output.argmax(dim=-1)
-    return int((same | ~asked).all(dim=0).sum())
+    """Return in how many sequences machine and network allow the same symbols after each symbol."""
+    allowed = allowed_symbols(outputs(net, sequences), language).numpy()
+    # Where the machine has stopped (state -1, the last row) it predicts nothing.
+    table = np.vstack([machine.prediction, np.zeros((1, language.classes), dtype=bool)])
+    predicted = table[machine.follow(sequences.symbols[:-1].numpy())]
+    same = (allowed == predicted).all(axis=2) | ~sequences.mask.numpy()
+    return int(same.all(axis=0).sum())
+
+
+class Difference(NamedTuple):
+    """A symbol that only the network or only the language allows, where the language's minimal
+    machine is in `state`: at `count` of the `visits`, with probabilities from `low` to `high`."""
+
+    state: int
+    symbol: int
+    by_network: bool
+    count: int
+    visits: int
+    low: float
+    high: float
+
+
+def differences(
+    net, language: Language, reference: Machine, sequences: Sequences
+) -> list[Difference]:
+    """Return where a network and the language's minimal machine `reference` allow other symbols.
+
+    sequences: of the language.
+    """
+    output, mask = outputs(net, sequences), sequences.mask.numpy()
+    states = reference.follow(sequences.symbols[:-1].numpy())[mask]
+    probability = output.softmax(dim=-1).numpy()[mask]
+    allowed = allowed_symbols(output, language).numpy()[mask]
+    found = []
+    for state, symbol in np.ndindex(reference.transitions.shape):
+        here = states == state
+        other = here & (allowed[:, symbol] != reference.prediction[state, symbol])
+        if other.any():
+            values, by_network = probability[other, symbol], not reference.prediction[state, symbol]
+            counts, limits = (other.sum(), here.sum()), (values.min(), values.max())
+            found.append(Difference(state, symbol, by_network, *counts, *limits))
+    return found
 
 
 def merged(machine: Machine, language: Language, own: Machine, sequences: Sequences) -> np.ndarray:
-    """(M, N) bool: in which states the machine is when the language's minimal machine is in each.
+    """Return (M, N) bool: the states that machine and minimal machine `own` are in together.
 
     The start counts as a meeting of both starts.
     """
@@ -118,8 +182,9 @@ def merged(machine: Machine, language: Language, own: Machine, sequences: Sequen
     met[machine.start, own.start] = True
     mask = sequences.mask.numpy()
     symbols = sequences.symbols[:-1].numpy()
-    states = machine.follow(symbols)[mask]
-    met[states[states >= 0], own.follow(symbols)[mask][states >= 0]] = True
+    states, nodes = machine.follow(symbols)[mask], own.follow(symbols)[mask]
+    both = (states >= 0) & (nodes >= 0)
+    met[states[both], nodes[both]] = True
     return met
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from recurrent.dynamics import (
     Counter,
+    Difference,
     FixedPoint,
     Match,
     Trajectory,
@@ -27,6 +28,8 @@ from recurrent.machine import Machine, States
 FAR = 20
 # More differences than these between two machines are counted, not spelt out.
 MANY = 8
+# Differences in what network and language allow that are listed.
+MOST_ROWS = 20
 
 
 def plural(count: int, noun: str) -> str:
@@ -56,28 +59,53 @@ def table(rows: list[list[str]], gap: int = 2) -> str:
 
 
 def found_states(states: States, small: Machine, path: Trajectory) -> str:
-    """How many groups the vectors fall into, and how many states they are."""
+    """Return a line on the clusters of the vectors and the states that they make."""
     where = "hidden" if states.size == path.hid else "hidden and context"
-    strays = (
-        "in each, every symbol leads to one group and the predictions agree"
-        if not states.strays
-        else f"{plural(states.strays, 'vector')} do otherwise than the rest of their group"
+    found = (
+        f"{states.inconsistent} inconsistent"
+        if states.inconsistent
+        else "transitions and predictions consistent"
     )
     return (
-        f"{len(path.state)} {where} vectors fall into {plural(states.machine.count, 'group')}: "
-        f"{strays}\n"
-        f"states that no continuation tells apart are merged: {plural(small.count, 'state')}"
+        f"{len(path.state)} {where} states -> {plural(states.machine.count, 'cluster')} ({found}) "
+        f"-> {plural(small.count, 'state')} after minimisation"
     )
+
+
+def difference_table(
+    found: list[Difference], labels: list[str], language: Language, count: int
+) -> str:
+    """Return where, on `count` sequences of the language, the network allows other symbols."""
+    head = f"symbols allowed on {count} sequences of {language.name}: "
+    if not found:
+        return head + "the same by network and language"
+    rows = [["state", "symbol", "allowed by", "network's P", "visits"]]
+    for item in found:
+        rows.append(
+            [
+                labels[item.state],
+                language.symbols[item.symbol],
+                "network only" if item.by_network else "language only",
+                f"{item.low:.2f} .. {item.high:.2f}",
+                f"{item.count}/{item.visits}",
+            ]
+        )
+    shown = table(rows[: 1 + MOST_ROWS])
+    rest = len(rows) - 1 - MOST_ROWS
+    return f"{head}network and language differ\n{shown}" + (f"\n... {rest} more" * (rest > 0))
 
 
 def compared(
     small: Machine, own: Machine, met: np.ndarray, names: list[str], labels: list[str], lang: str
 ) -> str:
-    """A network's machine against the language's own minimal one. met: (M, N) bool."""
-    head = f"the smallest machine of {lang} has {plural(own.count, 'state')}: "
+    """Return a comparison of a network's machine with the language's minimal one.
+
+    met: (M, N) bool.
+    """
+    head = f"minimal machine of {lang}: {plural(own.count, 'state')}; "
     if small == own:
-        return head + "the two are the same (isomorphic)"
-    lines = [head + "the two are not the same"]
+        return head + "isomorphic to the extracted one"
+    lines = [head + "not isomorphic to the extracted one"]
     one = [
         f"{name} is {listed([labels[state] for state in np.flatnonzero(row)])}"
         for name, row in zip(names, met, strict=True)
@@ -97,8 +125,6 @@ def compared(
         times = [f"{label} ({count})" for label, count in counts if count > 1]
         lines.append(f"  several states for one: {', '.join(times)}")
     lines += [f"  not found: {', '.join(never)}"] if never else []
-    if len(lines) == 1:
-        lines.append("  their states are the same; what they predict, or what follows, is not")
     return "\n".join(lines)
 
 

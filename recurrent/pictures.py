@@ -33,7 +33,7 @@ CROWDED = 60
 MARKS = {"attractor": "o", "saddle": "X", "repeller": "^"}
 # What the colours of the dots mean, for each kind of language.
 COUNTING = "state number: A's so far; later what is left of n (0: a run's last symbol)"
-GRAMMAR = "state number: node of the grammar (0: between two words)"
+GRAMMAR = "state number: node of the grammar (the highest: between two words)"
 
 
 def symbol_colour(symbol: int) -> str:
@@ -131,7 +131,8 @@ def best_plane(vectors: np.ndarray, group: np.ndarray, names: list[str]):
     if width > 2:
         axes = ("first principal component", "second principal component")
         planes.append((PCA(2).fit_transform(vectors), axes))
-    if width > 2 and len(vectors) > group.max() + 1:
+    # LDA has one axis fewer than groups.
+    if width > 2 and len(vectors) > group.max() + 1 > 2:
         axes = ("first discriminant", "second discriminant")
         planes.append(
             (LinearDiscriminantAnalysis(n_components=2).fit_transform(vectors, group), axes)
@@ -150,9 +151,10 @@ def states_picture(
 ) -> Figure:
     """The groups of a network's vectors with their boundaries and names, and arrows between them.
 
-    names: of each group. The picture is the annotated one that the assignment asks for.
+    names: of each group. The picture is the annotated one that the assignment asks for. Dots
+    outside the language have no colour.
     """
-    vectors, group = path.state[:, : states.size], states.group
+    vectors, group = path.state[:, : states.size], states.cluster
     axis_names = [f"hidden unit {unit}" for unit in range(path.hid)]
     axis_names += [f"context unit {unit}" for unit in range(path.hid)]
     plane, labels = best_plane(vectors, group, axis_names)
@@ -172,8 +174,9 @@ def states_picture(
     for ring in rings:
         _boundary(axes, back(ring), padding)
     dots = axes.scatter(
-        *plane.T, c=language.number[path.node], cmap="jet", s=14, edgecolors="0.25",
-        linewidths=0.3, vmin=0, vmax=language.number.max(), zorder=4,
+        *plane.T, c=np.where(path.node >= 0, language.number[path.node], np.nan), cmap="jet", s=14,
+        edgecolors="0.25", linewidths=0.3, vmin=0, vmax=language.number.max(), zorder=4,
+        plotnonfinite=True,
     )  # fmt: skip
     axes.plot(*plane[0], "x", color="black", markersize=12, markeredgewidth=2.6, zorder=6)
     arrows = _route(board, states.machine)
@@ -258,7 +261,7 @@ def text_size(text: str, font: float) -> tuple[float, float]:
 def _route(board: Board, machine: Machine) -> list[tuple[int, list[int]]]:
     """Put a machine's arrows on a board whose shapes are its states: (arrow, its symbols) each."""
     arrows = {}
-    for state, row in enumerate(machine.next):
+    for state, row in enumerate(machine.transitions):
         for symbol, after in enumerate(row):
             if after >= 0:
                 arrows.setdefault((state, int(after)), []).append(symbol)
@@ -312,8 +315,8 @@ def machine_picture(machine: Machine, names: list[str], places: np.ndarray, titl
     axes.axis("off")
     _draw_arrows(axes, board, _route(board, machine), machine.symbols, lambda place: place, 10)
     for state, (place, name) in enumerate(zip(pixels, names, strict=True)):
-        says = machine.says[state]
-        face = "white" if says < 0 else symbol_colour(says) + "30"
+        (allowed,) = np.nonzero(machine.prediction[state])
+        face = symbol_colour(allowed[0]) + "30" if len(allowed) == 1 else "white"
         axes.add_patch(Circle(place, radius, facecolor="white", edgecolor="none", zorder=5.9))
         axes.add_patch(Circle(place, radius, facecolor=face, edgecolor="black", zorder=6))
         if state == machine.start:
@@ -352,7 +355,8 @@ def places_of(machine: Machine, met: np.ndarray, own: np.ndarray) -> np.ndarray:
             return places
     graph = networkx.empty_graph(machine.count)
     graph.add_edges_from(
-        (state, int(after)) for state, row in enumerate(machine.next) for after in row if after >= 0
+        (int(state), int(machine.transitions[state, symbol]))
+        for state, symbol in np.argwhere(machine.prediction)
     )
     layout = networkx.kamada_kawai_layout(graph)
     places = np.array([layout[state] for state in range(machine.count)])

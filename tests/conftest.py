@@ -242,7 +242,7 @@ def automaton_net(language, spare: int = 0):
     edges = [(int(q), int(s)) for q, s in np.argwhere(language.next >= 0)]
     after = np.array([language.next[edge] for edge in edges])
     net = SRN(language.classes, len(edges) + spare, init=0.0, identity=False)
-    logits = np.log(np.maximum(language.target, 1e-4))
+    logits = np.log(np.maximum(language.chance, 1e-4))
     sharp = 6.0
     with torch.no_grad():
         net.H0[: len(edges)] = -4.0

@@ -1,12 +1,14 @@
 """What is said of a network changes with what was measured on it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from conftest import automaton_net
 
 from recurrent import dynamics, explain, machine
-from recurrent.dynamics import Counter, FixedPoint, Match
+from recurrent.dynamics import Counter, Difference, FixedPoint, Match
 from recurrent.task import make_language
 from seq_models import SRN
 
@@ -21,13 +23,13 @@ def test_the_same_machine_is_isomorphic_and_another_is_told_apart():
     labels = [language.labels[int(np.flatnonzero(nodes == k)[0])] for k in range(own.count)]
     same = np.eye(own.count, dtype=bool)
     text = explain.compared(own, own, same, labels, labels, "anbn")
-    assert text == "the smallest machine of anbn has 4 states: the two are the same (isomorphic)"
+    assert text == "minimal machine of anbn: 4 states; isomorphic to the extracted one"
     # All but the start are one state.
     met = np.zeros((2, own.count), dtype=bool)
     met[0, 0] = met[1, 1:] = True
-    small = machine.Machine("AB", np.array([[1, -1], [1, 1]]), np.array([0, -1]))
+    small = machine.Machine("AB", np.array([[1, -1], [1, 1]]))
     text = explain.compared(small, own, met, ["start", "all"], labels, "anbn")
-    assert "isomorphic" not in text
+    assert "not isomorphic" in text
     assert f"one state for several: all is {explain.listed(labels[1:])}" in text
     text = explain.compared(own, own, same, labels, labels, "anbn")
     doubled = np.vstack([same, same[1]])
@@ -148,13 +150,29 @@ def test_ablations_tell_the_worst_and_what_breaks_nothing():
     assert text.endswith("Nothing breaks for context unit 0 (held, C's).")
 
 
-def test_the_groups_of_a_trajectory_are_told():
+def test_the_clusters_of_a_trajectory_are_reported():
     language = make_language("anbn", 2)
     net = automaton_net(language)
     path = dynamics.trajectory(net, language, language.batch(50, np.random.default_rng(0)))
     found = dynamics.extract(path, language)
     small, _ = machine.minimal(found.machine)
     text = explain.found_states(found, small, path)
-    assert text.startswith(f"{len(path.state)} hidden vectors fall into ")
-    assert "the predictions agree" in text
-    assert text.endswith("are merged: 4 states")
+    assert text == (
+        f"{len(path.state)} hidden states -> {found.machine.count} clusters (transitions and "
+        "predictions consistent) -> 4 states after minimisation"
+    )
+    text = explain.found_states(replace(found, inconsistent=3), small, path)
+    assert "clusters (3 inconsistent) ->" in text
+
+
+def test_what_only_one_of_the_two_allows_is_listed():
+    language = make_language("anb2n")
+    found = [Difference(1, 0, True, 3, 9, 0.2, 0.65), Difference(0, 1, False, 1, 4, 0.01, 0.1)]
+    text = explain.difference_table(found, ["A1", "A4"], language, 12)
+    head, _, first, second = text.splitlines()
+    assert head == "symbols allowed on 12 sequences of anb2n: network and language differ"
+    assert first.split() == ["A4", "A", "network", "only", "0.20", "..", "0.65", "3/9"]
+    assert second.split() == ["A1", "B", "language", "only", "0.01", "..", "0.10", "1/4"]
+    assert "the same" in explain.difference_table([], [], language, 12)
+    many = explain.difference_table(found * 15, ["A1", "A4"], language, 12)
+    assert many.endswith("... 10 more")

@@ -61,8 +61,8 @@ def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
     for name in ("W:", "U:", "hid_bias:", "V:", "out_bias:", "H0:"):
         assert f"\n{name}\n" in out
     assert out.count("symbol= A") == 3
-    assert "\n32 of 32 agree" in out
-    assert "has 4 states: the two are the same (isomorphic)" in out
+    assert "machine and network agree on 1024/1024 sequences" in out
+    assert "4 states; isomorphic to the extracted one" in out
     for name in names(tmp_path / "plot"):
         assert name in out
 
@@ -71,8 +71,9 @@ def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
 def test_the_machine_of_reber_s_grammar(lang, embed, count, tmp_path, capsys):
     flags = keep(tmp_path / "net", lang, embed)
     out = plot(*flags, "--only", "states", folder=tmp_path / "plot", capsys=capsys)
-    assert f"has {count} states: the two are the same (isomorphic)" in out
-    assert "10000 of 10000 agree" in out
+    assert f"{count} states; isomorphic to the extracted one" in out
+    assert "machine and network agree on 1024/1024 sequences" in out
+    assert "the same by network and language" in out
     assert {re.sub(".*_", "", name) for name in names(tmp_path / "plot")} == {
         "states.jpg", "fsm.jpg", "fsm.dot",
     }  # fmt: skip
@@ -325,6 +326,7 @@ def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
         words = ["--lang", "anb2nc3n", "--model", model, "--hid", hid, "--epoch", 1]
         words += ["--num_plot", 1, "--only", "states,dynamics,context"]
         out = plot(*words, "--out_path", tmp_path, folder=tmp_path / "plot", capsys=capsys)
-        assert "the two are not the same" in out
-        assert re.search(r"\d+ of 1024 agree", out)
+        assert "not isomorphic to the extracted one" in out
+        assert "network only" in out
+        assert re.search(r"machine and network agree on \d+/1024 sequences", out)
         assert "Not even n = 1" in out or "It breaks at" in out
