@@ -107,24 +107,27 @@ class _SRNSteps(torch.autograd.Function):
     @staticmethod
     def forward(ctx, inputs: Tensor, U: Tensor, initial: Tensor) -> Tensor:
         p, weights = inputs.detach().cpu().numpy(), U.detach().cpu().numpy()
-        hidden = np.empty((len(p) + 1, *p.shape[1:]), p.dtype)
-        hidden[0] = initial.detach().cpu().numpy()
+        hidden = np.empty(p.shape, p.dtype)
+        before = initial.detach().cpu().numpy()
         # Weights that grow without end give nan, in silence as torch does.
         with np.errstate(all="ignore"):
-            for t, step in enumerate(p):
-                now = hidden[t + 1]
-                np.dot(hidden[t], weights, out=now)
+            for now, step in zip(hidden, p, strict=True):
+                np.dot(before, weights, out=now)
                 now += step
                 np.tanh(now, out=now)
-        ctx.hidden, ctx.weights = hidden, weights
-        return torch.from_numpy(hidden[1:]).to(inputs.device)
+                before = now
+        output = torch.from_numpy(hidden).to(inputs.device)
+        # Saved so that torch raises an error if one of them is changed in place before backward.
+        ctx.save_for_backward(U, initial, output)
+        return output
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        hidden, back = ctx.hidden, np.ascontiguousarray(ctx.weights.T)
+        U, initial, hidden = (tensor.detach().cpu().numpy() for tensor in ctx.saved_tensors)
+        back = np.ascontiguousarray(U.T)
         device = gradient.device
-        slope = 1 - hidden[1:] ** 2
+        slope = 1 - hidden**2
         d = gradient.cpu().numpy().copy()
         flow = np.zeros_like(hidden[0])
         for t in range(len(d) - 1, -1, -1):
@@ -133,7 +136,8 @@ class _SRNSteps(torch.autograd.Function):
             now *= slope[t]
             np.dot(now, back, out=flow)
         size = hidden.shape[-1]
-        weights = hidden[:-1].reshape(-1, size).T @ d.reshape(-1, size)
+        before = np.concatenate([initial[None], hidden[:-1]])
+        weights = before.reshape(-1, size).T @ d.reshape(-1, size)
         return tuple(torch.from_numpy(part).to(device) for part in (d, weights, flow))
 
 
@@ -200,6 +204,8 @@ class _LSTMSteps(torch.autograd.Function):
         ctx, inputs: Tensor, U: Tensor, hidden: Tensor, cell: Tensor
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
+        # As in _SRNSteps; all else that is kept is a copy of its own.
+        ctx.save_for_backward(U)
         U = U.detach().cpu().numpy()
         steps, count, size = len(inputs), inputs.shape[1], len(U)
         # Blocks i, f, g, o: half of the sum for a sigmoid, and its tanh back to 0 .. 1.
@@ -227,7 +233,7 @@ class _LSTMSteps(torch.autograd.Function):
                 now += new
                 np.tanh(now, out=squashed[t])
                 np.multiply(o, squashed[t], out=h[t + 1])
-        ctx.kept = U, blocks, h, c, squashed, inputs.device
+        ctx.kept = blocks, h, c, squashed, inputs.device
         return tuple(
             torch.from_numpy(x[1:].transpose(0, 2, 1).copy()).to(inputs.device) for x in (h, c)
         )
@@ -235,7 +241,8 @@ class _LSTMSteps(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, by_hidden: Tensor | None, by_cell: Tensor | None) -> tuple[Tensor, ...]:
-        U, blocks, h, c, squashed, device = ctx.kept
+        blocks, h, c, squashed, device = ctx.kept
+        U = ctx.saved_tensors[0].detach().cpu().numpy()
         steps, size, count = squashed.shape
         i, f, g, o = blocks.swapaxes(0, 1)
         through_h = o * (1 - squashed**2)
