@@ -3,7 +3,8 @@
 Each takes images as floats of shape (batch, 1, 28, 28) and returns the log probabilities of the
 10 classes, shape (batch, 10). Each can write its number of independent parameters as the sum
 over its layers that one would do by hand (`parameter_sum`), and `parameter_count` counts the
-same number in the tensors.
+same number in the tensors. Counted are the numbers that are trained, each once: a filter's weight
+is one parameter, at however many places of the image it is used.
 """
 
 from __future__ import annotations
@@ -55,16 +56,16 @@ class NetConv(nn.Module):
     """Two convolutional layers and one fully connected layer, all relu, then log softmax.
 
     Each convolution keeps the image's size (zero padding) and is followed by 2 x 2 max pooling:
-    28 -> 14 -> 7. Pooling comes before relu, which gives the same (relu is monotonic) from a
-    quarter of the work.
+    28 -> 14 -> 7. Pooling comes before batch normalisation and relu, for a quarter of their work.
+    Without batch normalisation that changes nothing (relu is monotonic); with it, the
+    normalisation is that of the largest sums, which is another network.
 
     filters: numbers of filters of the two convolutions.
     kernels: their side lengths, odd.
     fc: nodes of the fully connected layer; 0 leaves it out, as the network of the brief's
         formula does (`NetConv((64, 128), (5, 3), fc=0, batch_norm=False)`, 138,250 parameters).
     batch_norm: normalise before each relu (Ioffe & Szegedy, 2015). The layer before it then has
-        no bias: the normalisation would subtract it again, so it would be no independent
-        parameter.
+        no bias, as usual: the normalisation would subtract it again.
     dropout: the share of inputs of the fully connected and of the output layer silenced at
         random in training.
     """
@@ -120,5 +121,5 @@ class NetConv(nn.Module):
 
 
 def parameter_count(net: nn.Module) -> int:
-    """The number of independent parameters of a network, counted in its tensors."""
+    """Return a network's number of independent parameters: the entries of its trained tensors."""
     return sum(parameter.numel() for parameter in net.parameters())

@@ -28,16 +28,18 @@ EDGES = {
     4: {"P": 2, "V": 3},
     5: {"T": 5, "V": 4},
 }
-# The mean squared error of the probabilities that counts as success.
+# Success is a mean squared error of the probabilities below this. It is 0 for a perfect network,
+# with a minimum length too, as the probabilities compared with are those of the words drawn.
 BAR = 0.01
 
 
-def reber(embed: bool = False, least: int = 0) -> Language:
-    """The grammar, or the embedded one, with words of at least `least` symbols.
+def reber(embed: bool = False, min_length: int = 0) -> Language:
+    """Return the grammar, or the embedded one, with words of at least `min_length` symbols.
 
     Nodes: 0 between words, 1 .. 6 the graph's nodes 0 .. 5 after the B. Embedded: 1 after the
     first B, then the whole word after a T, the node that waits for the T, the same for P, and the
-    node that waits for the last E.
+    node that waits for the last E. A node's number (colour) is the graph's own: 0 after the first
+    B, the highest at the end. A minimum length adds nodes, see `_unrolled`.
     """
     edges = {0: {"B": 1}}
     if not embed:
@@ -54,14 +56,73 @@ def reber(embed: bool = False, least: int = 0) -> Language:
     for node, out in edges.items():
         for letter, after in out.items():
             follows[node, SYMBOLS.index(letter)] = after
-    chance = (follows >= 0) / (follows >= 0).sum(axis=1, keepdims=True)
-    number = np.arange(len(edges), dtype=float)
-    name = "reber_embed" if embed else "reber"
     labels, places = _drawn(embed)
+    follows, chance, node, read = _unrolled(follows, min_length)
     return Language(
-        name, SYMBOLS, least, follows, chance, chance, number, labels, places, BAR, max(least, 1),
-        long_range=embed, with_length=partial(reber, embed),
-    )  # fmt: skip
+        name="reber_embed" if embed else "reber",
+        symbols=SYMBOLS,
+        length=min_length,
+        next=follows,
+        chance=chance,
+        target=chance,
+        number=((node - 1) % len(labels)).astype(float),
+        labels=tuple(
+            labels[q] if k == min_length else f"{labels[q]} at {k}"
+            for q, k in zip(node, read, strict=True)
+        ),
+        places=places[node],
+        bar=BAR,
+        long_range=embed,
+        with_length=partial(reber, embed),
+    )
+
+
+def _unrolled(follows: np.ndarray, min_length: int) -> tuple[np.ndarray, ...]:
+    """Return the graph of the words of at least `min_length` symbols, drawn as if the shorter ones
+    had been drawn and thrown away.
+
+    What follows depends on how many symbols of a word have been read while its end may come too
+    early. There the new graph has a node for each pair of an old node and that number k; where it
+    cannot come too early any more, k is `min_length` and the node is as the old one.
+
+    follows: (N, C), the node to which each symbol leads, -1 where it cannot follow; all symbols of
+    a node are as probable. Returns the same for the new graph (M, C), its probabilities (M, C),
+    and the old node (M,) and k (M,) of each of its nodes.
+    """
+    allowed = follows >= 0
+    free = allowed / allowed.sum(axis=1, keepdims=True)
+    # enough[k]: the probability that a word that is at each node after k symbols gets long enough.
+    enough = [np.ones(len(follows))]
+    for _ in range(min_length):
+        enough.insert(0, (free * np.where(allowed, enough[0][follows], 0)).sum(axis=1))
+        # Node 0 is a word's end, here too early.
+        enough[0][0] = 0
+
+    def key(node: int, k: int) -> tuple[int, int]:
+        """A node of the new graph, as (k, node)."""
+        return (min_length if node == 0 or enough[k][node] == 1 else k), node
+
+    keys, edges = [key(0, 0)], {}
+    for k, node in keys:
+        # Words begin in node 0, too.
+        read = min((k if node else 0) + 1, min_length)
+        for symbol in np.flatnonzero(allowed[node]):
+            after = int(follows[node, symbol])
+            if weight := free[node, symbol] * enough[read][after]:
+                edges[k, node, int(symbol)] = key(after, read), weight
+                if key(after, read) not in keys:
+                    keys.append(key(after, read))
+    # The old nodes first, in their order.
+    keys.sort(key=lambda key: (key[0] != min_length, key))
+    new, chance = (
+        np.full((len(keys), follows.shape[1]), -1),
+        np.zeros((len(keys), follows.shape[1])),
+    )
+    for (k, node, symbol), (after, weight) in edges.items():
+        place = keys.index((k, node)), symbol
+        new[place], chance[place] = keys.index(after), weight
+    read, node = np.array(keys).T
+    return new, chance / chance.sum(axis=1, keepdims=True), node, read
 
 
 def _drawn(embed: bool) -> tuple[tuple[str, ...], np.ndarray]:

@@ -108,24 +108,27 @@ class _SRNSteps(torch.autograd.Function):
     @staticmethod
     def forward(ctx, inputs: Tensor, U: Tensor, initial: Tensor) -> Tensor:
         p, weights = inputs.detach().cpu().numpy(), U.detach().cpu().numpy()
-        hidden = np.empty((len(p) + 1, *p.shape[1:]), p.dtype)
-        hidden[0] = initial.detach().cpu().numpy()
+        hidden = np.empty(p.shape, p.dtype)
+        before = initial.detach().cpu().numpy()
         # Weights that grow without end give nan, in silence as torch does.
         with np.errstate(all="ignore"):
-            for t, step in enumerate(p):
-                now = hidden[t + 1]
-                np.dot(hidden[t], weights, out=now)
+            for now, step in zip(hidden, p, strict=True):
+                np.dot(before, weights, out=now)
                 now += step
                 np.tanh(now, out=now)
-        ctx.hidden, ctx.weights = hidden, weights
-        return torch.from_numpy(hidden[1:]).to(inputs.device)
+                before = now
+        output = torch.from_numpy(hidden).to(inputs.device)
+        # Saved so that torch raises an error if one of them is changed in place before backward.
+        ctx.save_for_backward(U, initial, output)
+        return output
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        hidden, back = ctx.hidden, np.ascontiguousarray(ctx.weights.T)
+        U, initial, hidden = (tensor.detach().cpu().numpy() for tensor in ctx.saved_tensors)
+        back = np.ascontiguousarray(U.T)
         device = gradient.device
-        slope = 1 - hidden[1:] ** 2
+        slope = 1 - hidden**2
         d = gradient.cpu().numpy().copy()
         flow = np.zeros_like(hidden[0])
         for t in range(len(d) - 1, -1, -1):
@@ -134,7 +137,8 @@ class _SRNSteps(torch.autograd.Function):
             now *= slope[t]
             np.dot(now, back, out=flow)
         size = hidden.shape[-1]
-        weights = hidden[:-1].reshape(-1, size).T @ d.reshape(-1, size)
+        before = np.concatenate([initial[None], hidden[:-1]])
+        weights = before.reshape(-1, size).T @ d.reshape(-1, size)
         return tuple(torch.from_numpy(part).to(device) for part in (d, weights, flow))
 
 

@@ -16,7 +16,7 @@ import math
 import shlex
 import time
 from dataclasses import asdict, astuple, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from cli import checkpoint, files, flags, process
 from cli.errors import UserError
 from cli.process import Progress, Stop
 from recurrent.language import Language, Sequences
-from recurrent.metrics import Score, evaluation_set, reach, remembered, score
+from recurrent.metrics import Score, evaluation_set, loss_floor, reach, remembered, score
 from recurrent.task import (
     CHECKPOINT_EVERY,
     FAILED,
@@ -49,8 +49,10 @@ from recurrent.task import (
 
 # Sequences between two reports; they are drawn together, by a seed of their own.
 BLOCK = 1000
-# Success is a loss below the language's bar in so many last reports, and an exact metrics.
+# Success is a loss below the language's bar in so many last reports, and an exact prediction.
 LAST = 10
+# Symbols of a word that a report shows, at most, where there are any so short.
+SHORT = 12
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,16 @@ class Run:
     def scores(self) -> list[Score]:
         return [score for _, score in self.reports]
 
+    @cached_property
+    def evaluation(self) -> Sequences:
+        """The sequences on which the network is judged."""
+        return evaluation_set(self.language)
+
+    @cached_property
+    def floor(self) -> float:
+        """The loss of the best possible predictor."""
+        return loss_floor(self.language, self.evaluation)
+
     @property
     def plot_command(self) -> str:
         """What shows the run's last checkpoint."""
@@ -270,12 +282,12 @@ def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
 
     Returns the last checkpoint's path.
     """
-    judged, kept = evaluation_set(run.language), args.resume
+    kept = args.resume
     blocks = range(run.seen // BLOCK, run.epoch)
     progress = Progress(len(blocks))
 
     def look() -> None:
-        now = score(run.net, run.language, judged)
+        now = score(run.net, run.language, run.evaluation)
         progress.clear()
         if not math.isfinite(now.loss):
             raise UserError(
@@ -330,7 +342,11 @@ def sample(run: Run, verbose: bool) -> str:
     if verbose:
         sequence = language.sequence(np.random.default_rng([run.seed, run.seen, BLOCK]))
         return language.spell(sequence.symbols[:-1, 0])
-    words = language.listed or language.words(12)
+    words = language.listed or language.words(SHORT)
+    if not words:
+        # A minimum length above that: one of the words that are drawn.
+        word = language.draw_words(1, np.random.default_rng(0))[:, 0]
+        return language.spell(word)
     return words[min(2, len(words) - 1)]
 
 
@@ -358,6 +374,9 @@ def curve_picture(run: Run) -> Figure:
         textcoords="offset points",
         ha="right",
     )
+    if run.floor:
+        upper.axhline(run.floor, color="0.4", linestyle=":", label="floor: the true probabilities")
+        upper.legend(loc="upper right")
     upper.set(yscale="log", ylabel="loss", title=f"{run.task.title} learns {language.name}")
     shares = [100 * score.right / score.asked for score in run.scores]
     lower.plot(seen, shares, color="tab:orange")
@@ -376,6 +395,11 @@ def print_summary(run: Run) -> None:
         f"training {verdict}: loss at most {max(score.loss for score in last):.4f} in the last "
         f"{len(last)} reports (wanted: below {language.bar:.3g}), {last[-1].right} of "
         f"{last[-1].asked} certain symbols predicted (wanted: all)"
+    )
+    below = "; after an A they are not the 0.8 / 0.2 that the loss compares with, so that a lower "
+    print(
+        f"loss floor: {run.floor:.4f} (a predictor that knows the true probabilities"
+        + (f"{below}loss is not a better network)" if run.floor else ")")
     )
     print(f"time: {run.seconds:.1f} s for {run.seen} sequences")
     if language.times:

@@ -124,7 +124,8 @@ def compared(
         counts = zip(labels, met.sum(axis=0), strict=True)
         times = [f"{label} ({count})" for label, count in counts if count > 1]
         lines.append(f"  several states for one: {', '.join(times)}")
-    lines += [f"  not found: {', '.join(never)}"] if never else []
+    more = f", ... {len(never) - MANY} more" if len(never) > MANY else ""
+    lines += [f"  not found: {', '.join(never[:MANY])}{more}"] if never else []
     return "\n".join(lines)
 
 

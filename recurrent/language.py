@@ -73,7 +73,7 @@ class Language:
 
     name:    what --lang calls it.
     symbols: its letters; a symbol's number is its place among them.
-    length:  the highest n of a counting language, the least length of a Reber word.
+    length:  the highest n of a counting language, the minimum length of a Reber word.
     next:    (N, C) int64, the node to which each symbol leads, -1 where it cannot follow.
     chance:  (N, C) float64, with which probability each symbol is drawn there.
     target:  (N, C) float64, the "true" probabilities that the printed loss compares with.
@@ -81,7 +81,6 @@ class Language:
     labels:  (N,) str, what pictures and tables call a node.
     places:  (N, 2) float64, where a diagram draws it; nodes that mean the same share their place.
     bar:     the printed loss below which a network counts as successful.
-    least:   the least number of symbols of a word that is drawn.
     times:   how many times n each letter of a counting language comes: (1, 2, 3) for anb2nc3n;
         None for any other language.
     long_range: whether the last symbol but one of every word repeats the second.
@@ -98,7 +97,6 @@ class Language:
     labels: tuple[str, ...]
     places: np.ndarray
     bar: float
-    least: int = 1
     times: tuple[int, ...] | None = None
     long_range: bool = False
     with_length: Callable[[int], Language] | None = None
@@ -157,14 +155,14 @@ class Language:
         return walk(self.next, symbols)
 
     def is_word(self, text: str) -> bool:
-        """Whether `text` is one word of the language (of any length)."""
+        """Whether `text` is one word of the language."""
         if not text or set(text) - set(self.symbols):
             return False
         nodes = self.follow(self.read(text))
         return bool(nodes[-1] == 0 and (nodes[:-1] > 0).all())
 
     def words(self, longest: int) -> list[str]:
-        """All words of `least` to `longest` symbols, the shortest first."""
+        """All words of at most `longest` symbols, the shortest first."""
         found, open_words = [], [("", 0)]
         while open_words:
             grown = [
@@ -172,40 +170,26 @@ class Language:
                 for text, node in open_words
                 for symbol in np.flatnonzero(self.next[node] >= 0)
             ]
-            found += [text for text, node in grown if node == 0 and len(text) >= self.least]
+            found += [text for text, node in grown if node == 0]
             open_words = [(text, node) for text, node in grown if node and len(text) < longest]
         return found
 
     # How they are drawn
 
     @cached_property
-    def _limits(self) -> list[np.ndarray]:
-        """For each of the first `least` steps (the last holds for all later ones): (N, C - 1).
-
-        A random number from 0 to 1 chooses a node's symbol by these limits. While a word is
-        shorter than `least`, a symbol's chance is multiplied with that of a word long enough
-        after it, so that words are drawn as if the shorter ones had been drawn and thrown away.
-        """
-        tables = []
-        enough = np.ones(len(self.next))
-        for _ in range(self.least):
-            chance = self.chance * np.where(self.next >= 0, enough[self.next], 0)
-            total = chance.sum(axis=1)
-            limits = chance.cumsum(axis=1) / np.where(total > 0, total, 1)[:, None]
-            # Rounding must not leave a gap below 1, into which no symbol would fall.
-            limits[limits > 1 - 1e-12] = 1
-            tables.insert(0, limits[:, :-1])
-            # Node 0 is the word's end: nothing comes after it.
-            enough = np.where(np.arange(len(total)) > 0, total, 0)
-        return tables
+    def _limits(self) -> np.ndarray:
+        """(N, C - 1): a random number from 0 to 1 chooses a node's symbol by these limits."""
+        limits = self.chance.cumsum(axis=1)
+        # Rounding must not leave a gap below 1, into which no symbol would fall.
+        limits[limits > 1 - 1e-12] = 1
+        return limits[:, :-1]
 
     def draw_words(self, count: int, random: np.random.Generator) -> np.ndarray:
         """`count` words as symbols (longest, count), each padded with -1 at its end."""
         steps, node = [], np.zeros(count, dtype=np.int64)
         alive = np.ones(count, dtype=bool)
         while alive.any():
-            limits = self._limits[min(len(steps), self.least - 1)][node]
-            symbol = (random.random((count, 1)) >= limits).sum(axis=1)
+            symbol = (random.random((count, 1)) >= self._limits[node]).sum(axis=1)
             steps.append(np.where(alive, symbol, -1))
             node = np.where(alive, self.next[node, symbol], 0)
             alive = node > 0

@@ -72,6 +72,18 @@ def score(net, language: Language, sequences: Sequences) -> Score:
     return Score(squares[sequences.mask].mean().item(), int(right.sum()), int(asked.sum()))
 
 
+def loss_floor(language: Language, sequences: Sequences) -> float:
+    """Return the loss of the best possible predictor on sequences: the true probabilities' own.
+
+    It is not 0 for counting languages. The assignment's "true" probabilities after an A, 0.8 and
+    0.2, are not those with which words are drawn: n is uniform, so that for n = 1 .. 4 a B has
+    1/4, 1/3, 1/2 and 1 after so many A's. A network that knows them scores 0.0294 on anb2n and
+    0.0098 on anb2nc3n; one with a lower loss knows less.
+    """
+    squares = ((language.chance - language.target) ** 2).mean(axis=1)
+    return float(squares[sequences.nodes[sequences.mask].numpy()].mean())
+
+
 def exact(net, language: Language, texts: list[str]) -> np.ndarray:
     """(N,) bool: the texts of which every certain symbol is predicted, the last's successor too."""
     sequences = language.spelled(texts)

@@ -250,6 +250,33 @@ def test_words_have_the_least_length_and_keep_their_relative_chances(embed, leas
         assert (lengths == least).mean() == pytest.approx((free == least).mean(), abs=0.03)
 
 
+@pytest.mark.parametrize(("embed", "min_length"), [(False, 10), (False, 23), (True, 16)])
+def test_with_a_minimum_length_the_probabilities_are_those_of_the_words_drawn(embed, min_length):
+    """Independently: the words of the free grammar, the short ones thrown away, counted."""
+    language = make_language("reber", min_length, embed)
+    free = make_language("reber", 0, embed).draw_words(400_000, np.random.default_rng(7))
+    free = free[:, (free >= 0).sum(axis=0) >= min_length]
+    nodes = language.follow(free)
+    assert nodes.min() >= 0
+    assert (nodes[(free >= 0).sum(axis=0) - 1, np.arange(free.shape[1])] == 0).all()
+    for node in np.unique(nodes[:-1][free[1:] >= 0]):
+        after = free[1:][(nodes[:-1] == node) & (free[1:] >= 0)]
+        share = np.bincount(after, minlength=7) / len(after)
+        error = 5 * np.sqrt(0.25 / len(after)) + 1e-9
+        assert share == pytest.approx(language.target[node], abs=error)
+    assert not language.is_word("BTXSE")
+    assert language.chance.sum(axis=1) == pytest.approx(1)
+
+
+def test_state_numbers_are_the_graph_s_own_nodes():
+    """Node 0 after the B, 6 at the end, as in the edges at the top of reber.py."""
+    for min_length in (0, 12):
+        language = make_language("reber", min_length)
+        text = "BTSXXTTVPXTVPSE"
+        numbers = language.number[language.follow(language.read(text))].astype(int).tolist()
+        assert numbers == [0, 1, 1, 2, 5, 5, 5, 4, 2, 5, 5, 4, 2, 3, 6]
+
+
 def test_the_embedded_grammar_repeats_its_second_letter():
     language = reber.reber(embed=True)
     for text in language.words(14):

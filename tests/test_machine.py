@@ -169,6 +169,18 @@ def test_reber_s_grammar_comes_back(name, embed, count):
     assert dynamics.agreement(net, language, small, sequences) == sequences.count
 
 
+def test_a_minimum_length_has_more_states_than_the_graph():
+    """At least 7 symbols: the words of 5 and 6, BTXSE BPVVE BTSXSE BPTVVE, have to be left out."""
+    language = make_language("reber", 7)
+    own, _ = minimal(machine.of_language(language))
+    assert minimal(machine.of_language(make_language("reber", 5)))[0].count == 7
+    assert own.count > 7
+    texts = {text for text in make_language("reber").words(12) if len(text) >= 7}
+    assert texts == set(language.words(12))
+    small, own = extracted(automaton_net(language), language)
+    assert small == own
+
+
 @pytest.mark.parametrize(("lang", "count"), [("anb2n", 12), ("anb2nc3n", 33), ("anbn", 8)])
 def test_counting_languages_come_back(lang, count):
     language = make_language(lang)

@@ -36,6 +36,27 @@ def test_full_knowledge_is_exact_and_just_below_the_bar(name):
     assert metrics.score(perfect, language, metrics.evaluation_set(language)).loss < 1e-12
 
 
+@pytest.mark.parametrize(
+    ("name", "length", "floor"), [("anb2n", 0, 0.0294), ("anb2nc3n", 0, 0.0098), ("reber", 0, 0.0)]
+)
+def test_the_floor_is_the_loss_of_full_knowledge(name, length, floor):
+    language = make_language(name, length)
+    judged = metrics.evaluation_set(language)
+    assert metrics.loss_floor(language, judged) == pytest.approx(floor, abs=5e-5)
+    loss = metrics.score(Oracle(language), language, judged).loss
+    assert metrics.loss_floor(language, judged) == pytest.approx(loss, abs=1e-6)
+
+
+@pytest.mark.parametrize(("min_length", "embed"), [(10, False), (25, False), (20, True)])
+def test_full_knowledge_of_long_words_is_success_too(min_length, embed):
+    """By the grammar's own 0.5 / 0.5 it would score 0.0121 at length 10, above the threshold."""
+    language = make_language("reber", min_length, embed)
+    judged = metrics.evaluation_set(language)
+    result = metrics.score(Oracle(language), language, judged)
+    assert result.exact
+    assert result.loss < 1e-6 < language.bar
+
+
 def test_the_loss_is_the_mean_squared_difference_of_probabilities():
     torch.manual_seed(0)
     language, net = make_language("anb2n"), SRN(2, 3, init=1.0, identity=False)

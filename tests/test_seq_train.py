@@ -31,13 +31,13 @@ def state(path) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("words", "stem", "bar"),
+    ("words", "stem", "bar", "floor"),
     [
-        (["--lang", "anb2n"], "anb2n_srn2", 0.05),
-        (["--lang", "anb2nc3n", "--model", "lstm", "--hid", 3], "anb2nc3n_lstm3", 0.02),
+        (["--lang", "anb2n"], "anb2n_srn2", 0.05, 0.0294),
+        (["--lang", "anb2nc3n", "--model", "lstm", "--hid", 3], "anb2nc3n_lstm3", 0.02, 0.0098),
     ],
 )
-def test_the_brief_s_commands(words, stem, bar, tmp_path):
+def test_the_brief_s_commands(words, stem, bar, floor, tmp_path):
     done = run_script("seq_train.py", *words, "--seed", 1, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     assert done.stderr == ""
@@ -53,6 +53,7 @@ def test_the_brief_s_commands(words, stem, bar, tmp_path):
     losses = [float(loss) for loss in re.findall(r"^ loss: (.*)$", done.stdout, re.MULTILINE)]
     assert max(losses[-10:]) < bar < losses[0]
     assert "training succeeded" in blocks[-1]
+    assert f"\nloss floor: {floor:.4f} " in blocks[-1]
     names = {path.name for path in (tmp_path / "net").iterdir()}
     assert names == {f"{stem}_{number}.pth" for number in range(0, 101, 10)}
     assert f"python3 seq_plot.py --lang {words[1]}" in blocks[-1]
@@ -67,8 +68,8 @@ def the_brief_plots(words: list[str], stem: str, folder) -> None:
     epoch = 50 if "lstm" in words else 100
     done = run_script("seq_plot.py", *words, "--epoch", epoch, "--seed", 1, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "\n1024 of 1024 agree" in done.stdout
-    assert "the two are the same (isomorphic)" in done.stdout
+    assert "\nmachine and network agree on 1024/1024 sequences" in done.stdout
+    assert "; isomorphic to the extracted one" in done.stdout
     pairs = ["01"] if epoch == 100 else ["01", "02", "12", "3d", "context_01", "context_12"]
     for what in (*pairs, "states", "fsm", "dynamics", "time"):
         with Image.open(folder / "plot" / f"{stem}_{what}.jpg") as picture:
@@ -294,6 +295,31 @@ def test_verbose_prints_whole_sequences(tmp_path, capsys):
     assert texts[0] != texts[1]
     for text in texts:
         assert re.fullmatch(r"(A+B+){5}A", text)
+
+
+@pytest.mark.parametrize("words", [["--length", 13], ["--length", 14, "--embed"]])
+def test_words_of_any_minimum_length_are_shown(words, tmp_path, capsys):
+    words = ["--lang", "reber", *words, "--epoch", 1, "--seed", 1]
+    status, printed = run(*words, folder=tmp_path, capsys=capsys)
+    assert status == seq_train.FAILED
+    shown = re.findall(r"^symbol= (\w+)$", printed, re.MULTILINE)
+    assert len(shown) == 2
+    assert shown[0] == shown[1]
+    # The first symbol of a next word comes last.
+    assert len(shown[0]) > words[3]
+    language = make_language("reber", words[3], "--embed" in words)
+    assert language.is_word(shown[0][:-1])
+
+
+def test_the_floor_is_a_line_in_the_picture_of_the_loss(tmp_path, capsys):
+    for lang, labels in (("anb2n", ["floor: the true probabilities"]), ("reber", [])):
+        args = seq_train.build_parser().parse_args(["--lang", lang, "--seed", "1"])
+        run = seq_train.new_run(args)
+        run.reports = [(0, Score(0.2, 1, 2)), (1000, Score(0.1, 1, 2))]
+        upper = seq_train.curve_picture(run).axes[0]
+        handles, found = upper.get_legend_handles_labels()
+        assert found == labels
+        assert [handle.get_ydata()[0] for handle in handles] == [run.floor] * len(labels)
 
 
 def test_reber_and_longer_words_are_named_and_plotted(tmp_path, capsys):
