@@ -6,6 +6,7 @@ such a picture for each hidden unit; NetConv a small one for each filter, moved 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -22,6 +23,12 @@ from kuzushiji.tiles import Tiles
 
 # Units and filters shown at most.
 UNITS, FILTERS = 20, 24
+# Random renumberings of the characters behind a permutation p.
+PERMUTATIONS = 999
+# With fewer errors than these nothing is correlated.
+MIN_ERRORS = 30
+# A filter is oriented if no more than this share of so many shuffled ones is as much.
+ORIENTED, SHUFFLES = 0.05, 200
 
 
 # Why characters are confused, measured on the training images
@@ -56,8 +63,24 @@ def rank_correlation(values, others) -> float:
     return float(spearmanr(values, others).statistic)
 
 
+def correlation_text(of_classes: Callable[[np.ndarray], float], count: int, what: str) -> str:
+    """Return a rank correlation beside its n and its permutation p, as text.
+
+    of_classes: the correlation after a renumbering (10,) of the characters on one of both sides;
+    p is the share of random renumberings with a correlation at least as far from 0. The 45 pairs
+    depend on each other, the ten characters do not (Mantel, 1967).
+    """
+    random = np.random.default_rng(0)
+    found = of_classes(np.arange(10))
+    if np.isnan(found):
+        return f"rank correlation undefined (n = {count} {what})"
+    chance = [abs(of_classes(random.permutation(10))) for _ in range(PERMUTATIONS)]
+    p = (1 + np.sum(np.array(chance) >= abs(found) - 1e-12)) / (1 + PERMUTATIONS)
+    return f"rank correlation {found:+.2f} (n = {count} {what}, permutation p = {p:.3f})"
+
+
 def reason_lines(matrix: np.ndarray, images: Images, most: int = 5) -> list[str]:
-    """What the training images say of the confusions in a (10, 10) matrix, as lines of text."""
+    """Return what the training images have to do with a (10, 10) confusion matrix, as lines."""
     alike, away, names = likeness(images), astray(images), images.classes
     pairs = list(combinations(range(10), 2))
     order = sorted(pairs, key=lambda pair: -alike[pair])
@@ -65,20 +88,34 @@ def reason_lines(matrix: np.ndarray, images: Images, most: int = 5) -> list[str]
     for target, chosen, count, _ in worst_confusions(matrix, most):
         pair = min(target, chosen), max(target, chosen)
         lines.append(
-            f"{names[target]} -> {names[chosen]} ({count}): their mean images correlate by "
-            f"{alike[pair]:.2f}, number {order.index(pair) + 1} of the {len(pairs)} pairs"
+            f"{names[target]} -> {names[chosen]} ({count}): correlation of mean images "
+            f"{alike[pair]:.2f} (rank {order.index(pair) + 1} of {len(pairs)})"
         )
-    mistaken = np.array([matrix[pair] + matrix[pair[::-1]] for pair in pairs])
-    lines.append(
-        "over all pairs: the more alike two mean images, the more confusions (rank correlation "
-        f"{rank_correlation(mistaken, [alike[pair] for pair in pairs]):+.2f})"
-    )
-    most_away = [int(index) for index in np.argsort(-away)[:2]]
+    worst = [int(index) for index in np.argsort(-away)[:2]]
     lines.append(
         "images nearer to another character's mean than to their own's: "
-        + ", ".join(f"{away[index]:.0%} of {names[index]}" for index in most_away)
-        + f", {away.mean():.0%} on average; the more, the less often right (rank correlation "
-        f"{rank_correlation(class_accuracy(matrix), away):+.2f})"
+        + ", ".join(f"{away[index]:.0%} of {names[index]}" for index in worst)
+        + f", {away.mean():.0%} on average"
+    )
+    errors = int(matrix.sum() - matrix.trace())
+    if errors < MIN_ERRORS:
+        return [*lines, f"{errors} errors: too few for correlations (fewer than {MIN_ERRORS})"]
+    upper = np.triu_indices(10, 1)
+    mistaken, accuracy = (matrix + matrix.T)[upper], class_accuracy(matrix)
+
+    def of_pairs(number: np.ndarray) -> float:
+        return rank_correlation(mistaken, alike[np.ix_(number, number)][upper])
+
+    def of_accuracy(number: np.ndarray) -> float:
+        return rank_correlation(accuracy, away[number])
+
+    lines.append(
+        "confusions of a pair, and correlation of its mean images: "
+        + correlation_text(of_pairs, len(pairs), f"pairs, {errors} errors")
+    )
+    lines.append(
+        "accuracy of a character, and share of images nearer to another's mean: "
+        + correlation_text(of_accuracy, 10, "characters")
     )
     return lines
 
@@ -158,20 +195,73 @@ def _filters(net: NetConv, images: Images, normalize) -> Tiles:
 
 
 def feature_lines(net: torch.nn.Module) -> list[str]:
-    """Figures on a network's first weights, as lines of text."""
+    """Return figures on a network's first weights beside those of the same weights shuffled.
+
+    Shuffled within each template, unit or filter, weights keep their sizes and lose their places.
+    """
+    random = np.random.default_rng(0)
     if isinstance(net, NetConv):
-        filters = net.conv1.weight.detach().flatten(1)
-        balance = filters.sum(dim=1).abs() / filters.abs().sum(dim=1).clamp(min=1e-9)
-        edges = int((balance < 0.25).sum())
+        filters = net.conv1.weight.detach().cpu().numpy()[:, 0]
+        shuffled = random.permuted(
+            np.repeat(filters.reshape(1, len(filters), -1), SHUFFLES, axis=0), axis=2
+        )
+        chance = orientation(shuffled.reshape(SHUFFLES, *filters.shape))
+        found = orientation(filters)
+        oriented = int((found > np.quantile(chance, 1 - ORIENTED, axis=0)).sum())
         return [
-            f"first filters: {edges} of {len(filters)} weigh ink and ground about equally (their "
-            "sum is below a quarter of their size): they answer to edges and strokes, not to ink"
+            f"first filters: {oriented} of {len(filters)} oriented (more than {1 - ORIENTED:.0%} "
+            f"of their own weights shuffled; by chance {ORIENTED * len(filters):.1f}); median "
+            f"orientation {np.median(found):.2f} (shuffled {np.median(chance):.2f}; 0 none, 1 "
+            "a single direction)"
         ]
     layer = net.output if isinstance(net, NetLin) else net.hidden
-    squares = layer.weight.detach().square().sort(dim=1, descending=True).values
-    half = (squares.cumsum(dim=1) < squares.sum(dim=1, keepdim=True) / 2).sum(dim=1) + 1
-    what = "template" if isinstance(net, NetLin) else "hidden unit"
-    return [
-        f"the median {what} has half of its squared weights on {int(half.median())} of its "
-        f"{SIDE * SIDE} pixels"
+    weights = layer.weight.detach().cpu().numpy().reshape(-1, SIDE, SIDE)
+    shuffled = random.permuted(weights.reshape(len(weights), -1), axis=1).reshape(weights.shape)
+    what = "templates" if isinstance(net, NetLin) else "hidden units"
+    figures = [
+        (np.median(distance(part)), np.median(smoothness(part))) for part in (weights, shuffled)
     ]
+    (far, smooth), (far_by_chance, smooth_by_chance) = figures
+    return [
+        f"{len(weights)} {what}, median: distance between two weighted pixels {far:.1f} pixels "
+        f"(weights shuffled {far_by_chance:.1f}), correlation of neighbouring weights "
+        f"{smooth:+.2f} (shuffled {smooth_by_chance:+.2f})"
+    ]
+
+
+def distance(weights: np.ndarray) -> np.ndarray:
+    """Return the root mean squared distance (N,), in pixels, between two pixels of each picture.
+
+    weights: (N, H, W); a pixel is drawn as often as its squared weight is large. A stroke at one
+    place has a short distance, weights all over the picture a long one.
+    """
+    share = weights**2 / (weights**2).sum(axis=(1, 2), keepdims=True).clip(min=1e-12)
+    squares = 0.0
+    for axis, size in ((1, weights.shape[1]), (2, weights.shape[2])):
+        marginal, place = share.sum(axis=3 - axis), np.arange(size)
+        squares += marginal @ place**2 - (marginal @ place) ** 2
+    return np.sqrt(2 * squares)
+
+
+def smoothness(weights: np.ndarray) -> np.ndarray:
+    """Return the correlation (N,) of weights (N, H, W) with those of their right and lower
+    neighbours (Moran's I)."""
+    centred = weights - weights.mean(axis=(1, 2), keepdims=True)
+    right, lower = centred[:, :, 1:] * centred[:, :, :-1], centred[:, 1:] * centred[:, :-1]
+    products = (right.sum(axis=(1, 2)) + lower.sum(axis=(1, 2))) / (right[0].size + lower[0].size)
+    return products / (centred**2).mean(axis=(1, 2)).clip(min=1e-12)
+
+
+def orientation(filters: np.ndarray) -> np.ndarray:
+    """Return how much of each filter's Fourier spectrum lies in one direction, 0 .. 1.
+
+    filters: (..., K, K). The spectrum of an edge or stroke of one direction lies on a line: the
+    length of the mean of exp(2 i angle), weighted with the power; 0 frequency is left out.
+    """
+    size = 4 * filters.shape[-1]
+    power = np.abs(np.fft.fft2(filters, (size, size))) ** 2
+    y, x = np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size), indexing="ij")
+    # A disc of frequencies has no direction of its own; the square's corners have.
+    power = power * ((x**2 + y**2 > 0) & (x**2 + y**2 < 0.25))
+    turns = (power * np.exp(2j * np.arctan2(y, x))).sum(axis=(-2, -1))
+    return np.abs(turns) / power.sum(axis=(-2, -1)).clip(min=1e-12)

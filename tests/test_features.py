@@ -1,5 +1,7 @@
 """features.py: what is measured on images and weights, against plain reckoning."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -51,10 +53,27 @@ def test_the_reasons_name_the_worst_confusions_and_their_rank(images):
     order = np.sort(alike[np.triu_indices(10, 1)])[::-1]
     place = int(np.flatnonzero(np.isclose(order, alike[1, 8]))[0]) + 1
     assert lines[0] == (
-        f"re -> ki (5): their mean images correlate by {alike[1, 8]:.2f}, "
-        f"number {place} of the 45 pairs"
+        f"re -> ki (5): correlation of mean images {alike[1, 8]:.2f} (rank {place} of 45)"
     )
-    assert len(lines) == 3
+    assert lines[2:] == ["5 errors: too few for correlations (fewer than 30)"]
+
+
+def test_correlations_stand_beside_n_and_chance(images):
+    alike = features.likeness(images)
+    # As many confusions as the mean images are alike.
+    matrix = np.round(50 * np.clip(alike, 0, 1)) * (1 - np.eye(10)) + np.eye(10) * 300
+    errors = int(matrix.sum() - matrix.trace())
+    pairs, accuracy = features.reason_lines(matrix, images)[-2:]
+    assert re.search(rf"correlation \+(0.9\d|1.00) \(n = 45 pairs, {errors} errors, ", pairs)
+    assert pairs.endswith("permutation p = 0.001)")
+    assert "(n = 10 characters, permutation p = " in accuracy
+    # Confusions that have nothing to do with it: p is large as often as not.
+    random, high = np.random.default_rng(0), 0
+    for _ in range(6):
+        matrix = random.poisson(3, (10, 10)) * (1 - np.eye(10)) + np.eye(10) * 300
+        line = features.reason_lines(matrix, images)[-2]
+        high += float(re.search(r"p = ([\d.]+)\)", line)[1]) > 0.2
+    assert high >= 3
 
 
 def test_the_strongest_unit_is_the_one_that_moves_the_outputs(images):
@@ -77,18 +96,51 @@ def test_the_strongest_unit_is_the_one_that_moves_the_outputs(images):
 def test_pictures_and_figures_of_all_networks(net, count, images):
     figure = features.features_picture(net, images, (0.5, 0.5), "a title")
     assert sum(len(axes.images) for axes in figure.axes) == count
-    assert "of" in features.feature_lines(net)[0]
+    assert "shuffled" in features.feature_lines(net)[0]
 
 
-def test_half_of_the_weights_and_balanced_filters_are_counted():
-    net = NetLin()
+def test_a_stroke_is_near_and_smooth_and_noise_is_neither():
+    pictures = np.zeros((3, 28, 28))
+    pictures[0, 4:8, 3:5] = 1
+    # Two pixels at a distance of 20, each drawn half of the time.
+    pictures[1, 5, 4] = pictures[1, 5, 24] = 1
+    pictures[2] = np.random.default_rng(0).normal(size=(28, 28))
+    far, smooth = features.distance(pictures), features.smoothness(pictures)
+    assert far[0] == pytest.approx(np.sqrt(2 * (15 / 12 + 3 / 12)))
+    assert far[1] == pytest.approx(20 / np.sqrt(2))
+    assert far[2] == pytest.approx(np.sqrt(4 * (28**2 - 1) / 12), rel=0.05)
+    assert smooth[0] > 0.6
+    assert abs(smooth[2]) < 0.1
+    assert abs(smooth[1]) < 0.01
+
+
+def test_orientation_is_that_of_the_spectrum():
+    y, x = np.mgrid[-2:3, -2:3]
+    angles = np.array([0, 0.4, np.pi / 4, 1.3])
+    window = np.exp(-(x**2 + y**2) / 4)
+    waves = [window * np.sin(1.2 * (np.cos(a) * x + np.sin(a) * y)) for a in angles]
+    spot = window - window.mean()
+    found = features.orientation(np.stack([*waves, spot]))
+    assert (found[:4] > 0.6).all()
+    assert found[4] < 0.01
+
+
+def test_shuffled_weights_are_the_baseline():
+    torch.manual_seed(0)
+    # An untrained filter is oriented as often as by chance.
+    (line,) = features.feature_lines(NetConv((400, 2), fc=0))
+    assert 8 <= int(re.search(r"(\d+) of 400 oriented", line)[1]) <= 34
+    assert "by chance 20.0" in line
+    net = NetConv((4, 2), kernels=(5, 5), fc=0)
     with torch.no_grad():
-        net.output.weight.zero_()
-        net.output.weight[:, :4] = 1
-    assert "half of its squared weights on 2 of its 784" in features.feature_lines(net)[0]
-    net = NetConv((4, 2), kernels=(3, 3), fc=0)
+        net.conv1.weight[0, 0] = torch.linspace(-1, 1, 5)[:, None]
+    assert int(re.search(r"(\d+) of 4 oriented", features.feature_lines(net)[0])[1]) >= 1
+    for net in (NetLin(), NetFull(40)):
+        (line,) = features.feature_lines(net)
+        found = [float(value) for value in re.findall(r"[+-]?\d+\.\d+", line)]
+        assert found[0] == pytest.approx(found[1], abs=0.3)
+        assert found[2] == pytest.approx(found[3], abs=0.05)
     with torch.no_grad():
-        net.conv1.weight.fill_(1.0)
-        net.conv1.weight[0, 0, 0], net.conv1.weight[0, 0, 2] = -1.0, 1.0
-        net.conv1.weight[0, 0, 1] = 0
-    assert "first filters: 1 of 4 weigh" in features.feature_lines(net)[0]
+        net.hidden.weight.zero_()
+        net.hidden.weight[:, 100:104] = 1
+    assert "distance between two weighted pixels 1.6 pixels" in features.feature_lines(net)[0]
