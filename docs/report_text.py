@@ -5,7 +5,6 @@ Each section takes its figures from the runs; where a run failed, the section sa
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 import textwrap
@@ -168,22 +167,6 @@ def discussion(found: Findings) -> str:
         for name, text in printed.items()
     }
     alike = features.likeness(images)
-    pairs = [(i, j) for i in range(10) for j in range(i)]
-    ranks = {
-        name: features.rank_correlation(
-            np.array([matrix[pair] + matrix[pair[::-1]] for pair in pairs]),
-            np.array([alike[pair] for pair in pairs]),
-        )
-        for name, matrix in results.items()
-    }
-    away = features.astray(images)
-    variety = {
-        name: features.rank_correlation(confusion.class_accuracy(matrix), away)
-        for name, matrix in results.items()
-    }
-    template = find(r"median template has half .* on (\d+) of", printed["lin"], "templates")[1]
-    unit = find(r"median hidden unit has half .* on (\d+) of", printed["full"], "units")[1]
-    balanced = find(r"^first filters: (\d+ of \d+)", printed["conv"], "filters")[1]
     hardest = confusion.worst_confusions(conv, 3)
     left = listed(
         [
@@ -217,29 +200,21 @@ weights are learned from every place at once, which is why few are enough.
 *Templates.* A linear network has one template for each character. Two characters whose mean images
 have their ink on the same pixels get templates that differ in few places.
 {_overlap(found, lin, alike)}
-Over all 45 pairs, the rank correlation between the likeness of two mean images and how often the
-two are confused is {ranks["NetLin"]:+.2f} for NetLin, {ranks["NetFull"]:+.2f} for NetFull and
-{ranks["NetConv"]:+.2f} for NetConv: overlap explains {_strength(ranks["NetLin"])} of what the
-linear network gets wrong, and {_strength(ranks["NetConv"])} of what is left for NetConv.
-One template also cannot serve several ways to write one character: {away.mean():.0%} of all
-training images are nearer to the mean image of another character than to that of their own, and
-{away.max():.0%} of those of {images.classes[int(away.argmax())]}. The rank correlation of this
-share with the accuracy of the ten characters is {variety["NetLin"]:+.2f} for NetLin,
-{variety["NetFull"]:+.2f} for NetFull and {variety["NetConv"]:+.2f} for NetConv (below 0: the more
-images go astray, the fewer are right).
-Half of a template's squared weights lie on {template} of the 784 pixels: it is spread over the
-whole image.
+What the program measured on the training images, and what chance gives:
+
+{_why(printed["lin"])}
 
 {found.figure("kuzu_lin", "kuzu_lin_mistakes.jpg", "What NetLin mistakes for what, worst first")}
-*Hidden units.* The strongest hidden units of NetFull answer to a stroke at a place, dark at one
-side and light at the other (half of the squared weights of the median unit on {unit} pixels). A
-character is then a pattern of such answers, which can hold for one way of writing or another. But
-a unit is tied to its place: what is written lower or wider meets other units.
+*Hidden units.* A character is a pattern of answers of hidden units, which can hold for one way of
+writing or another. But a unit is tied to its place: what is written lower or wider meets other
+units.
+
+{_why(printed["full"])}
 
 {found.figure("kuzu_full", "kuzu_full_features.jpg", "The strongest hidden units of NetFull")}
-*Filters.* Of NetConv's first filters {balanced} weigh ink and ground about equally, so they answer
-to edges and strokes of one direction wherever they are, and not to ink as such; the maps below
-each filter show one image taken apart in this way.
+*Filters.* The maps below each filter show one image taken apart by it.
+
+{_why(printed["conv"])}
 
 {found.figure("kuzu_conv", "kuzu_conv_features.jpg", "First filters of NetConv, and their answers")}
 *What remains.* NetConv still takes {left}. Of these, the images below are the ones it was surest
@@ -247,6 +222,12 @@ about.
 
 {found.figure("kuzu_conv", "kuzu_conv_mistakes.jpg", "What NetConv mistakes for what, worst first")}
 """
+
+
+def _why(printed: str) -> str:
+    """What a run printed of the reasons for its confusions."""
+    text = find(r"^Why, measured on the training images:\n((?:.*\n)*?)Net", printed, "the reasons")
+    return code(text[1])
 
 
 def _overlap(found: Findings, matrix: np.ndarray, alike: np.ndarray) -> str:
@@ -273,12 +254,6 @@ def _overlap(found: Findings, matrix: np.ndarray, alike: np.ndarray) -> str:
         ma, su = names.index("ma"), names.index("su")
         text += f" The brief's worst pair is {told((ma, su))}."
     return text
-
-
-def _strength(correlation: float) -> str:
-    """A correlation in words."""
-    size = correlation if math.isfinite(correlation) else 0
-    return "much" if size > 0.5 else "some" if size > 0.3 else "little"
 
 
 def part1(found: Findings) -> list[Callable[[], str]]:
@@ -356,12 +331,12 @@ def _until_pictures(run) -> str:
 
 def rescaled(found: Findings) -> str:
     run = found.run("check_sig")
-    least = find(r"From a factor of ([\d.]+) on", run.printed, "the smallest factor")[1]
+    least = find(r"^smallest scale at which .*: ([\d.]+)", run.printed, "the smallest scale")[1]
     return f"""### The same weights, rescaled for sigmoid units
 
 `{run.command}`
 
-All weights and biases times 10. Any factor from {least} on is enough. With a factor f, a point at
+All weights and biases times 10. Any scale from {least} on is enough. With a scale f, a point at
 which a step unit's net input is 0.5 (the smallest here) gives a sigmoid unit 1 / (1 + exp(-f / 2)):
 0.993 for f = 10. The sum of four such units is then within 0.03 of the sum of the steps, so that
 the output's net input stays on its side of 0.
