@@ -26,8 +26,8 @@ import torch
 
 from cli import checkpoint, files, flags, process
 from cli.errors import UserError
-from recurrent import dynamics, explain, machine, pictures
-from recurrent.dynamics import Trajectory
+from recurrent import dynamics, explain, explain_machine, extraction, machine, pictures
+from recurrent.extraction import Trajectory
 from recurrent.language import Language, Sequences
 from recurrent.metrics import evaluation_set, exact, remembered
 from recurrent.task import (
@@ -48,9 +48,7 @@ SECTIONS = ("scatter", "states", "dynamics", "context")
 MANY = 10
 # More checkpoints than these are not listed.
 LISTED = 12
-# Sequences that the network draws itself: for its machine's samples, and as many to prove it on,
-# which are longer by a factor.
-GENERATED = 1024
+# The sequences that prove a machine are longer by this factor than those that made it.
 LONGER = 2
 
 
@@ -259,34 +257,29 @@ def states(study: Study, args: argparse.Namespace) -> None:
     """The machine in the network's state vectors: picture, diagram, table and proof."""
     net, language = study.net, study.language
     steps = round(float(study.sequences.mask.sum(dim=0).float().mean()))
-    path = dynamics.trajectory(
-        net, language, dynamics.generate(net, language, GENERATED, steps, seed=0)
-    )
-    found = dynamics.extract(path, language)
+    samples = extraction.generate(net, language, steps, seed=0)
+    path = extraction.trajectory(net, language, samples)
+    found = extraction.extract(path, language)
     small, number = machine.minimal(found.machine)
     own, nodes = machine.minimal(machine.of_language(language))
     labels = [language.labels[int(np.flatnonzero(nodes == state)[0])] for state in range(own.count)]
     places = np.stack([language.places[nodes == state].mean(axis=0) for state in range(own.count)])
-    met = dynamics.merged(small, language, own, study.sequences)
+    met = extraction.merged(small, language, own, study.sequences)
     names = machine.names(met, labels)
-    fresh = dynamics.generate(net, language, GENERATED, LONGER * steps, seed=1)
-    agree = dynamics.agreement(net, language, small, fresh)
+    fresh = extraction.generate(net, language, LONGER * steps, seed=1)
+    agree = extraction.agreement(net, language, small, fresh)
     print("\n--- States and machine ---")
-    print(
-        f"a symbol is allowed where the network gives it P >= "
-        f"{machine.probability_threshold(language):.3g} ({machine.ALLOWED_SHARE:g} of the rarest "
-        f"next symbol's in {language.name}); the first symbol is given"
-    )
-    print(explain.found_states(found, small, path))
+    print(explain_machine.threshold(language))
+    print(explain_machine.found_states(found, small, path))
     print(machine.as_table(small, names))
     print(
-        f"machine and network agree on {agree}/{fresh.count} sequences (allowed symbols after "
-        f"each of {LONGER * steps} symbols; drawn afresh by the network, the machine's samples "
-        f"from {steps})"
+        f"machine and network agree on {agree}/{fresh.count} sequences (allowed symbols after each "
+        f"of {LONGER * steps} symbols; drawn afresh by the network, {LONGER} times as long "
+        "as its samples)"
     )
-    print(explain.compared(small, own, met, names, labels, language.name))
-    different = dynamics.differences(net, language, own, study.sequences)
-    print(explain.difference_table(different, labels, language, study.sequences.count))
+    print(explain_machine.compared(small, own, met, names, labels, language.name))
+    different = extraction.differences(net, language, own, study.sequences)
+    print(explain_machine.difference_table(different, labels, language, study.sequences.count))
     figure = pictures.states_picture(
         path, found, [names[state] if state >= 0 else "" for state in number], language,
         f"States of the {study.title}",
@@ -395,7 +388,7 @@ def main(argv: list[str] | None = None) -> int:
     net.to(args.device)
     sequences = evaluation_set(task.language)
     drawn = task.language.batch(args.num_plot, np.random.default_rng(seed))
-    trajectory = dynamics.trajectory(net, task.language, sequences)
+    trajectory = extraction.trajectory(net, task.language, sequences)
     study = Study(net, task, title, args.plot, sequences, drawn, trajectory)
     sections = dict(zip(SECTIONS, (scatter, states, dynamics_of, context), strict=True))
     for name, section in sections.items():

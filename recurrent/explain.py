@@ -10,10 +10,8 @@ import numpy as np
 
 from recurrent.dynamics import (
     Counter,
-    Difference,
     FixedPoint,
     Match,
-    Trajectory,
     catching_up,
     countdown,
     match_rates,
@@ -22,14 +20,9 @@ from recurrent.dynamics import (
     turning,
 )
 from recurrent.language import Language
-from recurrent.machine import Machine, States
 
 # How far beyond the trained n the table of counts goes.
 FAR = 20
-# More differences than these between two machines are counted, not spelt out.
-MANY = 8
-# Differences in what network and language allow that are listed.
-MOST_ROWS = 20
 
 
 def plural(count: int, noun: str) -> str:
@@ -53,80 +46,6 @@ def table(rows: list[list[str]], gap: int = 2) -> str:
         "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
-
-
-# The machine
-
-
-def found_states(states: States, small: Machine, path: Trajectory) -> str:
-    """Return a line on the clusters of the vectors and the states that they make."""
-    where = "hidden" if states.size == path.hid else "hidden and context"
-    found = (
-        f"{states.inconsistent} inconsistent"
-        if states.inconsistent
-        else "transitions and predictions consistent"
-    )
-    return (
-        f"{len(path.state)} {where} states -> {plural(states.machine.count, 'cluster')} ({found}) "
-        f"-> {plural(small.count, 'state')} after minimisation"
-    )
-
-
-def difference_table(
-    found: list[Difference], labels: list[str], language: Language, count: int
-) -> str:
-    """Return where, on `count` sequences of the language, the network allows other symbols."""
-    head = f"symbols allowed on {count} sequences of {language.name}: "
-    if not found:
-        return head + "the same by network and language"
-    rows = [["state", "symbol", "allowed by", "network's P", "visits"]]
-    for item in found:
-        rows.append(
-            [
-                labels[item.state],
-                language.symbols[item.symbol],
-                "network only" if item.by_network else "language only",
-                f"{item.low:.2f} .. {item.high:.2f}",
-                f"{item.count}/{item.visits}",
-            ]
-        )
-    shown = table(rows[: 1 + MOST_ROWS])
-    rest = len(rows) - 1 - MOST_ROWS
-    return f"{head}network and language differ\n{shown}" + (f"\n... {rest} more" * (rest > 0))
-
-
-def compared(
-    small: Machine, own: Machine, met: np.ndarray, names: list[str], labels: list[str], lang: str
-) -> str:
-    """Return a comparison of a network's machine with the language's minimal one.
-
-    met: (M, N) bool.
-    """
-    head = f"minimal machine of {lang}: {plural(own.count, 'state')}; "
-    if small == own:
-        return head + "isomorphic to the extracted one"
-    lines = [head + "not isomorphic to the extracted one"]
-    one = [
-        f"{name} is {listed([labels[state] for state in np.flatnonzero(row)])}"
-        for name, row in zip(names, met, strict=True)
-        if row.sum() > 1
-    ]
-    several = [
-        f"{label} is {listed([names[state] for state in np.flatnonzero(column)])}"
-        for label, column in zip(labels, met.T, strict=True)
-        if column.sum() > 1
-    ]
-    never = [label for label, column in zip(labels, met.T, strict=True) if not column.any()]
-    lines += [f"  one state for several: {text}" for text in one]
-    if len(several) <= MANY:
-        lines += [f"  several states for one: {text}" for text in several]
-    else:
-        counts = zip(labels, met.sum(axis=0), strict=True)
-        times = [f"{label} ({count})" for label, count in counts if count > 1]
-        lines.append(f"  several states for one: {', '.join(times)}")
-    more = f", ... {len(never) - MANY} more" if len(never) > MANY else ""
-    lines += [f"  not found: {', '.join(never[:MANY])}{more}"] if never else []
-    return "\n".join(lines)
 
 
 # Fixed points

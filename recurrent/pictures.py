@@ -18,7 +18,8 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from recurrent.dynamics import FixedPoint, Trajectory, states_along, symbol_map
+from recurrent.dynamics import FixedPoint, states_along, symbol_map
+from recurrent.extraction import Trajectory
 from recurrent.language import Language
 from recurrent.layout import Board
 from recurrent.machine import Machine, States

@@ -13,7 +13,6 @@ from scipy.optimize import brentq
 from anb2n import counting
 from recurrent import dynamics
 from recurrent.dynamics import FixedPoint, fixed_points
-from recurrent.metrics import evaluation_set
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -241,24 +240,3 @@ def test_a_unit_that_does_nothing_breaks_nothing():
         for unit in range(net.hid - 1)
         for right, asked in dynamics.ablate(net, language, unit, 1, "frozen")
     )
-
-
-@pytest.mark.parametrize("model", [SRN, LSTM])
-def test_a_trajectory_has_each_vector_and_what_follows_it(model):
-    torch.manual_seed(0)
-    language = make_language("anbn")
-    net = model(2, 2)
-    path = dynamics.trajectory(net, language, evaluation_set(language))
-    assert path.symbol[0] == -1
-    assert path.hidden.shape[1] == 2
-    assert path.context.shape[1] == (0 if model is SRN else 2)
-    for row in range(0, len(path.state), 7):
-        for letter in range(2):
-            after = path.after[row, letter]
-            assert np.isnan(after).any() == (not path.allowed[row, letter])
-            if not np.isnan(after).any():
-                step = dynamics.symbol_map(net, letter)
-                mapped = step(torch.from_numpy(path.state[row : row + 1]))[0]
-                assert np.allclose(mapped, after, atol=1e-5)
-    probability = net.read_out(torch.from_numpy(path.hidden).float()).softmax(-1).detach()
-    assert (path.allowed[1:] == (probability[1:] >= 1 / 8).numpy()).all()

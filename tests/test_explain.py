@@ -7,8 +7,9 @@ import pytest
 import torch
 from conftest import automaton_net
 
-from recurrent import dynamics, explain, machine
-from recurrent.dynamics import Counter, Difference, FixedPoint, Match
+from recurrent import explain, explain_machine, extraction, machine
+from recurrent.dynamics import Counter, FixedPoint, Match
+from recurrent.extraction import Difference
 from recurrent.task import make_language
 from seq_models import SRN
 
@@ -22,20 +23,22 @@ def test_the_same_machine_is_isomorphic_and_another_is_told_apart():
     own, nodes = machine.minimal(machine.of_language(language))
     labels = [language.labels[int(np.flatnonzero(nodes == k)[0])] for k in range(own.count)]
     same = np.eye(own.count, dtype=bool)
-    text = explain.compared(own, own, same, labels, labels, "anbn")
+    text = explain_machine.compared(own, own, same, labels, labels, "anbn")
     assert text == "minimal machine of anbn: 4 states; isomorphic to the extracted one"
     # All but the start are one state.
     met = np.zeros((2, own.count), dtype=bool)
     met[0, 0] = met[1, 1:] = True
     small = machine.Machine("AB", np.array([[1, -1], [1, 1]]))
-    text = explain.compared(small, own, met, ["start", "all"], labels, "anbn")
+    text = explain_machine.compared(small, own, met, ["start", "all"], labels, "anbn")
     assert "not isomorphic" in text
     assert f"one state for several: all is {explain.listed(labels[1:])}" in text
-    text = explain.compared(own, own, same, labels, labels, "anbn")
+    text = explain_machine.compared(own, own, same, labels, labels, "anbn")
     doubled = np.vstack([same, same[1]])
-    text = explain.compared(small, own, doubled, [*labels, "A1'"], labels, "anbn")
+    text = explain_machine.compared(small, own, doubled, [*labels, "A1'"], labels, "anbn")
     assert "several states for one: A1 is A1 and A1'" in text
-    text = explain.compared(small, own, same & (np.arange(own.count) < 3), labels, labels, "anbn")
+    text = explain_machine.compared(
+        small, own, same & (np.arange(own.count) < 3), labels, labels, "anbn"
+    )
     assert f"not found: {labels[3]}" in text
 
 
@@ -153,26 +156,26 @@ def test_ablations_tell_the_worst_and_what_breaks_nothing():
 def test_the_clusters_of_a_trajectory_are_reported():
     language = make_language("anbn", 2)
     net = automaton_net(language)
-    path = dynamics.trajectory(net, language, language.batch(50, np.random.default_rng(0)))
-    found = dynamics.extract(path, language)
+    path = extraction.trajectory(net, language, language.batch(50, np.random.default_rng(0)))
+    found = extraction.extract(path, language)
     small, _ = machine.minimal(found.machine)
-    text = explain.found_states(found, small, path)
+    text = explain_machine.found_states(found, small, path)
     assert text == (
         f"{len(path.state)} hidden states -> {found.machine.count} clusters (transitions and "
         "predictions consistent) -> 4 states after minimisation"
     )
-    text = explain.found_states(replace(found, inconsistent=3), small, path)
+    text = explain_machine.found_states(replace(found, inconsistent=3), small, path)
     assert "clusters (3 inconsistent) ->" in text
 
 
 def test_what_only_one_of_the_two_allows_is_listed():
     language = make_language("anb2n")
     found = [Difference(1, 0, True, 3, 9, 0.2, 0.65), Difference(0, 1, False, 1, 4, 0.01, 0.1)]
-    text = explain.difference_table(found, ["A1", "A4"], language, 12)
+    text = explain_machine.difference_table(found, ["A1", "A4"], language, 12)
     head, _, first, second = text.splitlines()
     assert head == "symbols allowed on 12 sequences of anb2n: network and language differ"
     assert first.split() == ["A4", "A", "network", "only", "0.20", "..", "0.65", "3/9"]
     assert second.split() == ["A1", "B", "language", "only", "0.01", "..", "0.10", "1/4"]
-    assert "the same" in explain.difference_table([], [], language, 12)
-    many = explain.difference_table(found * 15, ["A1", "A4"], language, 12)
+    assert "the same" in explain_machine.difference_table([], [], language, 12)
+    many = explain_machine.difference_table(found * 15, ["A1", "A4"], language, 12)
     assert many.endswith("... 10 more")

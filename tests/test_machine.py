@@ -9,12 +9,13 @@ from conftest import automaton_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurrent import dynamics, machine
+from recurrent import extraction, machine
+from recurrent.dynamics import symbol_map
 from recurrent.language import Language
 from recurrent.machine import Machine, minimal
 from recurrent.metrics import evaluation_set
 from recurrent.task import make_language
-from seq_models import SRN
+from seq_models import LSTM, SRN
 
 
 def graph(symbols: str, edges: dict[int, dict[str, int]]) -> Language:
@@ -132,12 +133,12 @@ def test_minimal_has_as_many_states_as_can_be_told_apart(language):
 def test_a_network_made_from_an_automaton_gives_it_back(language):
     net = automaton_net(language)
     sequences = language.batch(60, np.random.default_rng(0))
-    path = dynamics.trajectory(net, language, sequences)
-    found = dynamics.extract(path, language)
+    path = extraction.trajectory(net, language, sequences)
+    found = extraction.extract(path, language)
     small, own = minimal(found.machine)[0], minimal(machine.of_language(language))[0]
     assert found.inconsistent == 0
     assert small.count <= own.count
-    assert dynamics.agreement(net, language, small, sequences) == sequences.count
+    assert extraction.agreement(net, language, small, sequences) == sequences.count
     # Only what was read can be found: with 60 sequences that is nearly always everything.
     if len(set(path.node)) == len(language.next):
         assert small == own
@@ -151,8 +152,8 @@ def test_tomita_s_grammars_come_out_as_their_minimal_automata(name):
         text = format(count, "b")[1:] if count else ""
         assert language.is_word(f"B{text}E") == accepts(name, text)
     net = automaton_net(language)
-    path = dynamics.trajectory(net, language, language.batch(300, np.random.default_rng(0)))
-    small, _ = minimal(dynamics.extract(path, language).machine)
+    path = extraction.trajectory(net, language, language.batch(300, np.random.default_rng(0)))
+    small, _ = minimal(extraction.extract(path, language).machine)
     assert small == minimal(machine.of_language(language))[0]
     assert small.count == live + 1
 
@@ -162,11 +163,11 @@ def test_reber_s_grammar_comes_back(name, embed, count):
     language = make_language(name, 0, embed)
     net = automaton_net(language)
     sequences = evaluation_set(language)
-    path = dynamics.trajectory(net, language, sequences)
-    small, _ = minimal(dynamics.extract(path, language).machine)
+    path = extraction.trajectory(net, language, sequences)
+    small, _ = minimal(extraction.extract(path, language).machine)
     assert small == minimal(machine.of_language(language))[0]
     assert small.count == count
-    assert dynamics.agreement(net, language, small, sequences) == sequences.count
+    assert extraction.agreement(net, language, small, sequences) == sequences.count
 
 
 def test_a_minimum_length_has_more_states_than_the_graph():
@@ -186,19 +187,19 @@ def test_counting_languages_come_back(lang, count):
     language = make_language(lang)
     net = automaton_net(language)
     sequences = evaluation_set(language)
-    path = dynamics.trajectory(net, language, sequences)
-    small, _ = minimal(dynamics.extract(path, language).machine)
+    path = extraction.trajectory(net, language, sequences)
+    small, _ = minimal(extraction.extract(path, language).machine)
     own, _ = minimal(machine.of_language(language))
     assert small == own
     assert small.count == count
-    met = dynamics.merged(small, language, own, sequences)
+    met = extraction.merged(small, language, own, sequences)
     assert np.array_equal(met, np.eye(count, dtype=bool))
 
 
 def extracted(net, language: Language) -> tuple[Machine, Machine]:
     """The minimal machine in a network, by sequences of its own, and that of its language."""
-    samples = dynamics.generate(net, language, 300, 40, seed=0)
-    found = dynamics.extract(dynamics.trajectory(net, language, samples), language)
+    samples = extraction.generate(net, language, 40, seed=0, count=300)
+    found = extraction.extract(extraction.trajectory(net, language, samples), language)
     return minimal(found.machine)[0], minimal(machine.of_language(language))[0]
 
 
@@ -208,11 +209,11 @@ def test_a_network_s_own_sequences_are_enough(lang, embed):
     net = automaton_net(language)
     small, own = extracted(net, language)
     assert small == own
-    fresh = dynamics.generate(net, language, 200, 80, seed=1)
+    fresh = extraction.generate(net, language, 80, seed=1, count=200)
     assert fresh.symbols.shape == (81, 200)
     assert (fresh.nodes >= 0).all()
-    assert dynamics.agreement(net, language, small, fresh) == 200
-    assert dynamics.differences(net, language, own, evaluation_set(language)) == []
+    assert extraction.agreement(net, language, small, fresh) == 200
+    assert extraction.differences(net, language, own, evaluation_set(language)) == []
 
 
 def refitted(language: Language) -> torch.nn.Module:
@@ -235,14 +236,14 @@ def test_what_a_network_wrongly_allows_is_in_its_machine():
     assert small != own
     aaaa = small.follow(np.array([0, 0, 0, 0]))[-1]
     assert small.prediction[aaaa].tolist() == [True, True]
-    (found,) = dynamics.differences(net, language, own, evaluation_set(language))
+    (found,) = extraction.differences(net, language, own, evaluation_set(language))
     assert found.state == own.follow(np.array([0, 0, 0, 0]))[-1]
     assert (found.symbol, found.by_network, found.count) == (0, True, found.visits)
     assert found.low == pytest.approx(0.65, abs=0.01)
     assert found.high == pytest.approx(0.65, abs=0.01)
     # The language's machine agrees with it only where no word of the five has four A's.
     sequences = evaluation_set(language)
-    assert dynamics.agreement(net, language, own, sequences) == 3**5
+    assert extraction.agreement(net, language, own, sequences) == 3**5
 
 
 def test_what_a_network_wrongly_forbids_is_missing():
@@ -254,7 +255,7 @@ def test_what_a_network_wrongly_forbids_is_missing():
         net.out_bias[:] = torch.tensor([0.0, 3.0])
     small, own = extracted(net, language)
     assert small.transitions.tolist() == [[1, -1], [-1, 1]]
-    found = dynamics.differences(net, language, own, evaluation_set(language))
+    found = extraction.differences(net, language, own, evaluation_set(language))
     assert {(own.prediction[f.state, f.symbol], f.by_network) for f in found} == {
         (True, False), (False, True),
     }  # fmt: skip
@@ -271,7 +272,7 @@ def test_an_untrained_network_is_not_told_the_language():
 def test_a_network_that_allows_nothing_ends_its_sequences():
     language = make_language("reber")
     net = SRN(7, 2, init=0.0, identity=False)
-    fresh = dynamics.generate(net, language, 5, 10, seed=0)
+    fresh = extraction.generate(net, language, 10, seed=0, count=5)
     assert fresh.mask.sum(dim=0).tolist() == [1] * 5
     small, _ = extracted(net, language)
     assert small.prediction.sum(axis=1).tolist() == [1, 0]
@@ -306,3 +307,24 @@ def test_table_and_dot_tell_every_transition():
     assert dot.count("->") == 1 + int((own.prediction).sum())
     assert '"1" -> "1" [label="S"];' in dot or '"2" -> "2" [label="T"];' in dot
     assert dot.count("{") == dot.count("}") == 1
+
+
+@pytest.mark.parametrize("model", [SRN, LSTM])
+def test_a_trajectory_has_each_vector_and_what_follows_it(model):
+    torch.manual_seed(0)
+    language = make_language("anbn")
+    net = model(2, 2)
+    path = extraction.trajectory(net, language, evaluation_set(language))
+    assert path.symbol[0] == -1
+    assert path.hidden.shape[1] == 2
+    assert path.context.shape[1] == (0 if model is SRN else 2)
+    for row in range(0, len(path.state), 7):
+        for letter in range(2):
+            after = path.after[row, letter]
+            assert np.isnan(after).any() == (not path.allowed[row, letter])
+            if not np.isnan(after).any():
+                step = symbol_map(net, letter)
+                mapped = step(torch.from_numpy(path.state[row : row + 1]))[0]
+                assert np.allclose(mapped, after, atol=1e-5)
+    probability = net.read_out(torch.from_numpy(path.hidden).float()).softmax(-1).detach()
+    assert (path.allowed[1:] == (probability[1:] >= 1 / 8).numpy()).all()

@@ -1,0 +1,180 @@
+"""A network's machine, read off from the sequences that it draws itself, and what proves it.
+
+`generate` has a network draw sequences by its own probabilities, `trajectory` gathers the vectors
+that it goes through, `extract` finds the machine in them (machine.py); `agreement` compares machine
+and network on other sequences, `differences` network and language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurrent.language import Language, Sequences
+from recurrent.machine import Machine, Samples, States, find_states, probability_threshold
+from recurrent.metrics import outputs
+
+# Sequences that a network draws itself.
+GENERATED = 1024
+# Sequences of languages that are drawn, from which vectors are gathered.
+DRAWN = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """All that a network goes through on sequences, each vector once, the start first.
+
+    state:   (P, D) float64, hidden (and context) vectors.
+    allowed: (P, C) bool, the symbols that the network allows there.
+    after:   (P, C, D), the vectors after one more symbol, nan where it is not allowed.
+    symbol:  (P,) int64, the symbol that led there, -1 for the start.
+    node:    (P,) int64, the language's node, -1 outside the language.
+    """
+
+    state: np.ndarray
+    allowed: np.ndarray
+    after: np.ndarray
+    symbol: np.ndarray
+    node: np.ndarray
+    hid: int
+
+    @property
+    def hidden(self) -> np.ndarray:
+        return self.state[:, : self.hid]
+
+    @property
+    def context(self) -> np.ndarray:
+        return self.state[:, self.hid :]
+
+    def samples(self, size: int) -> Samples:
+        """Return what find_states clusters: the first `size` components of the state vectors."""
+        return Samples(self.state[:, :size], self.allowed, self.after[:, :, :size])
+
+
+def allowed_symbols(output: Tensor, language: Language) -> Tensor:
+    """Return (..., C) bool: the symbols that logits (..., C) make at least as probable as the
+    threshold."""
+    return output.softmax(dim=-1) >= probability_threshold(language)
+
+
+@torch.no_grad()
+def generate(net, language: Language, steps: int, seed: int, count: int = GENERATED) -> Sequences:
+    """Return `count` sequences of `steps` symbols that a network draws by its own probabilities.
+
+    Only symbols that it allows are drawn; where it allows none, the sequence ends. The first
+    symbol is the words' first. Nodes are -1 from the first symbol that the language does not allow.
+    """
+    random = torch.Generator().manual_seed(seed)
+    rows = torch.full((count, steps), -1)
+    rows[:, 0], state = language.first, net.initial(count)
+    for step in range(steps - 1):
+        symbol = rows[:, step]
+        state = net.step(symbol.clamp(min=0), state)
+        output = net.read_out(state[0]).cpu()
+        chance = output.softmax(dim=-1) * allowed_symbols(output, language)
+        open_ones = (symbol >= 0) & (chance.sum(dim=1) > 0)
+        if open_ones.any():
+            drawn = torch.multinomial(chance[open_ones], 1, generator=random)
+            rows[open_ones, step + 1] = drawn[:, 0]
+    return language.sequences(rows.numpy())
+
+
+@torch.no_grad()
+def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
+    """Return a network's Trajectory on sequences. Vectors equal to three digits are the same."""
+    if not language.listed:
+        sequences = sequences.part(0, DRAWN)
+    run = net(sequences.symbols[:-1])
+    parts = [run.hidden] if run.context is None else [run.hidden, run.context]
+    reached = [part.cpu()[sequences.mask] for part in parts]
+    state = torch.cat([torch.cat(net.initial(1), 1).cpu(), torch.cat(reached, 1)])
+    node = torch.cat([torch.zeros(1, dtype=torch.int64), sequences.nodes[sequences.mask]])
+    symbol = torch.cat([torch.full((1,), -1), sequences.symbols[:-1][sequences.mask]])
+    keys = np.column_stack([state.numpy().round(3), node, symbol])
+    chosen = np.union1d(np.unique(keys, axis=0, return_index=True)[1], [0])
+    state, node, symbol = state[chosen], node[chosen], symbol[chosen]
+    output = net.read_out(state[:, : net.hid].to(net.V.device)).cpu()
+    allowed = allowed_symbols(output, language).numpy()
+    allowed[0] = np.arange(language.classes) == language.first
+    after = np.full((len(state), language.classes, state.shape[1]), np.nan)
+    for letter in range(language.classes):
+        parts = state[allowed[:, letter]].to(net.V.device).split(net.hid, dim=1)
+        step = net.step(torch.full((len(parts[0]),), letter), parts)
+        after[allowed[:, letter], letter] = torch.cat(step, 1).cpu().numpy()
+    state = state.double().numpy()
+    return Trajectory(state, allowed, after, symbol.numpy(), node.numpy(), net.hid)
+
+
+def extract(path: Trajectory, language: Language) -> States:
+    """Return the coarsest machine in a network's vectors: hidden ones, or with the context's.
+
+    An LSTM may keep in its context units what its hidden units do not show, until it is needed.
+    Taken is the clustering with the fewest inconsistent vectors, then with the fewest clusters.
+    """
+    sizes = sorted({path.hid, path.state.shape[1]})
+    found = [find_states(path.samples(size), language.symbols) for size in sizes]
+    return min(found, key=lambda states: (states.inconsistent, states.machine.count))
+
+
+def agreement(net, language: Language, machine: Machine, sequences: Sequences) -> int:
+    """Return in how many sequences machine and network allow the same symbols after each symbol."""
+    allowed = allowed_symbols(outputs(net, sequences), language).numpy()
+    # Where the machine has stopped (state -1, the last row) it predicts nothing.
+    table = np.vstack([machine.prediction, np.zeros((1, language.classes), dtype=bool)])
+    predicted = table[machine.follow(sequences.symbols[:-1].numpy())]
+    same = (allowed == predicted).all(axis=2) | ~sequences.mask.numpy()
+    return int(same.all(axis=0).sum())
+
+
+class Difference(NamedTuple):
+    """A symbol that only the network or only the language allows, where the language's minimal
+    machine is in `state`: at `count` of the `visits`, with probabilities from `low` to `high`."""
+
+    state: int
+    symbol: int
+    by_network: bool
+    count: int
+    visits: int
+    low: float
+    high: float
+
+
+def differences(
+    net, language: Language, reference: Machine, sequences: Sequences
+) -> list[Difference]:
+    """Return where a network and the language's minimal machine `reference` allow other symbols.
+
+    sequences: of the language.
+    """
+    output, mask = outputs(net, sequences), sequences.mask.numpy()
+    states = reference.follow(sequences.symbols[:-1].numpy())[mask]
+    probability = output.softmax(dim=-1).numpy()[mask]
+    allowed = allowed_symbols(output, language).numpy()[mask]
+    found = []
+    for state, symbol in np.ndindex(reference.transitions.shape):
+        here = states == state
+        other = here & (allowed[:, symbol] != reference.prediction[state, symbol])
+        if other.any():
+            values, by_network = probability[other, symbol], not reference.prediction[state, symbol]
+            counts, limits = (other.sum(), here.sum()), (values.min(), values.max())
+            found.append(Difference(state, symbol, by_network, *counts, *limits))
+    return found
+
+
+def merged(machine: Machine, language: Language, own: Machine, sequences: Sequences) -> np.ndarray:
+    """Return (M, N) bool: the states that machine and minimal machine `own` are in together.
+
+    The start counts as a meeting of both starts.
+    """
+    met = np.zeros((machine.count, own.count), dtype=bool)
+    met[machine.start, own.start] = True
+    mask = sequences.mask.numpy()
+    symbols = sequences.symbols[:-1].numpy()
+    states, nodes = machine.follow(symbols)[mask], own.follow(symbols)[mask]
+    both = (states >= 0) & (nodes >= 0)
+    met[states[both], nodes[both]] = True
+    return met
