@@ -30,6 +30,8 @@ SYMBOLS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea6", "#3
 # More states than these leave no room for the names of all: their picture shows the shape only,
 # arrows in the colours of their symbols.
 CROWDED = 60
+# More clusters than these are not outlined: nobody could tell them apart.
+MOST_OUTLINED = 150
 # A fixed point's mark by its kind.
 MARKS = {"attractor": "o", "saddle": "X", "repeller": "^"}
 # What the colours of the dots mean, for each kind of language.
@@ -153,7 +155,7 @@ def states_picture(
     """The groups of a network's vectors with their boundaries and names, and arrows between them.
 
     names: of each group. The picture is the annotated one that the assignment asks for. Dots
-    outside the language have no colour.
+    outside the language have no colour. Of more than MOST_OUTLINED groups only the dots are drawn.
     """
     vectors, group = path.state[:, : states.size], states.cluster
     axis_names = [f"hidden unit {unit}" for unit in range(path.hid)]
@@ -169,17 +171,22 @@ def states_picture(
     def back(places: np.ndarray) -> np.ndarray:
         return axes.transData.inverted().transform(places + window.p0)
 
-    padding = _padding(pixels, group)
-    rings = [_ring(pixels[group == g]) for g in range(states.machine.count)]
-    board = Board(window.size, [_dense(ring) for ring in rings], np.full(len(rings), padding))
-    for ring in rings:
-        _boundary(axes, back(ring), padding)
     dots = axes.scatter(
         *plane.T, c=np.where(path.node >= 0, language.number[path.node], np.nan), cmap="jet", s=14,
         edgecolors="0.25", linewidths=0.3, vmin=0, vmax=language.number.max(), zorder=4,
         plotnonfinite=True,
     )  # fmt: skip
     axes.plot(*plane[0], "x", color="black", markersize=12, markeredgewidth=2.6, zorder=6)
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.set_title(title, fontsize=11)
+    _colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
+    if states.machine.count > MOST_OUTLINED:
+        return figure
+    padding = _padding(pixels, group)
+    rings = [_ring(pixels[group == g]) for g in range(states.machine.count)]
+    board = Board(window.size, [_dense(ring) for ring in rings], np.full(len(rings), padding))
+    for ring in rings:
+        _boundary(axes, back(ring), padding)
     arrows = _route(board, states.machine)
     for g, name in enumerate(names if states.machine.count <= CROWDED else []):
         width, height = text_size(name, font)
@@ -192,9 +199,6 @@ def states_picture(
             bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.6),
         )  # fmt: skip
     _draw_arrows(axes, board, arrows, states.machine.symbols, back, font)
-    axes.set(xlabel=labels[0], ylabel=labels[1])
-    axes.set_title(title, fontsize=11)
-    _colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
     return figure
 
 
