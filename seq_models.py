@@ -124,6 +124,7 @@ class _SRNSteps(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @np.errstate(all="ignore")
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         U, initial, hidden = (tensor.detach().cpu().numpy() for tensor in ctx.saved_tensors)
         back = np.ascontiguousarray(U.T)
