@@ -22,16 +22,16 @@ class MLP(nn.Module):
     """Two layers: output = g(V g(W x + b) + c), with W of shape (hid, 2) and V of shape (1, hid).
 
     act: g is the sigmoid for "sig", the Heaviside function for "step" (`heaviside`).
-    copies: None for one network; a number for so many networks side by side, each parameter with
+    networks: None for one network; a number for so many networks side by side, each parameter with
         a leading axis for them, so that one matrix product serves them all.
 
-    After a call `self.hid` holds the hidden activations, (N, hid) or (copies, N, hid).
+    After a call `self.hid` holds the hidden activations, (N, hid) or (networks, N, hid).
     """
 
-    def __init__(self, hid: int = 4, act: str = "sig", copies: int | None = None):
+    def __init__(self, hid: int = 4, act: str = "sig", networks: int | None = None):
         super().__init__()
         self.act = act
-        first = () if copies is None else (copies,)
+        first = () if networks is None else (networks,)
         self.in_hid_weight = nn.Parameter(torch.zeros(*first, hid, 2))
         self.hid_bias = nn.Parameter(torch.zeros(*first, hid))
         self.hid_out_weight = nn.Parameter(torch.zeros(*first, 1, hid))
@@ -39,7 +39,7 @@ class MLP(nn.Module):
         self.hid = None
 
     def forward(self, input: Tensor) -> Tensor:
-        """Map points (N, 2) to outputs (N, 1) or (copies, N, 1)."""
+        """Map points (N, 2) to outputs (N, 1) or (networks, N, 1)."""
         squash = torch.sigmoid if self.act == "sig" else heaviside
         self.hid = squash(input @ self.in_hid_weight.mT + self.hid_bias.unsqueeze(-2))
         return squash(self.hid @ self.hid_out_weight.mT + self.out_bias.unsqueeze(-2))
@@ -97,10 +97,10 @@ class MLP(nn.Module):
                 raise UserError(f"{name} in check.py holds a value that is not finite")
             parameter.copy_(values * scale)
 
-    def one(self, copy: int) -> MLP:
-        """Return the network number `copy` of those side by side, by itself."""
+    def select(self, index: int) -> MLP:
+        """Return the network number `index` of those side by side, by itself."""
         alone = MLP(self.hid_bias.shape[-1], self.act)
-        alone.load_state_dict({name: values[copy] for name, values in self.state_dict().items()})
+        alone.load_state_dict({name: values[index] for name, values in self.state_dict().items()})
         return alone
 
 
@@ -198,5 +198,5 @@ def activation_table(net: MLP, points: Tensor) -> Tensor:
 
 @torch.no_grad()
 def right_items(net: MLP, points: Tensor, target: Tensor) -> Tensor:
-    """Return whether the output, cut at 0.5, is the target: (N,), or (copies, N) for copies."""
+    """Return whether the output, cut at 0.5, is the target: (N,), or (networks, N) for networks."""
     return ((net(points) >= 0.5) == (target >= 0.5)).squeeze(-1)

@@ -4,7 +4,7 @@
     python3 check_main.py --act step --hid 4 --set_weights    step units, weights from check.py
     python3 check_main.py --act sig --hid 4 --set_weights     the same, rescaled for sigmoid units
     python3 check_main.py --design                            the fewest step units, with proof
-    python3 check_main.py --recipe brief --hid 5              train as the course does: one network
+    python3 check_main.py --recipe assignment --hid 5         train one network as the course does
 
 The exit status is 3 if the network is not right on all points.
 """
@@ -35,12 +35,12 @@ from perceptron.dichotomies import Design, fewest_units
 from perceptron.scales import correct_scales
 
 # Epochs between two lines, and for how many a network must be right before training ends.
-REPORT, HOLD = 100, 2000
+REPORT, STABLE_EPOCHS = 100, 2000
 # Weight decay of the course's Adam.
 DECAY = 1e-5
 RECIPES = {
-    "brief": dict(lr=0.001, init=0.15, epoch=200_000, restarts=1),
-    "best": dict(lr=0.1, init=1.0, epoch=6000, restarts=32),
+    "assignment": dict(lr=0.001, init=0.15, epoch=200_000, restarts=1),
+    "tuned": dict(lr=0.1, init=1.0, epoch=6000, restarts=32),
 }
 
 
@@ -75,7 +75,7 @@ def build_parser() -> flags.Parser:
         help="find the fewest step units that solve the data, and prove that fewer cannot",
     )
     parser.add_argument(
-        "--recipe", choices=RECIPES, default="best", help="values of the flags below, see the end"
+        "--recipe", choices=RECIPES, default="tuned", help="values of the flags below, see the end"
     )
     parser.add_argument("--lr", type=flags.Number(0, 100, low_excluded=True), help="learning rate")
     parser.add_argument(
@@ -124,7 +124,7 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
     Each trains as if it were alone: Adam treats every number by itself, and a network's loss
     depends on its own weights only. Ends when one has been right on all points for 2,000 epochs.
     """
-    nets = MLP(args.hid, args.act, copies=args.restarts)
+    nets = MLP(args.hid, args.act, networks=args.restarts)
     # Drawn on the CPU, so that a seed gives the same start everywhere.
     nets.draw_weights(args.init)
     nets.to(points.device)
@@ -141,7 +141,7 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
         with torch.no_grad():
             right = ((output >= 0.5) == (wanted >= 0.5)).sum(dim=(1, 2))
             held = (held + 1) * (right == len(points))
-            done = stop or epoch == args.epoch or held.max() >= HOLD
+            done = stop or epoch == args.epoch or held.max() >= STABLE_EPOCHS
             if epoch % REPORT == 0 or done:
                 # Right on the most points, for the longest, with the smallest loss.
                 best = max(range(args.restarts), key=lambda i: (right[i], held[i], -loss[i]))
@@ -152,7 +152,7 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
         if done:
             break
         progress.update(epoch, f"epoch {epoch} of at most {args.epoch}")
-    return nets.cpu().one(best)
+    return nets.cpu().select(best)
 
 
 def by_training(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:

@@ -1,7 +1,7 @@
 """Part 1: train a network to recognise Kuzushiji characters and show what it mistakes for what.
 
     python3 kuzu_main.py --net lin|full|conv            the brief's three commands
-    python3 kuzu_main.py --net conv --recipe brief      as the brief trains: its network, plain SGD
+    python3 kuzu_main.py --net conv --recipe assignment the brief's network and plain SGD
     python3 kuzu_main.py --sweep 10,20,50,100,200       accuracy against hidden nodes
     python3 kuzu_main.py --compare                      the three networks in one table
     python3 kuzu_main.py --net conv --split 0           on Kuzushiji-10k, without a network
@@ -167,10 +167,10 @@ def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool 
         if stop:
             return False
         target = images.train_target[chosen]
-        output = run.net(prepare(images.train[chosen], recipe.normalize, recipe.distort))
+        output = run.net(prepare(images.train[chosen], recipe.normalize, recipe.augment))
         # The outputs are log probabilities, on which cross entropy is the nll loss; with label
         # smoothing a share of the target is spread over all classes (Szegedy et al., 2016).
-        loss = F.cross_entropy(output, target, label_smoothing=recipe.smoothing)
+        loss = F.cross_entropy(output, target, label_smoothing=recipe.label_smoothing)
         run.optimizer.zero_grad()
         loss.backward()
         run.optimizer.step()

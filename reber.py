@@ -13,8 +13,6 @@ remembering the second.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from recurrent.language import Language
@@ -29,117 +27,114 @@ EDGES = {
     5: {"T": 5, "V": 4},
 }
 # Success is a mean squared error of the probabilities below this. It is 0 for a perfect network,
-# with a minimum length too, as the probabilities compared with are those of the words drawn.
-BAR = 0.01
+# with a minimum length too: the probabilities compared with are those of the words sampled.
+LOSS_THRESHOLD = 0.01
 
 
 def reber(embed: bool = False, min_length: int = 0) -> Language:
     """Return the grammar, or the embedded one, with words of at least `min_length` symbols.
 
-    Nodes: 0 between words, 1 .. 6 the graph's nodes 0 .. 5 after the B. Embedded: 1 after the
-    first B, then the whole word after a T, the node that waits for the T, the same for P, and the
-    node that waits for the last E. A node's number (colour) is the graph's own: 0 after the first
-    B, the highest at the end. A minimum length adds nodes, see `_unrolled`.
+    Nodes: 0 before the first symbol, 1 .. 6 the graph's nodes 0 .. 5 after the B, 7 the end.
+    Embedded: 1 after the first B, then the whole word after a T, the node that waits for the T, the
+    same for P, the node that waits for the last E, the end. A node's number (colour) is the graph's
+    own: 0 after the first B. A minimum length adds nodes, see `_unrolled`.
     """
-    edges = {0: {"B": 1}}
-    if not embed:
-        edges |= _graph(first=1, after=0)
-    else:
-        size = 1 + len(EDGES)
+    size = 1 + len(EDGES)
+    if embed:
         doors = {"T": 2, "P": 2 + size + 1}
         last = 2 + 2 * (size + 1)
-        edges |= {1: doors, last: {"E": 0}}
+        edges = {0: {"B": 1}, 1: doors, last: {"E": last + 1}, last + 1: {}}
         for letter, door in doors.items():
             edges |= {door: {"B": door + 1}, door + size: {letter: last}}
             edges |= _graph(first=door + 1, after=door + size)
-    follows = np.full((len(edges), len(SYMBOLS)), -1)
+    else:
+        edges = {0: {"B": 1}, **_graph(first=1, after=size), size: {}}
+    transitions = np.full((len(edges), len(SYMBOLS)), -1)
     for node, out in edges.items():
         for letter, after in out.items():
-            follows[node, SYMBOLS.index(letter)] = after
-    labels, places = _drawn(embed)
-    follows, chance, node, read = _unrolled(follows, min_length)
+            transitions[node, SYMBOLS.index(letter)] = after
+    labels, places = _drawing(embed)
+    transitions, probs, node, read = _unrolled(transitions, min_length)
     return Language(
         name="reber_embed" if embed else "reber",
         symbols=SYMBOLS,
-        length=min_length,
-        next=follows,
-        chance=chance,
-        target=chance,
-        number=((node - 1) % len(labels)).astype(float),
+        transitions=transitions,
+        sampling_probs=probs,
+        target_probs=probs,
+        number=np.maximum(node - 1, 0).astype(float),
         labels=tuple(
-            labels[q] if k == min_length else f"{labels[q]} at {k}"
+            labels[q] if k == min_length or q == 0 else f"{labels[q]} at {k}"
             for q, k in zip(node, read, strict=True)
         ),
         places=places[node],
-        bar=BAR,
+        loss_threshold=LOSS_THRESHOLD,
+        end=int(np.flatnonzero(node == len(edges) - 1)[0]),
+        min_length=min_length,
         long_range=embed,
-        with_length=partial(reber, embed),
     )
 
 
-def _unrolled(follows: np.ndarray, min_length: int) -> tuple[np.ndarray, ...]:
-    """Return the graph of the words of at least `min_length` symbols, drawn as if the shorter ones
-    had been drawn and thrown away.
+def _unrolled(transitions: np.ndarray, min_length: int) -> tuple[np.ndarray, ...]:
+    """Return the graph of the words of at least `min_length` symbols, sampled as if the shorter
+    ones had been sampled and thrown away.
 
     What follows depends on how many symbols of a word have been read while its end may come too
     early. There the new graph has a node for each pair of an old node and that number k; where it
     cannot come too early any more, k is `min_length` and the node is as the old one.
 
-    follows: (N, C), the node to which each symbol leads, -1 where it cannot follow; all symbols of
-    a node are as probable. Returns the same for the new graph (M, C), its probabilities (M, C),
-    and the old node (M,) and k (M,) of each of its nodes.
+    transitions: (N, C), the node to which each symbol leads, -1 where it cannot follow; all symbols
+    of a node are as probable. Words begin at node 0 and end where nothing follows. Returns the same
+    for the new graph (M, C), its probabilities (M, C), and the old node (M,) and k (M,) of each of
+    its nodes.
     """
-    allowed = follows >= 0
-    free = allowed / allowed.sum(axis=1, keepdims=True)
-    # enough[k]: the probability that a word that is at each node after k symbols gets long enough.
-    enough = [np.ones(len(follows))]
+    allowed = transitions >= 0
+    free = allowed / allowed.sum(axis=1, keepdims=True).clip(min=1)
+    # enough[k]: the probability that a word that is at each node after k symbols gets long enough;
+    # 0 at the end, where nothing follows, for k below min_length.
+    enough = [np.ones(len(transitions))]
     for _ in range(min_length):
-        enough.insert(0, (free * np.where(allowed, enough[0][follows], 0)).sum(axis=1))
-        # Node 0 is a word's end, here too early.
-        enough[0][0] = 0
+        enough.insert(0, (free * np.where(allowed, enough[0][transitions], 0)).sum(axis=1))
 
     def key(node: int, k: int) -> tuple[int, int]:
         """A node of the new graph, as (k, node)."""
-        return (min_length if node == 0 or enough[k][node] == 1 else k), node
+        return (min_length if enough[k][node] == 1 else k), node
 
     keys, edges = [key(0, 0)], {}
     for k, node in keys:
-        # Words begin in node 0, too.
-        read = min((k if node else 0) + 1, min_length)
+        read = min(k + 1, min_length)
         for symbol in np.flatnonzero(allowed[node]):
-            after = int(follows[node, symbol])
+            after = int(transitions[node, symbol])
             if weight := free[node, symbol] * enough[read][after]:
                 edges[k, node, int(symbol)] = key(after, read), weight
                 if key(after, read) not in keys:
                     keys.append(key(after, read))
-    # The old nodes first, in their order.
-    keys.sort(key=lambda key: (key[0] != min_length, key))
-    new, chance = (
-        np.full((len(keys), follows.shape[1]), -1),
-        np.zeros((len(keys), follows.shape[1])),
-    )
+    # The start, then the old nodes in their order.
+    keys.sort(key=lambda key: (key[1] != 0, key[0] != min_length, key))
+    new = np.full((len(keys), transitions.shape[1]), -1)
+    probs = np.zeros(new.shape)
     for (k, node, symbol), (after, weight) in edges.items():
         place = keys.index((k, node)), symbol
-        new[place], chance[place] = keys.index(after), weight
+        new[place], probs[place] = keys.index(after), weight
     read, node = np.array(keys).T
-    return new, chance / chance.sum(axis=1, keepdims=True), node, read
+    total = probs.sum(axis=1, keepdims=True)
+    return new, np.divide(probs, total, out=probs, where=total > 0), node, read
 
 
-def _drawn(embed: bool) -> tuple[tuple[str, ...], np.ndarray]:
-    """Labels and places of the nodes: the graph's own numbers, as it is usually drawn."""
+def _drawing(embed: bool) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return labels and places of the nodes: the graph's own numbers, as it is usually drawn."""
     graph = {0: (0, 0), 1: (1, 1), 2: (3, 1), 3: (4, 0), 4: (3, -1), 5: (1, -1)}
     inner = [graph[node] for node in range(len(graph))]
     if not embed:
-        return ("start", *map(str, graph)), np.array([(2, -2.2), *inner], dtype=float)
-    labels, places = ["start", "B"], [(2, 0), (-2.6, 0)]
+        return ("start", *map(str, graph), "end"), np.array([(-1.2, 0), *inner, (5.2, 0)])
+    labels, places = ["start", "B"], [(-3.8, 0), (-2.6, 0)]
     for letter, height in (("T", 2.4), ("P", -2.4)):
         labels += [letter, *(f"{letter}{node}" for node in graph), f"{letter}?"]
         places += [(-1.4, height), *((x, y + height) for x, y in inner), (5.4, height)]
-    return (*labels, "E?"), np.array([*places, (6.6, 0)], dtype=float)
+    return (*labels, "E?", "end"), np.array([*places, (6.6, 0), (7.8, 0)], dtype=float)
 
 
 def _graph(first: int, after: int) -> dict[int, dict[str, int]]:
-    """The grammar's edges with node 0 numbered `first` and its end numbered `after`."""
+    """Return the grammar's edges with node 0 numbered `first` and its end numbered `after`."""
     return {
         first + node: {
             letter: after if to == len(EDGES) else first + to for letter, to in out.items()

@@ -1,7 +1,7 @@
 """Recurrent networks that predict the next symbol: Elman's SRN and the LSTM.
 
-A network reads symbols by their number (one-hot input) and gives, after each, one output for every
-symbol, which a softmax turns into probabilities. Parameters carry the names of the equations and
+A network reads symbols by their number (one-hot input) and has, after each, a logit for every
+symbol; a softmax turns them into probabilities. Parameters carry the names of the equations and
 of the course's skeleton, whose saved weights therefore load as they are.
 """
 
@@ -16,20 +16,20 @@ from torch import Tensor, nn
 
 
 class Activations(NamedTuple):
-    """What a network does on N sequences of T symbols.
+    """The activations of a network on N sequences of T symbols.
 
-    hidden: (T, N, H); output: (T, N, C) before the softmax; context: (T, N, H), the LSTM's cells,
+    hidden: (T, N, H); logits: (T, N, C), before the softmax; context: (T, N, H), the LSTM's cells,
     None where gradients are recorded, and for an SRN, whose context units are a copy of its hidden
     units.
     """
 
     hidden: Tensor
     context: Tensor | None
-    output: Tensor
+    logits: Tensor
 
 
 class _Recurrent(nn.Module):
-    """What both networks share: weights for C symbols and H hidden units, G blocks of H each.
+    """The base of both networks: weights for C symbols and H hidden units, G blocks of H each.
 
     W (C, G H) from the input, U (H, G H) from the previous hidden vector, hid_bias (G H), and to
     the output V (H, C) and out_bias (C).
@@ -48,7 +48,7 @@ class _Recurrent(nn.Module):
         self.out_bias = nn.Parameter(torch.zeros(symbols))
 
     def inputs(self, symbols: Tensor) -> Tensor:
-        """What symbols (...) bring to each block of hidden units (..., G H): x W + hid_bias.
+        """Return the input (..., G H) of each block of hidden units by symbols (...): x W + hid_bias.
 
         The symbols may be on any device; all that is computed is on the network's.
         """
@@ -56,7 +56,7 @@ class _Recurrent(nn.Module):
         return F.one_hot(symbols, self.symbols).to(self.W) @ self.W + self.hid_bias
 
     def read_out(self, hidden: Tensor) -> Tensor:
-        """The outputs (..., C) for hidden vectors (..., H): h V + out_bias."""
+        """Return the logits (..., C) of hidden vectors (..., H): h V + out_bias."""
         return hidden @ self.V + self.out_bias
 
 
@@ -79,17 +79,17 @@ class SRN(_Recurrent):
             nn.init.eye_(self.U)
 
     def initial(self, count: int) -> tuple[Tensor]:
-        """The state before the first symbol: (hidden (N, H),)."""
+        """Return the state before the first symbol: (hidden (N, H),)."""
         return (self.H0.tanh().expand(count, -1),)
 
     def forward(self, symbols: Tensor, state: tuple[Tensor] | None = None) -> Activations:
-        """All steps over symbols (T, N) int64, from `state` or the initial one."""
+        """Return all steps over symbols (T, N) int64, from `state` or the initial one."""
         (hidden,) = state or self.initial(symbols.shape[1])
         hidden = _SRNSteps.apply(self.inputs(symbols), self.U, hidden)
         return Activations(hidden, None, self.read_out(hidden))
 
     def step(self, symbol: Tensor, state: tuple[Tensor]) -> tuple[Tensor]:
-        """The state after one symbol each (N,)."""
+        """Return the state after one symbol each (N,)."""
         (hidden,) = state
         return (torch.tanh(self.inputs(symbol) + hidden @ self.U),)
 
@@ -161,14 +161,14 @@ class LSTM(_Recurrent):
             nn.init.uniform_(parameter, -(hid**-0.5), hid**-0.5)
 
     def initial(self, count: int) -> tuple[Tensor, Tensor]:
-        """The state before the first symbol: (hidden (N, H), context (N, H)), all zero."""
+        """Return the state before the first symbol: (hidden (N, H), context (N, H)), all zero."""
         zero = self.U.new_zeros(count, self.hid)
         return zero, zero
 
     def forward(self, symbols: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Activations:
-        """All steps over symbols (T, N) int64, from `state` or the initial one.
+        """Return all steps over symbols (T, N) int64, from `state` or the initial one.
 
-        By torch's fused kernel, which keeps the context vectors to itself. Where no gradients are
+        By torch's fused kernel, which does not return the context vectors. Where no gradients are
         recorded, they are computed again from the hidden vectors; training does not need them.
         """
         hidden, cell = state or self.initial(symbols.shape[1])
@@ -186,7 +186,7 @@ class LSTM(_Recurrent):
         return Activations(steps, context, self.read_out(steps))
 
     def gates(self, symbols: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Input, forget, cell and output gate (..., H) each, for symbols (...) read after `before`.
+        """Return input, forget, cell and output gate (..., H) each, for symbols (...) read after `before`.
 
         before: (..., H), the hidden vectors of the step before.
         """
@@ -195,7 +195,7 @@ class LSTM(_Recurrent):
         return i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
 
     def step(self, symbol: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """The state after one symbol each (N,)."""
+        """Return the state after one symbol each (N,)."""
         hidden, cell = state
         i, f, g, o = self.gates(symbol, hidden)
         cell = f * cell + i * g

@@ -29,7 +29,7 @@ from cli.errors import UserError
 from recurrent import dynamics, explain, explain_machine, extraction, machine, pictures
 from recurrent.extraction import Trajectory
 from recurrent.language import Language, Sequences
-from recurrent.metrics import evaluation_set, exact, remembered
+from recurrent.metrics import evaluation_set, exact
 from recurrent.task import (
     FAILED,
     TASK_FLAGS,
@@ -45,10 +45,10 @@ from seq_models import LSTM, SRN
 
 SECTIONS = ("scatter", "states", "dynamics", "context")
 # More hidden units than these have hundreds of pairs.
-MANY = 10
+MAX_HIDDEN = 10
 # More checkpoints than these are not listed.
-LISTED = 12
-# The sequences that prove a machine are longer by this factor than those that made it.
+MAX_LISTED = 12
+# The sequences that test a machine are longer by this factor than those that made it.
 LONGER = 2
 
 
@@ -169,18 +169,18 @@ def other_checkpoints(folder: Path, task: Task) -> str:
     """Return which checkpoints of the task's network there are, in brackets; "" if none."""
     names = [path.name for path in folder.glob(f"{task.stem}_*.pth")]
     names.sort(key=lambda name: (len(name), name))
-    more = ", ..." if len(names) > LISTED else ""
-    return f" (there are {', '.join(names[:LISTED])}{more})" if names else ""
+    more = ", ..." if len(names) > MAX_LISTED else ""
+    return f" (there are {', '.join(names[:MAX_LISTED])}{more})" if names else ""
 
 
 # The sections
 
 
 @dataclass
-class Study:
+class Analysis:
     """A trained network, what it is looked at on, and where its pictures go.
 
-    sequences: the evaluation set; drawn: those that are printed; path: all it goes through.
+    sequences: the evaluation set; drawn: those that are printed; trajectory: of the evaluation set.
     """
 
     net: SRN | LSTM
@@ -189,7 +189,7 @@ class Study:
     folder: Path
     sequences: Sequences
     drawn: Sequences
-    path: Trajectory
+    trajectory: Trajectory
 
     @property
     def language(self) -> Language:
@@ -199,46 +199,45 @@ class Study:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{what}.jpg")
 
 
-def scatter(study: Study, args: argparse.Namespace) -> None:
+def scatter(analysis: Analysis, args: argparse.Namespace) -> None:
     """Weights and sequences, printed; hidden units against each other, drawn."""
-    net, language = study.net, study.language
+    net, language = analysis.net, analysis.language
     for name, weights in net.state_dict().items():
         print(f"{name}:\n{weights.cpu().numpy()}")
-    for column in range(study.drawn.count):
-        symbols = study.drawn.symbols[:-1, column][study.drawn.mask[:, column]]
-        print_sequence(net, language, language.spell(symbols), args.context)
-    hidden, number, _ = _dots(study)
-    title = study.title
+    for text in language.to_strings(analysis.drawn):
+        print_sequence(net, language, text, args.context)
+    hidden, number, _ = _dots(analysis)
+    title = analysis.title
     start = net.initial(1)[0][0].detach().cpu().numpy() if net.blocks == 1 else None
-    if net.hid > MANY:
+    if net.hid > MAX_HIDDEN:
         print(f"of {net.hid} hidden units, only neighbours are drawn against each other")
     for pair in _pairs(net.hid):
         figure = pictures.pair_picture(hidden, number, pair, "hidden unit", title, language, start)
-        study.save(figure, "{}{}".format(*pair))
+        analysis.save(figure, "{}{}".format(*pair))
     if net.hid > 2:
         figure = pictures.cube_picture(hidden, number, "hidden unit", title, language)
-        study.save(figure, "3d")
+        analysis.save(figure, "3d")
 
 
-def _dots(study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _dots(analysis: Analysis) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Hidden vectors (P, H), state numbers (P,) and context vectors (P, H), or None, on the drawn
     sequences."""
     with torch.no_grad():
-        run = study.net(study.drawn.symbols[:-1])
-    mask = study.drawn.mask
-    number = study.language.number[study.drawn.nodes[mask].numpy()]
+        run = analysis.net(analysis.drawn.symbols[:-1])
+    mask = analysis.drawn.mask
+    number = analysis.language.number[analysis.drawn.nodes[mask].numpy()]
     context = None if run.context is None else run.context.cpu()[mask].numpy()
     return run.hidden.cpu()[mask].numpy(), number, context
 
 
 def _pairs(hid: int) -> list[tuple[int, int]]:
     """All pairs j < k of units; of many units only those of neighbours."""
-    if hid > MANY:
+    if hid > MAX_HIDDEN:
         return [(unit, unit + 1) for unit in range(0, hid - 1, 2)]
     return [(one, other) for one in range(hid) for other in range(one + 1, hid)]
 
 
-def window(study: Study) -> None:
+def window(analysis: Analysis) -> None:
     """A window in which the cloud can be turned, until it is closed; nothing without a screen."""
     from matplotlib import pyplot
     from matplotlib.backends import BackendFilter, backend_registry
@@ -246,84 +245,90 @@ def window(study: Study) -> None:
     # Where there is no screen, matplotlib has chosen a backend that only writes files.
     if pyplot.get_backend().lower() not in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
         return
-    hidden, number, _ = _dots(study)
+    hidden, number, _ = _dots(analysis)
     figure = pyplot.figure(figsize=(8, 7))
-    pictures.cube_picture(hidden, number, "hidden unit", study.title, study.language, figure)
+    pictures.cube_picture(hidden, number, "hidden unit", analysis.title, analysis.language, figure)
     print("close the window to go on")
     pyplot.show()
 
 
-def states(study: Study, args: argparse.Namespace) -> None:
-    """The machine in the network's state vectors: picture, diagram, table and proof."""
-    net, language = study.net, study.language
-    steps = round(float(study.sequences.mask.sum(dim=0).float().mean()))
+def states(analysis: Analysis, args: argparse.Namespace) -> None:
+    """Print and draw the machine in the network's state vectors; compare it with the language's."""
+    net, language, sequences = analysis.net, analysis.language, analysis.sequences
+    lengths = sequences.mask.sum(dim=0).float()
+    # A sequence of one word must be able to reach its end.
+    steps = round(float(lengths.mean() if language.chained else lengths.max() + 1))
     samples = extraction.generate(net, language, steps, seed=0)
-    path = extraction.trajectory(net, language, samples)
-    found = extraction.extract(path, language)
+    trajectory = extraction.trajectory(net, language, samples)
+    found = extraction.extract(trajectory, language)
     small, number = machine.minimal(found.machine)
-    own, nodes = machine.minimal(machine.of_language(language))
-    labels = [language.labels[int(np.flatnonzero(nodes == state)[0])] for state in range(own.count)]
-    places = np.stack([language.places[nodes == state].mean(axis=0) for state in range(own.count)])
-    met = extraction.merged(small, language, own, study.sequences)
-    names = machine.names(met, labels)
+    reference, nodes = machine.minimal(machine.of_language(language))
+    members = [nodes == state for state in range(reference.count)]
+    labels = [language.labels[int(np.flatnonzero(member)[0])] for member in members]
+    places = np.stack([language.places[member].mean(axis=0) for member in members])
+    overlap = extraction.overlap(small, language, reference, sequences)
+    names = machine.names(overlap, labels)
     fresh = extraction.generate(net, language, LONGER * steps, seed=1)
     agree = extraction.agreement(net, language, small, fresh)
     print("\n--- States and machine ---")
     print(explain_machine.threshold(language))
-    print(explain_machine.found_states(found, small, path))
+    print(explain_machine.found_states(found, small, trajectory))
     print(machine.as_table(small, names))
     print(
-        f"machine and network agree on {agree}/{fresh.count} sequences (allowed symbols after each "
-        f"of {LONGER * steps} symbols; drawn afresh by the network, {LONGER} times as long "
-        "as its samples)"
+        f"machine and network agree on {agree}/{fresh.count} sequences (symbols allowed after each "
+        f"symbol; sequences of up to {LONGER * steps} symbols, generated afresh by the network; "
+        f"those that made the machine have up to {steps})"
     )
-    print(explain_machine.compared(small, own, met, names, labels, language.name))
-    different = extraction.differences(net, language, own, study.sequences)
-    print(explain_machine.difference_table(different, labels, language, study.sequences.count))
+    print(explain_machine.compared(small, reference, overlap, names, labels, language.name))
+    different = extraction.differences(net, language, reference, sequences)
+    print(explain_machine.difference_table(different, labels, language, sequences.count))
     figure = pictures.states_picture(
-        path, found, [names[state] if state >= 0 else "" for state in number], language,
-        f"States of the {study.title}",
+        trajectory, found, [names[state] if state >= 0 else "" for state in number], language,
+        f"States of the {analysis.title}",
     )  # fmt: skip
-    study.save(figure, "states")
-    where = pictures.places_of(small, met, places)
-    title = f"Machine in the {study.title}"
-    study.save(pictures.machine_picture(small, names, where, title), "fsm")
-    dot = study.folder / f"{study.task.stem}_fsm.dot"
+    analysis.save(figure, "states")
+    where = pictures.places_of(small, overlap, places)
+    title = f"Machine in the {analysis.title}"
+    analysis.save(pictures.machine_picture(small, names, where, title), "fsm")
+    dot = analysis.folder / f"{analysis.task.stem}_fsm.dot"
     files.write(dot, machine.as_dot(small, names))
     print(f"for Graphviz: {dot}")
 
 
-def dynamics_of(study: Study, args: argparse.Namespace) -> None:
+def dynamics_of(analysis: Analysis, args: argparse.Namespace) -> None:
     """The maps of the symbols, and how the network counts with them."""
-    net, language, path = study.net, study.language, study.path
-    points = {symbol: dynamics.map_points(net, path, symbol) for symbol in range(language.classes)}
+    net, language, trajectory = analysis.net, analysis.language, analysis.trajectory
+    points = {
+        symbol: dynamics.map_points(net, trajectory, symbol) for symbol in range(language.classes)
+    }
     print("\n--- Dynamics ---")
     print("Each symbol maps the state to the next one; where it maps a state to itself:")
     print(explain.fixed_points(points, language, net.hid))
     if language.times:
         print(explain.counting(net, language, points))
-        longer = language.with_length(explain.FAR)
-        right = exact(net, longer, list(longer.listed))
-        print(f"Trained on n = 1 .. {language.length}; each word alone:")
+        longer = language.with_max_n(explain.FAR)
+        right = exact(net, longer, list(longer.all_words))
+        print(f"Trained on n = 1 .. {language.max_n}; each word alone:")
         print(explain.counts_beyond(net, language, right))
         print(explain.why_it_breaks(net, language, right, points))
     elif language.long_range:
-        share = remembered(net, language)
-        print(f"memory: the last symbol but one is predicted in {share:.2%} of 10000 fresh words")
-    title = f"Maps of the symbols: {study.title}"
-    study.save(pictures.dynamics_picture(net, language, path, points, title), "dynamics")
+        print(explain.long_range(net, language))
+    title = f"Maps of the symbols: {analysis.title}"
+    analysis.save(pictures.dynamics_picture(net, language, trajectory, points, title), "dynamics")
 
 
-def context(study: Study, args: argparse.Namespace) -> None:
+def context(analysis: Analysis, args: argparse.Namespace) -> None:
     """What the units do over time; which of them count, and what breaks without them."""
-    net, language, path = study.net, study.language, study.path
+    net, language, trajectory = analysis.net, analysis.language, analysis.trajectory
     print("\n--- Units over time ---")
     units = "hidden unit" if net.blocks == 1 else "context unit"
     if language.times:
-        values = path.hidden if net.blocks == 1 else path.context
+        values = trajectory.hidden if net.blocks == 1 else trajectory.context
         phase, count = dynamics.phases(language)
         # The start is no place in a word.
-        found = dynamics.counters(values[1:], phase[path.node[1:]], count[path.node[1:]])
+        found = dynamics.counters(
+            values[1:], phase[trajectory.node[1:]], count[trajectory.node[1:]]
+        )
         print(explain.counters(found, language, units))
         print(explain.roles(found, language, units))
         results = {
@@ -332,17 +337,17 @@ def context(study: Study, args: argparse.Namespace) -> None:
             for run in range(1, language.classes)
             for how in dynamics.ABLATIONS
         }
-        print("Proof by disturbing one unit, over the words n = 1 .. " + str(language.length) + ":")
+        print("Proof by disturbing one unit, over the words n = 1 .. " + str(language.max_n) + ":")
         print(explain.ablations(results, language, units))
         print(explain.worst_ablations(results, language, units))
     if net.blocks > 1:
-        _, number, values = _dots(study)
+        _, number, values = _dots(analysis)
         for pair in _pairs(net.hid):
             figure = pictures.pair_picture(
-                values, number, pair, "context unit", study.title, language
+                values, number, pair, "context unit", analysis.title, language
             )
-            study.save(figure, "context_{}{}".format(*pair))
-    study.save(pictures.time_picture(net, language, f"One word: {study.title}"), "time")
+            analysis.save(figure, "context_{}{}".format(*pair))
+    analysis.save(pictures.time_picture(net, language, f"One word: {analysis.title}"), "time")
 
 
 # Checkpoints
@@ -389,13 +394,13 @@ def main(argv: list[str] | None = None) -> int:
     sequences = evaluation_set(task.language)
     drawn = task.language.batch(args.num_plot, np.random.default_rng(seed))
     trajectory = extraction.trajectory(net, task.language, sequences)
-    study = Study(net, task, title, args.plot, sequences, drawn, trajectory)
+    analysis = Analysis(net, task, title, args.plot, sequences, drawn, trajectory)
     sections = dict(zip(SECTIONS, (scatter, states, dynamics_of, context), strict=True))
     for name, section in sections.items():
         if name in args.only:
-            section(study, args)
+            section(analysis, args)
     if args.show and net.hid > 2 and "scatter" in args.only:
-        window(study)
+        window(analysis)
     return 0
 
 

@@ -2,11 +2,12 @@
 
     python3 seq_train.py --lang anb2n                              the brief's SRN
     python3 seq_train.py --lang anb2nc3n --model lstm --hid 3      the brief's LSTM
-    python3 seq_train.py --lang anb2n --recipe brief               as the course trains
+    python3 seq_train.py --lang anb2n --recipe assignment               as the course trains
     python3 seq_train.py --lang reber --embed --model lstm         a language that needs a memory
     python3 seq_train.py --resume net/anb2n_srn2_40.pth            go on where a run ended
 
-An epoch is one sequence of five words; --epoch counts thousands of them.
+An epoch is one sequence: five words of a counting language, one of Reber's; --epoch counts
+thousands of them.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 from cli import checkpoint, files, flags, process
 from cli.errors import UserError
 from cli.process import Progress, Stop
+from recurrent import explain
 from recurrent.language import Language, Sequences
-from recurrent.metrics import Score, evaluation_set, loss_floor, reach, remembered, score
+from recurrent.metrics import Score, evaluation_set, loss_floor, max_exact_n, score
 from recurrent.task import (
     CHECKPOINT_EVERY,
     FAILED,
@@ -47,10 +49,10 @@ from recurrent.task import (
     resolve_task,
 )
 
-# Sequences between two reports; they are drawn together, by a seed of their own.
-BLOCK = 1000
-# Success is a loss below the language's bar in so many last reports, and an exact prediction.
-LAST = 10
+# Sequences between two reports; they are sampled together, by a seed of their own.
+REPORT_EVERY = 1000
+# Success is a loss below the threshold in this many last reports, and an exact prediction.
+SUCCESS_WINDOW = 10
 # Symbols of a word that a report shows, at most, where there are any so short.
 SHORT = 12
 
@@ -63,7 +65,7 @@ class Recipe:
     lr: float
     mom: float
     beta2: float
-    decay: float
+    weight_decay: float
     batch: int
     schedule: str
     clip: float
@@ -76,19 +78,19 @@ class Recipe:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-# What a flag is where the user does not set it. "brief" is the course's own training, "best" was
+# What a flag is where the user does not set it. "brief" is the course's own training, "tuned" was
 # chosen by experiment (docs/recipes.md).
-_BRIEF = Recipe(
-    optim="sgd", lr=0.005, mom=0.0, beta2=0.999, decay=1e-4, batch=1, schedule="constant", clip=0.0,
+_ASSIGNMENT = Recipe(
+    optim="sgd", lr=0.005, mom=0.0, beta2=0.999, weight_decay=1e-4, batch=1, schedule="constant", clip=0.0,
 )  # fmt: skip
-_BEST = Recipe(
-    optim="adam", lr=0.03, mom=0.9, beta2=0.99, decay=0.0, batch=50, schedule="onecycle", clip=1.0,
+_TUNED = Recipe(
+    optim="adam", lr=0.03, mom=0.9, beta2=0.99, weight_decay=0.0, batch=50, schedule="onecycle", clip=1.0,
 )  # fmt: skip
 RECIPES = {
-    "brief": {"srn": replace(_BRIEF, init=0.001, identity=False), "lstm": _BRIEF},
-    "best": {"srn": replace(_BEST, batch=20, init=0.1, identity=True), "lstm": _BEST},
+    "assignment": {"srn": replace(_ASSIGNMENT, init=0.001, identity=False), "lstm": _ASSIGNMENT},
+    "tuned": {"srn": replace(_TUNED, batch=20, init=0.1, identity=True), "lstm": _TUNED},
 }
-# What "best" has instead for single languages. The assignment plots the LSTM half way, where a rate
+# What "tuned" has instead for single languages. The assignment plots the LSTM half way, where a rate
 # of 0.03 is still so high that 2 of 10 networks had no clear states. Reber's states need no
 # counting, which is what the identity is for.
 OVERRIDES = {
@@ -122,7 +124,7 @@ def build_parser() -> flags.Parser:
     group.add_argument(
         "--recipe",
         choices=RECIPES,
-        default="best",
+        default="tuned",
         help="values of all flags below that are not given: the course's own "
         "(SGD, one sequence at a time) or the best that we found",
     )
@@ -132,12 +134,14 @@ def build_parser() -> flags.Parser:
     )
     group.add_argument("--mom", type=flags.Number(0, 0.9999), help="momentum (adam: beta 1)")
     group.add_argument("--beta2", type=flags.Number(0, 0.99999), help="adam: beta 2")
-    group.add_argument("--decay", type=flags.Number(0, 100), help="weight decay")
+    group.add_argument("--weight_decay", type=flags.Number(0, 100), help="weight decay")
     group.add_argument(
         "--init", type=flags.Number(0, 100), help="deviation of the first weights (srn)"
     )
     flags.add_switch(group, "--identity", "start the recurrent weights at the identity (srn)")
-    group.add_argument("--batch", type=flags.Integer(1, BLOCK), help="sequences in an update")
+    group.add_argument(
+        "--batch", type=flags.Integer(1, REPORT_EVERY), help="sequences in an update"
+    )
     group.add_argument(
         "--schedule",
         choices=("constant", "cosine", "onecycle"),
@@ -150,7 +154,7 @@ def build_parser() -> flags.Parser:
 def resolve_recipe(args: argparse.Namespace, task: Task) -> Recipe:
     """Return the Recipe that the flags ask for, with nothing left open."""
     recipe = RECIPES[args.recipe][task.model]
-    if args.recipe == "best":
+    if args.recipe == "tuned":
         recipe = replace(recipe, **OVERRIDES.get((task.language.name, task.model), {}))
     given = {name: getattr(args, name) for name in recipe.values}
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
@@ -203,7 +207,7 @@ class Run:
     @property
     def plot_command(self) -> str:
         """What shows the run's last checkpoint."""
-        words = [*self.task.flags, "--epoch", str(self.seen // BLOCK)]
+        words = [*self.task.flags, "--epoch", str(self.seen // REPORT_EVERY)]
         return f"python3 seq_plot.py {shlex.join(words)}"
 
 
@@ -220,9 +224,11 @@ def new_run(args: argparse.Namespace) -> Run:
 
 def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> optim.Optimizer:
     if recipe.optim == "sgd":
-        return optim.SGD(net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.decay)
+        return optim.SGD(net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.weight_decay)
     betas = (recipe.mom, recipe.beta2)
-    return optim.Adam(net.parameters(), recipe.lr, betas, weight_decay=recipe.decay, fused=True)
+    return optim.Adam(
+        net.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True
+    )
 
 
 def make_scheduler(
@@ -232,8 +238,8 @@ def make_scheduler(
     run of `epoch` thousand."""
     if recipe.schedule == "constant":
         return ConstantLR(optimizer, factor=1)
-    in_block = math.ceil(BLOCK / recipe.batch)
-    done = seen // BLOCK * in_block + seen % BLOCK // recipe.batch
+    in_block = math.ceil(REPORT_EVERY / recipe.batch)
+    done = seen // REPORT_EVERY * in_block + seen % REPORT_EVERY // recipe.batch
     # A one-cycle without a rise is a cosine. CosineAnnealingLR multiplies the rate before, so that
     # a resumed run would be rounded in another way than an unbroken one.
     make = partial(
@@ -250,9 +256,9 @@ def make_scheduler(
     return make(last_epoch=done - 1) if done else scheduler
 
 
-def draw(language: Language, seed: int, block: int) -> Sequences:
-    """The sequences of one block: the same for a seed, however a run came to it."""
-    return language.batch(BLOCK, np.random.default_rng([seed, block]))
+def sample_block(language: Language, seed: int, block: int) -> Sequences:
+    """Return the sequences of one block: the same for a seed, however a run came to it."""
+    return language.batch(REPORT_EVERY, np.random.default_rng([seed, block]))
 
 
 def train(run: Run, sequences: Sequences, stop: Stop) -> None:
@@ -261,13 +267,13 @@ def train(run: Run, sequences: Sequences, stop: Stop) -> None:
     sequences = sequences.to(net.V.device)
     # A symbol of -100 is none: cross entropy leaves it out.
     target = sequences.symbols[1:].masked_fill(~sequences.mask, -100)
-    for begin in range(run.seen % BLOCK, sequences.count, recipe.batch):
+    for begin in range(run.seen % REPORT_EVERY, sequences.count, recipe.batch):
         if stop:
             return
         part = sequences.part(begin, begin + recipe.batch)
         wanted = target[: len(part.mask), begin : begin + recipe.batch]
-        output = net(part.symbols[:-1]).output
-        loss = F.cross_entropy(output.flatten(0, 1), wanted.flatten())
+        logits = net(part.symbols[:-1]).logits
+        loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
         optimizer.zero_grad()
         loss.backward()
         if recipe.clip:
@@ -283,7 +289,7 @@ def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
     Returns the last checkpoint's path.
     """
     kept = args.resume
-    blocks = range(run.seen // BLOCK, run.epoch)
+    blocks = range(run.seen // REPORT_EVERY, run.epoch)
     progress = Progress(len(blocks))
 
     def look() -> None:
@@ -295,16 +301,16 @@ def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
                 f"{run.recipe.lr:g}; the last checkpoint is {kept}"
             )
         # A run that is taken up again must not find a report that an unbroken run has not.
-        if run.seen % BLOCK == 0:
+        if run.seen % REPORT_EVERY == 0:
             run.reports.append((run.seen, now))
-        report(run, sample(run, args.verbose), now)
+        report(run, shown_text(run, args.verbose), now)
 
     if not run.reports:
         look()
         kept = save(run, args.out_path)
     for block in blocks:
         start = time.perf_counter()
-        train(run, draw(run.language, run.seed, block), stop)
+        train(run, sample_block(run.language, run.seed, block), stop)
         run.seconds += time.perf_counter() - start
         look()
         if stop or block + 1 == run.epoch or (block + 1) % CHECKPOINT_EVERY == 0:
@@ -318,57 +324,57 @@ def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
 # What is printed and drawn
 
 
-def state(scores: list[Score], bar: float) -> str:
-    """The learning state in one word, from the Scores of all reports so far.
+def training_status(scores: list[Score], loss_threshold: float) -> str:
+    """Return the status of training in one word, from the Scores of all reports so far.
 
-    learned: exact, and below the bar in the last 10 reports; exact: right everywhere, but not for
+    learned: exact, and the loss below the threshold in the last 10 reports; exact: right everywhere, but not for
     so long; stuck: the loss is no lower than 10 reports ago; else learning.
     """
     if scores[-1].exact:
-        return "learned" if succeeded(scores, bar) else "exact"
-    if len(scores) > LAST and scores[-1].loss > 0.99 * scores[-1 - LAST].loss:
+        return "learned" if succeeded(scores, loss_threshold) else "exact"
+    if len(scores) > SUCCESS_WINDOW and scores[-1].loss > 0.99 * scores[-1 - SUCCESS_WINDOW].loss:
         return "stuck"
     return "learning"
 
 
-def succeeded(scores: list[Score], bar: float) -> bool:
+def succeeded(scores: list[Score], loss_threshold: float) -> bool:
     """Whether training succeeded: exact at its end, the loss below the bar in the last reports."""
-    return scores[-1].exact and all(score.loss < bar for score in scores[-LAST:])
+    return scores[-1].exact and all(
+        score.loss < loss_threshold for score in scores[-SUCCESS_WINDOW:]
+    )
 
 
-def sample(run: Run, verbose: bool) -> str:
-    """The symbols that a report shows: one short word, always the same, or a drawn sequence."""
+def shown_text(run: Run, verbose: bool) -> str:
+    """Return what a report shows: one short word, always the same, or a random sequence."""
     language = run.language
     if verbose:
-        sequence = language.sequence(np.random.default_rng([run.seed, run.seen, BLOCK]))
-        return language.spell(sequence.symbols[:-1, 0])
-    words = language.listed or language.words(SHORT)
-    if not words:
-        # A minimum length above that: one of the words that are drawn.
-        word = language.draw_words(1, np.random.default_rng(0))[:, 0]
-        return language.spell(word)
+        random = np.random.default_rng([run.seed, run.seen, REPORT_EVERY])
+        return language.to_strings(language.batch(1, random))[0]
+    # Where the shortest words are longer than that: one of those that are sampled.
+    words = language.all_words or language.words(SHORT)
+    words = words or language.to_strings(language.batch(1, np.random.default_rng(0)))
     return words[min(2, len(words) - 1)]
 
 
 def report(run: Run, text: str, score: Score) -> None:
     """Print what the network does on `text`, symbol by symbol, and its Score."""
     print_sequence(run.net, run.language, text)
-    word = state(run.scores, run.language.bar)
+    status = training_status(run.scores, run.language.loss_threshold)
     print(f"epoch: {run.seen}\n loss: {score.loss:.4f}")
-    print(f" {score.right} of {score.asked} certain symbols predicted: {word}", flush=True)
+    print(f" deterministic symbols correct: {score.correct}/{score.total} ({status})", flush=True)
 
 
 def curve_picture(run: Run) -> Figure:
-    """A Figure of the loss, and of the share of certain symbols predicted, against sequences."""
+    """A Figure of the loss, and of the share of deterministic symbols predicted, against sequences."""
     language = run.language
     figure = Figure(figsize=(7, 5), dpi=100, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    seen = [number / BLOCK for number, _ in run.reports]
+    seen = [number / REPORT_EVERY for number, _ in run.reports]
     upper.plot(seen, [score.loss for score in run.scores], color="tab:blue")
-    upper.axhline(language.bar, color="0.4", linestyle="--")
+    upper.axhline(language.loss_threshold, color="0.4", linestyle="--")
     upper.annotate(
-        f"success below {language.bar:.3g}",
-        (1, language.bar),
+        f"success below {language.loss_threshold:.3g}",
+        (1, language.loss_threshold),
         (-4, 3),
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
@@ -378,9 +384,9 @@ def curve_picture(run: Run) -> Figure:
         upper.axhline(run.floor, color="0.4", linestyle=":", label="floor: the true probabilities")
         upper.legend(loc="upper right")
     upper.set(yscale="log", ylabel="loss", title=f"{run.task.title} learns {language.name}")
-    shares = [100 * score.right / score.asked for score in run.scores]
+    shares = [100 * score.correct / score.total for score in run.scores]
     lower.plot(seen, shares, color="tab:orange")
-    lower.set(xlabel="thousands of sequences", ylabel="certain symbols\npredicted (%)")
+    lower.set(xlabel="thousands of sequences", ylabel="deterministic symbols\ncorrect (%)")
     lower.set_ylim(top=102)
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
@@ -388,29 +394,28 @@ def curve_picture(run: Run) -> Figure:
 
 
 def print_summary(run: Run) -> None:
-    """Print whether training succeeded, how long it took and how far the network reaches."""
-    language, last = run.language, run.scores[-LAST:]
-    verdict = "succeeded" if succeeded(last, language.bar) else "did not succeed"
+    """Print whether training succeeded, how long it took and how well the network generalises."""
+    language, last = run.language, run.scores[-SUCCESS_WINDOW:]
+    verdict = "succeeded" if succeeded(last, language.loss_threshold) else "did not succeed"
     print(
         f"training {verdict}: loss at most {max(score.loss for score in last):.4f} in the last "
-        f"{len(last)} reports (wanted: below {language.bar:.3g}), {last[-1].right} of "
-        f"{last[-1].asked} certain symbols predicted (wanted: all)"
+        f"{len(last)} reports (threshold: {language.loss_threshold:.3g}), deterministic symbols "
+        f"correct: {last[-1].correct}/{last[-1].total}"
     )
-    below = "; after an A they are not the 0.8 / 0.2 that the loss compares with, so that a lower "
+    note = "; after an A they are not the 0.8 / 0.2 of the loss, so that a lower loss can belong to"
     print(
         f"loss floor: {run.floor:.4f} (a predictor that knows the true probabilities"
-        + (f"{below}loss is not a better network)" if run.floor else ")")
+        + (f"{note} a worse network)" if run.floor else ")")
     )
     print(f"time: {run.seconds:.1f} s for {run.seen} sequences")
     if language.times:
-        alone, together = reach(run.net, language)
+        alone, pairs = max_exact_n(run.net, language)
         print(
-            f"reach: trained on n = 1 .. {language.length}, exact up to n = {alone} for a word "
-            f"alone and up to n = {together} for words after each other"
+            f"generalisation: trained on n <= {language.max_n}; exact up to n = {alone} (single "
+            f"words), n = {pairs} (pairs)"
         )
     elif language.long_range:
-        share = remembered(run.net, language)
-        print(f"memory: the last symbol but one is predicted in {share:.2%} of 10000 fresh words")
+        print(explain.long_range(run.net, language))
 
 
 # Checkpoints
@@ -418,7 +423,7 @@ def print_summary(run: Run) -> None:
 
 def save(run: Run, folder: Path) -> Path:
     """Write all that `resume` and seq_plot.py need into `folder`; return the checkpoint's path."""
-    path = run.task.checkpoint(folder, run.seen // BLOCK)
+    path = run.task.checkpoint(folder, run.seen // REPORT_EVERY)
     content = {
         "task": asdict(run.task),
         "recipe": run.recipe.values,
@@ -442,7 +447,7 @@ def resume(args: argparse.Namespace) -> Run:
     content = checkpoint.read(args.resume, "--resume")
     if is_bare(content):
         return start_from(content, args)
-    for name in ("seed", *TASK_FLAGS, *RECIPES["best"]["srn"].values):
+    for name in ("seed", *TASK_FLAGS, *RECIPES["tuned"]["srn"].values):
         if getattr(args, name, None) is not None:
             raise UserError(f"--resume takes --{name} from the file: leave it out", status=2)
     try:
@@ -457,7 +462,7 @@ def resume(args: argparse.Namespace) -> Run:
         seed = process.seed_everything(content["seed"])
     except checkpoint.UNFIT as error:
         raise UserError(f"--resume {args.resume}: not a whole checkpoint of this script") from error
-    if seen >= epoch * BLOCK:
+    if seen >= epoch * REPORT_EVERY:
         raise UserError(
             f"--resume {args.resume}: the run has seen all of its {seen} sequences; "
             f"a higher --epoch than {epoch} makes it longer"
@@ -501,10 +506,10 @@ def main(argv: list[str] | None = None) -> int:
     folders = "".join(f" {word}" for word in map(shlex.quote, folder_flags(args)))
     print(f"checkpoint: {kept}\nto plot it: {run.plot_command}{folders}")
     if stop:
-        if run.seen < run.epoch * BLOCK:
+        if run.seen < run.epoch * REPORT_EVERY:
             print(f"to go on: python3 seq_train.py --resume {shlex.quote(str(kept))}{folders}")
         return stop.status
-    return 0 if succeeded(run.scores, run.language.bar) else FAILED
+    return 0 if succeeded(run.scores, run.language.loss_threshold) else FAILED
 
 
 if __name__ == "__main__":

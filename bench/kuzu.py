@@ -87,7 +87,7 @@ def course_epoch(net: nn.Module, root: Path) -> None:
 def our_epoch(name: str, root: Path) -> None:
     """An epoch of `kuzu_main.py --net NAME`, reading the images included."""
     images = load_kmnist(root)
-    run = start(RECIPES["best"][name], 1, 0, images)
+    run = start(RECIPES["tuned"][name], 1, 0, images)
     with Stop() as stop:
         kuzu_main.train(run, images, stop, Progress(1), quiet=True)
 

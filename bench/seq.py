@@ -94,7 +94,7 @@ class CourseLSTM(nn.Module):
 
 def course_update(net, optimizer, language, random) -> None:
     """One update as the course makes it: draws a sequence, one step of SGD."""
-    sequence = language.sequence(random)
+    sequence = language.batch(1, random)
     x = torch.eye(language.classes)[sequence.symbols[:-1, 0]].unsqueeze(0)
     net.zero_grad()
     log_probability = F.log_softmax(net(x), dim=2)
@@ -190,7 +190,7 @@ def by_module(net):
 
 
 def by_us(net):
-    return lambda symbols: net(symbols).output
+    return lambda symbols: net(symbols).logits
 
 
 def engine_times(language, net, engines: dict, sizes: list[int], repeats: int) -> None:

@@ -116,7 +116,7 @@ def plan(args, work: Path, images: list[str], epochs: int) -> dict[str, list[Run
     quick, seeds = args.quick, range(1 if args.quick else 5)
     sweep = ["--sweep", "5,10" if quick else SWEEP, "--epochs", max(1, epochs // 4)]
     part1 = {
-        "brief": ["--compare", "--recipe", "brief", "--epochs", epochs],
+        "assignment": ["--compare", "--recipe", "assignment", "--epochs", epochs],
         **{name: ["--net", name, "--epochs", epochs] for name in ("conv", "full", "lin")},
         "sweep": sweep,
     }

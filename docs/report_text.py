@@ -166,7 +166,7 @@ def discussion(found: Findings) -> str:
         NETS[name]: int(find(rf"^{NETS[name]}: .* = (\d+) ", text, "parameters")[1])
         for name, text in printed.items()
     }
-    alike = features.likeness(images)
+    alike = features.mean_image_correlation(images)
     hardest = confusion.worst_confusions(conv, 3)
     left = listed(
         [

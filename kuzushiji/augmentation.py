@@ -15,21 +15,21 @@ from torch import Tensor
 from kuzu import SIDE
 
 
-def prepare(images: Tensor, normalize: tuple[float, float], distortion: float = 0.0) -> Tensor:
+def prepare(images: Tensor, normalize: tuple[float, float], strength: float = 0.0) -> Tensor:
     """uint8 images (N, 28, 28) as a network reads them: floats (N, 1, 28, 28).
 
     normalize: mean and deviation; pixels of 0 (background) to 1 (ink) are reduced by the first
         and divided by the second. (0.5, 0.5), the assignment's, gives -1 to 1.
-    distortion: 0 for none, else the strength of `distort`.
+    strength: 0 for none, else the strength of `augment`.
     """
     pixels = images.unsqueeze(1).float().div_(255)
-    if distortion:
-        pixels = distort(pixels, distortion)
+    if strength:
+        pixels = augment(pixels, strength)
     mean, deviation = normalize
     return pixels.sub_(mean).div_(deviation)
 
 
-def distort(pixels: Tensor, strength: float) -> Tensor:
+def augment(pixels: Tensor, strength: float) -> Tensor:
     """Move and bend each image at random, as another hand would have written it.
 
     pixels: (N, 1, 28, 28), background 0.

@@ -40,12 +40,12 @@ def mean_images(images: Images) -> np.ndarray:
     return torch.stack([pixels[target == index].mean(dim=0) for index in range(10)]).numpy()
 
 
-def likeness(images: Images) -> np.ndarray:
+def mean_image_correlation(images: Images) -> np.ndarray:
     """The correlation of the classes' mean images, pixel by pixel, (10, 10)."""
     return np.corrcoef(mean_images(images).reshape(10, -1))
 
 
-def astray(images: Images) -> np.ndarray:
+def nearest_mean_error(images: Images) -> np.ndarray:
     """The share of each class's training images, (10,), that are nearer to the mean image of
     another class than to that of their own: written in another way than most."""
     pixels, target = images.train.cpu().flatten(1).float(), images.train_target.cpu()
@@ -81,7 +81,7 @@ def correlation_text(of_classes: Callable[[np.ndarray], float], count: int, what
 
 def reason_lines(matrix: np.ndarray, images: Images, most: int = 5) -> list[str]:
     """Return what the training images have to do with a (10, 10) confusion matrix, as lines."""
-    alike, away, names = likeness(images), astray(images), images.classes
+    alike, away, names = mean_image_correlation(images), nearest_mean_error(images), images.classes
     pairs = list(combinations(range(10), 2))
     order = sorted(pairs, key=lambda pair: -alike[pair])
     lines = []

@@ -35,12 +35,12 @@ def start(recipe: Recipe, epochs: int, seed: int, images: Images) -> Run:
     net = build(recipe).to(images.train.device)
     if recipe.optim == "sgd":
         optimizer = torch.optim.SGD(
-            net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.decay
+            net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.weight_decay
         )
     else:
         betas = (recipe.mom, 0.999)
         optimizer = torch.optim.AdamW(
-            net.parameters(), recipe.lr, betas, weight_decay=recipe.decay, fused=True
+            net.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True
         )
     steps, rise = len(batches(torch.arange(len(images.train)), recipe.batch)), 0.2
     # A rise needs a step at least; the few batches of a trial have none to spare.

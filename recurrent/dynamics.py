@@ -93,16 +93,16 @@ def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray) -> list[Fixe
     return sorted(found, key=lambda fixed: tuple(fixed.point.round(6)))
 
 
-def map_points(net, path: Trajectory, letter: int, most: int = 6) -> list[FixedPoint]:
+def map_points(net, trajectory: Trajectory, letter: int, most: int = 6) -> list[FixedPoint]:
     """The fixed points of a symbol's map, at most so many: those nearest to where it leads."""
     random = np.random.default_rng(0)
     # A step of Newton's method costs the cube of the dimension; every start has two chances.
-    count = 200 if path.state.shape[1] < 8 else 60
-    starts = path.state[random.permutation(len(path.state))[:count]]
+    count = 200 if trajectory.state.shape[1] < 8 else 60
+    starts = trajectory.state[random.permutation(len(trajectory.state))[:count]]
     if net.blocks == 1:
         starts = np.concatenate([starts, random.uniform(-1, 1, (count, net.hid))])
     found = fixed_points(symbol_map(net, letter), starts)
-    reached = path.state[path.symbol == letter]
+    reached = trajectory.state[trajectory.symbol == letter]
     distance = [np.linalg.norm(reached - fixed.point, axis=1).min() for fixed in found]
     nearest = sorted(np.argsort(distance)[:most])
     return [found[index] for index in nearest]
@@ -131,12 +131,12 @@ def run_states(net, language: Language, n: int) -> list[np.ndarray]:
     """For each run of the word with this n, the state vectors (k n + 1, D) from just before its
     first symbol to after its last. The word is read after one with n = 1."""
     before = language.word(1)
-    states = states_along(net, language.read(before + language.word(n)))
+    states = states_along(net, language.encode(before + language.word(n)))
     ends = len(before) + n * np.cumsum([0, *language.times])
     return [states[begin : end + 1] for begin, end in pairwise(ends)]
 
 
-def turning(states: np.ndarray) -> float:
+def reversal_rate(states: np.ndarray) -> float:
     """How many of the turns of a path (T, D) are sharper than a right angle: 0 .. 1; 0 for a path
     without a turn."""
     steps = np.diff(states, axis=0)
@@ -144,14 +144,14 @@ def turning(states: np.ndarray) -> float:
     return float(turns.mean()) if len(turns) else 0.0
 
 
-def catching_up(net, language: Language) -> list[tuple[int, float, float]]:
+def countdown_alignment(net, language: Language) -> list[tuple[int, float, float]]:
     """Whether the count-down takes k steps for each step of the count-up: (n, apart, left) each.
 
     apart: how far the states of n and of n - 1 A's are from each other after the first symbol of
     the last run, k n symbols long; left: how far they are once the n's has read k symbols more.
     """
     factor, found = language.times[-1], []
-    runs = [run_states(net, language, n)[-1] for n in range(1, language.length + 1)]
+    runs = [run_states(net, language, n)[-1] for n in range(1, language.max_n + 1)]
     for n, (fewer, more) in enumerate(pairwise(runs), start=2):
         apart = np.linalg.norm(more[1] - fewer[1])
         left = np.linalg.norm(more[1 + factor] - fewer[1])
@@ -159,7 +159,7 @@ def catching_up(net, language: Language) -> list[tuple[int, float, float]]:
     return found
 
 
-def resting(net, symbol: int, most: int = 40, close: float = 1e-3) -> tuple[int, np.ndarray]:
+def limit_cycle(net, symbol: int, most: int = 40, close: float = 1e-3) -> tuple[int, np.ndarray]:
     """Where a symbol leads that comes again and again: the period of the cycle that the state
     vector ends in (1: it rests; 0: none of at most so many), and the last vector (D,)."""
     states = states_along(net, np.full(1000 + most, symbol))
@@ -188,7 +188,7 @@ def match_rates(
 ) -> Match | tuple[str, str]:
     """The check of Rodriguez, Wiles and Elman (1999); or, where the map of A has no attractor or
     that of B no saddle, the kinds of fixed points that each of them has."""
-    runs = run_states(net, language, language.length)
+    runs = run_states(net, language, language.max_n)
     up = [fixed for fixed in points[0] if fixed.kind == "attractor"]
     down = [fixed for fixed in points[1] if fixed.kind == "saddle"]
     if not up or not down:
@@ -254,10 +254,10 @@ class Counter:
 def phases(language: Language) -> tuple[np.ndarray, np.ndarray]:
     """A counting language's nodes: (N,) the run that each is in, (N,) its count: A's so far, or
     symbols of the run that are left. A run's last symbol belongs to the run."""
-    phase, count = np.zeros((2, len(language.next)), dtype=np.int64)
+    phase, count = np.zeros((2, len(language.transitions)), dtype=np.int64)
     phase[0] = len(language.times) - 1
-    for n, text in enumerate(language.listed, start=1):
-        runs = language.read(text)
+    for n, text in enumerate(language.all_words, start=1):
+        runs = language.encode(text)
         path = language.follow(runs)
         left = np.concatenate([np.arange(k * n)[::-1] for k in language.times])
         left[:n] = np.arange(1, n + 1)
@@ -295,11 +295,11 @@ def ablate(net, language: Language, unit: int, run: int, how: str) -> list[tuple
     run of the symbol that is predicted; that of a next word's A counts for the last run.
     """
     right, asked = np.zeros((2, language.classes), dtype=np.int64)
-    for n in range(1, language.length + 1):
-        before = language.read(language.word(1 + n % language.length))
+    for n in range(1, language.max_n + 1):
+        before = language.encode(language.word(1 + n % language.max_n))
         state = reduce(partial(_step, net), before, net.initial(1))
         node, held = 0, None
-        text = language.read(language.word(n)).tolist()
+        text = language.encode(language.word(n)).tolist()
         # A symbol's number is that of its run.
         for symbol, following in pairwise([*text, language.first]):
             if symbol == run and held is None:
@@ -310,7 +310,7 @@ def ablate(net, language: Language, unit: int, run: int, how: str) -> list[tuple
             state = _step(net, state, symbol)
             if how == "frozen" and symbol == run:
                 state = _hold(net, state, before_step, symbol, unit, held)
-            node = int(language.next[node, symbol])
+            node = int(language.transitions[node, symbol])
             if language.deterministic[node] and symbol >= run:
                 # A next word's A counts for the last run.
                 told = max(symbol, following)

@@ -12,14 +12,15 @@ from recurrent.dynamics import (
     Counter,
     FixedPoint,
     Match,
-    catching_up,
+    countdown_alignment,
     countdown,
     match_rates,
-    resting,
+    limit_cycle,
     run_states,
-    turning,
+    reversal_rate,
 )
 from recurrent.language import Language
+from recurrent.metrics import long_range_score
 
 # How far beyond the trained n the table of counts goes.
 FAR = 20
@@ -86,7 +87,7 @@ def steps_of_a_run(states: np.ndarray, letter: str, found: list[FixedPoint], nam
     if len(steps) > 1:
         parts.append("the next ones by " + " ".join(f"{step:.2f}" for step in steps[1:]))
     if len(steps) > 2:
-        turns, slowest = turning(states[1:]), int(np.argmin(steps[1:]))
+        turns, slowest = reversal_rate(states[1:]), int(np.argmin(steps[1:]))
         way = "oscillating" if turns > 0.5 else "turning at times" if turns else "monotone"
         if steps[1:].max() < 1.5 * steps[1:].min():
             way += ", even"
@@ -111,13 +112,13 @@ def steps_of_a_run(states: np.ndarray, letter: str, found: list[FixedPoint], nam
 def counting(net, language: Language, points: dict[int, list[FixedPoint]]) -> str:
     """How the network counts: its steps along each run, and whether up and down are in step."""
     times, name = language.times, "hidden vector" if net.blocks == 1 else "state vector"
-    runs = run_states(net, language, language.length)
-    lines = [f"How it counts, along the word with n = {language.length}:"]
+    runs = run_states(net, language, language.max_n)
+    lines = [f"How it counts, along the word with n = {language.max_n}:"]
     for symbol, states in enumerate(runs):
         letter = f"{language.symbols[symbol]}'s"
         lines.append("  " + steps_of_a_run(states, letter, points[symbol], name))
     last, factor = language.symbols[-1], times[-1]
-    if caught := catching_up(net, language):
+    if caught := countdown_alignment(net, language):
         good = [str(n) for n, apart, left in caught if left < apart / 2]
         aparts = listed([f"{apart:.3f} (n = {n})" for n, apart, _ in caught])
         lefts = listed([f"{left:.3f}" for _, _, left in caught])
@@ -189,7 +190,7 @@ def why_it_breaks(
     runs = [run_states(net, language, k) for k in range(1, n + 1)]
     after_a = _gaps([states[0][-1] for states in runs])
     after_first = _gaps([states[wrong][1] for states in runs])
-    trained = min(language.length, n - 1)
+    trained = min(language.max_n, n - 1)
     lines = [
         f"It breaks at n = {n}: {count or 'no end of'} {letter}'s are wanted instead of "
         f"{times[wrong] * n}."
@@ -217,7 +218,7 @@ def _gaps(states: list[np.ndarray]) -> np.ndarray:
 
 def _many_a(net, found: list[FixedPoint]) -> str:
     """What the map of A does with more and more A's, and which fixed point is the reason."""
-    period, last = resting(net, 0)
+    period, last = limit_cycle(net, 0)
     away = [np.linalg.norm(last - fixed.point) for fixed in found]
     if period == 1:
         text = "With ever more A's the state comes to rest"
@@ -240,6 +241,15 @@ def _many_a(net, found: list[FixedPoint]) -> str:
     else:
         text += ": the map of A has no fixed point to hold it"
     return text + "."
+
+
+def long_range(net, language: Language) -> str:
+    """Return a line on the symbol that takes a long memory to predict."""
+    score = long_range_score(net, language)
+    return (
+        f"last symbol but one: {score.correct}/{score.total} correct in fresh words, squared error "
+        f"{score.loss:.4f}"
+    )
 
 
 # Units

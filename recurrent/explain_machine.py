@@ -10,9 +10,9 @@ from recurrent.language import Language
 from recurrent.machine import ALLOWED_SHARE, Machine, States, probability_threshold
 
 # Differences between two machines that are listed, of each kind.
-MANY = 8
+MAX_LISTED = 8
 # Differences in what network and language allow that are listed.
-MOST_ROWS = 20
+MAX_ROWS = 20
 
 
 def threshold(language: Language) -> str:
@@ -24,16 +24,16 @@ def threshold(language: Language) -> str:
     )
 
 
-def found_states(states: States, small: Machine, path: Trajectory) -> str:
+def found_states(states: States, small: Machine, trajectory: Trajectory) -> str:
     """Return a line on the clusters of the vectors and the states that they make."""
-    where = "hidden" if states.size == path.hid else "hidden and context"
+    where = "hidden" if states.size == trajectory.hid else "hidden and context"
     found = (
         f"{states.inconsistent} inconsistent"
         if states.inconsistent
         else "transitions and predictions consistent"
     )
     return (
-        f"{len(path.state)} {where} states -> {plural(states.machine.count, 'cluster')} ({found}) "
+        f"{len(trajectory.state)} {where} states -> {plural(states.machine.count, 'cluster')} ({found}) "
         f"-> {plural(small.count, 'state')} after minimisation"
     )
 
@@ -56,38 +56,43 @@ def difference_table(
                 f"{item.count}/{item.visits}",
             ]
         )
-    shown = table(rows[: 1 + MOST_ROWS])
-    rest = len(rows) - 1 - MOST_ROWS
+    shown = table(rows[: 1 + MAX_ROWS])
+    rest = len(rows) - 1 - MAX_ROWS
     return f"{head}network and language differ\n{shown}" + (f"\n... {rest} more" * (rest > 0))
 
 
 def compared(
-    small: Machine, own: Machine, met: np.ndarray, names: list[str], labels: list[str], lang: str
+    small: Machine,
+    reference: Machine,
+    overlap: np.ndarray,
+    names: list[str],
+    labels: list[str],
+    lang: str,
 ) -> str:
     """Return a comparison of a network's machine with the language's minimal one.
 
-    met: (M, N) bool.
+    overlap: (M, N) bool.
     """
-    head = f"minimal machine of {lang}: {plural(own.count, 'state')}; "
-    if small == own:
+    head = f"minimal machine of {lang}: {plural(reference.count, 'state')}; "
+    if small == reference:
         return head + "isomorphic to the extracted one"
     one = [
         f"{name} is {listed([labels[state] for state in np.flatnonzero(row)])}"
-        for name, row in zip(names, met, strict=True)
+        for name, row in zip(names, overlap, strict=True)
         if row.sum() > 1
     ]
     several = [
         f"{label} is {listed([names[state] for state in np.flatnonzero(column)])}"
-        for label, column in zip(labels, met.T, strict=True)
+        for label, column in zip(labels, overlap.T, strict=True)
         if column.sum() > 1
     ]
-    missing = [label for label, column in zip(labels, met.T, strict=True) if not column.any()]
+    missing = [label for label, column in zip(labels, overlap.T, strict=True) if not column.any()]
     lines = [head + "not isomorphic to the extracted one"]
     for what, parts in (
         ("one state for several", one),
         ("several states for one", several),
         ("not found", missing),
     ):
-        more = [f"... {len(parts) - MANY} more"] if len(parts) > MANY else []
-        lines += [f"  {what}: {'; '.join(parts[:MANY] + more)}"] if parts else []
+        more = [f"... {len(parts) - MAX_LISTED} more"] if len(parts) > MAX_LISTED else []
+        lines += [f"  {what}: {'; '.join(parts[:MAX_LISTED] + more)}"] if parts else []
     return "\n".join(lines)

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurrent.language import Language, Sequences
+from recurrent.language import Language, Sequences, walk
 from recurrent.machine import Machine, Samples, States, find_states, probability_threshold
-from recurrent.metrics import outputs
+from recurrent.metrics import logits
 
-# Sequences that a network draws itself.
+# Sequences that a network generates.
 GENERATED = 1024
-# Sequences of languages that are drawn, from which vectors are gathered.
-DRAWN = 300
+# Sequences from which vectors are gathered, where words are too many to read all.
+SAMPLED = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,8 @@ class Trajectory:
 
     state:   (P, D) float64, hidden (and context) vectors.
     allowed: (P, C) bool, the symbols that the network allows there.
-    after:   (P, C, D), the vectors after one more symbol, nan where it is not allowed.
+    after:   (P, C, D), the vectors after one more symbol, nan where it is not allowed or ends all.
+    ends:    (P, C) bool, where a symbol ends the sequence: no vector after it is ever used.
     symbol:  (P,) int64, the symbol that led there, -1 for the start.
     node:    (P,) int64, the language's node, -1 outside the language.
     """
@@ -38,6 +39,7 @@ class Trajectory:
     state: np.ndarray
     allowed: np.ndarray
     after: np.ndarray
+    ends: np.ndarray
     symbol: np.ndarray
     node: np.ndarray
     hid: int
@@ -52,7 +54,7 @@ class Trajectory:
 
     def samples(self, size: int) -> Samples:
         """Return what find_states clusters: the first `size` components of the state vectors."""
-        return Samples(self.state[:, :size], self.allowed, self.after[:, :, :size])
+        return Samples(self.state[:, :size], self.allowed, self.after[:, :, :size], self.ends)
 
 
 def allowed_symbols(output: Tensor, language: Language) -> Tensor:
@@ -63,31 +65,40 @@ def allowed_symbols(output: Tensor, language: Language) -> Tensor:
 
 @torch.no_grad()
 def generate(net, language: Language, steps: int, seed: int, count: int = GENERATED) -> Sequences:
-    """Return `count` sequences of `steps` symbols that a network draws by its own probabilities.
+    """Return `count` sequences of `steps` symbols sampled by a network's own probabilities.
 
-    Only symbols that it allows are drawn; where it allows none, the sequence ends. The first
-    symbol is the words' first. Nodes are -1 from the first symbol that the language does not allow.
+    Only symbols that it allows are sampled; where it allows none, the sequence ends, and so it does
+    where a word is over that is followed by none. The first symbol is the words' first. Nodes are
+    -1 from the first symbol that the language does not allow.
     """
     random = torch.Generator().manual_seed(seed)
     rows = torch.full((count, steps), -1)
     rows[:, 0], state = language.first, net.initial(count)
+    node = np.zeros(count, dtype=np.int64)
     for step in range(steps - 1):
         symbol = rows[:, step]
         state = net.step(symbol.clamp(min=0), state)
+        node = walk(language.transitions, symbol[None].numpy(), node)[0]
         output = net.read_out(state[0]).cpu()
-        chance = output.softmax(dim=-1) * allowed_symbols(output, language)
-        open_ones = (symbol >= 0) & (chance.sum(dim=1) > 0)
-        if open_ones.any():
-            drawn = torch.multinomial(chance[open_ones], 1, generator=random)
-            rows[open_ones, step + 1] = drawn[:, 0]
-    return language.sequences(rows.numpy())
+        probs = output.softmax(dim=-1) * allowed_symbols(output, language)
+        unfinished = (symbol >= 0) & (probs.sum(dim=1) > 0)
+        unfinished &= torch.from_numpy(language.chained | (node != language.end))
+        if unfinished.any():
+            sampled = torch.multinomial(probs[unfinished], 1, generator=random)
+            rows[unfinished, step + 1] = sampled[:, 0]
+    rows = rows.numpy()
+    if not language.chained:
+        # Where a word is not over, its last symbol is read too.
+        over = language.follow(rows.T)[-1] == language.end
+        rows = np.column_stack([rows, np.where(over, -1, language.first)])
+    return language.sequences(rows)
 
 
 @torch.no_grad()
 def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
     """Return a network's Trajectory on sequences. Vectors equal to three digits are the same."""
-    if not language.listed:
-        sequences = sequences.part(0, DRAWN)
+    if not language.all_words:
+        sequences = sequences.part(0, SAMPLED)
     run = net(sequences.symbols[:-1])
     parts = [run.hidden] if run.context is None else [run.hidden, run.context]
     reached = [part.cpu()[sequences.mask] for part in parts]
@@ -100,29 +111,33 @@ def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
     output = net.read_out(state[:, : net.hid].to(net.V.device)).cpu()
     allowed = allowed_symbols(output, language).numpy()
     allowed[0] = np.arange(language.classes) == language.first
+    node = node.numpy()
+    following = np.where(node[:, None] >= 0, language.transitions[node], -1)
+    ends = allowed & (following == language.end) & (not language.chained)
     after = np.full((len(state), language.classes, state.shape[1]), np.nan)
     for letter in range(language.classes):
-        parts = state[allowed[:, letter]].to(net.V.device).split(net.hid, dim=1)
+        here = allowed[:, letter] & ~ends[:, letter]
+        parts = state[here].to(net.V.device).split(net.hid, dim=1)
         step = net.step(torch.full((len(parts[0]),), letter), parts)
-        after[allowed[:, letter], letter] = torch.cat(step, 1).cpu().numpy()
+        after[here, letter] = torch.cat(step, 1).cpu().numpy()
     state = state.double().numpy()
-    return Trajectory(state, allowed, after, symbol.numpy(), node.numpy(), net.hid)
+    return Trajectory(state, allowed, after, ends, symbol.numpy(), node, net.hid)
 
 
-def extract(path: Trajectory, language: Language) -> States:
+def extract(trajectory: Trajectory, language: Language) -> States:
     """Return the coarsest machine in a network's vectors: hidden ones, or with the context's.
 
     An LSTM may keep in its context units what its hidden units do not show, until it is needed.
     Taken is the clustering with the fewest inconsistent vectors, then with the fewest clusters.
     """
-    sizes = sorted({path.hid, path.state.shape[1]})
-    found = [find_states(path.samples(size), language.symbols) for size in sizes]
+    sizes = sorted({trajectory.hid, trajectory.state.shape[1]})
+    found = [find_states(trajectory.samples(size), language.symbols) for size in sizes]
     return min(found, key=lambda states: (states.inconsistent, states.machine.count))
 
 
 def agreement(net, language: Language, machine: Machine, sequences: Sequences) -> int:
     """Return in how many sequences machine and network allow the same symbols after each symbol."""
-    allowed = allowed_symbols(outputs(net, sequences), language).numpy()
+    allowed = allowed_symbols(logits(net, sequences), language).numpy()
     # Where the machine has stopped (state -1, the last row) it predicts nothing.
     table = np.vstack([machine.prediction, np.zeros((1, language.classes), dtype=bool)])
     predicted = table[machine.follow(sequences.symbols[:-1].numpy())]
@@ -150,7 +165,7 @@ def differences(
 
     sequences: of the language.
     """
-    output, mask = outputs(net, sequences), sequences.mask.numpy()
+    output, mask = logits(net, sequences), sequences.mask.numpy()
     states = reference.follow(sequences.symbols[:-1].numpy())[mask]
     probability = output.softmax(dim=-1).numpy()[mask]
     allowed = allowed_symbols(output, language).numpy()[mask]
@@ -165,16 +180,17 @@ def differences(
     return found
 
 
-def merged(machine: Machine, language: Language, own: Machine, sequences: Sequences) -> np.ndarray:
-    """Return (M, N) bool: the states that machine and minimal machine `own` are in together.
+def overlap(
+    machine: Machine, language: Language, reference: Machine, sequences: Sequences
+) -> np.ndarray:
+    """Return (M, N) bool: the states that machine and minimal machine `reference` are in together.
 
-    The start counts as a meeting of both starts.
+    The start counts as an overlap of both starts.
     """
-    met = np.zeros((machine.count, own.count), dtype=bool)
-    met[machine.start, own.start] = True
-    mask = sequences.mask.numpy()
-    symbols = sequences.symbols[:-1].numpy()
-    states, nodes = machine.follow(symbols)[mask], own.follow(symbols)[mask]
-    both = (states >= 0) & (nodes >= 0)
-    met[states[both], nodes[both]] = True
-    return met
+    both = np.zeros((machine.count, reference.count), dtype=bool)
+    both[machine.start, reference.start] = True
+    symbols = sequences.padded.numpy()
+    states, others = machine.follow(symbols), reference.follow(symbols)
+    inside = (states >= 0) & (others >= 0)
+    both[states[inside], others[inside]] = True
+    return both

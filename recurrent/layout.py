@@ -1,6 +1,6 @@
 """Where the arrows and labels of a picture go, so that none hides another. All lengths in pixels.
 
-A Board knows what is in the picture already: shapes that arrows join and must otherwise go round,
+A Layout knows what is in the picture already: shapes that arrows join and must otherwise go round,
 boxes with text, and curves. Each thing that is added takes, of many places, the one that hides
 least, and is then in the way of what comes later. Libraries that place labels (adjustText) move
 texts only; here arrows must bend as well.
@@ -21,7 +21,7 @@ SIDESTEPS = (24, -24, 40, -40, 60, -60)
 GAP = 3.0
 # An arrow shorter than this is hard to see.
 SHORT = 26.0
-# What it costs to leave the board, to touch a text or a shape, and to cross a curve.
+# What it costs to leave the layout, to touch a text or a shape, and to cross a curve.
 OUTSIDE, TOUCHED, CROSSED = 30.0, 10.0, 2.0
 
 
@@ -32,7 +32,7 @@ def subcurve(points: np.ndarray, start: float, end: float) -> np.ndarray:
     return np.array(part)
 
 
-class Board:
+class Layout:
     """A picture of width x height that is filled step by step.
 
     shapes: for each, the places (K, 2) that it covers, each with `radius` (N,) around it.
@@ -55,7 +55,7 @@ class Board:
         self._line = np.zeros((rows, columns), dtype=np.int32)
         for number, (shape, around) in enumerate(zip(shapes, self.radius, strict=True)):
             self._shape[self._stamp(shape, around)] = number
-        self._shape_sums = _running_sums(self._shape >= 0)
+        self._shape_sums = _integral_image(self._shape >= 0)
         self._line_sums: np.ndarray | None = None
 
     def arrow(self, start: int, end: int, search: bool = True) -> int:
@@ -112,7 +112,7 @@ class Board:
         return self._put(centres[cost.argmin()], size)
 
     def extent(self) -> tuple[np.ndarray, np.ndarray]:
-        """The corners (2,) and (2,) of the part of the board that has something on it."""
+        """The corners (2,) and (2,) of the part of the layout that has something on it."""
         rows, columns = np.nonzero((self._shape >= 0) | (self._line > 0))
         places = np.concatenate(
             [np.stack([columns, rows], axis=1), self.boxes[:, :2], self.boxes[:, 2:]]
@@ -224,7 +224,7 @@ class Board:
         cost = cost + 3 * TOUCHED * (~apart.any(axis=-1)).sum(axis=1)
         cost += TOUCHED * (self._sums(self._shape_sums, low, high) > 0)
         if self._line_sums is None:
-            self._line_sums = _running_sums(self._line)
+            self._line_sums = _integral_image(self._line)
         hidden = self._sums(self._line_sums, low, high)
         if own is not None:
             inside = (own >= np.rint(low)[:, None]) & (own <= np.rint(high)[:, None])
@@ -244,6 +244,6 @@ class Board:
         return centre
 
 
-def _running_sums(pixels: np.ndarray) -> np.ndarray:
+def _integral_image(pixels: np.ndarray) -> np.ndarray:
     """The sums of all pixels above and left of each corner: any box's sum is then four of them."""
     return np.pad(pixels.cumsum(axis=0, dtype=np.int32).cumsum(axis=1), ((1, 0), (1, 0)))

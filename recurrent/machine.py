@@ -29,11 +29,11 @@ ALLOWED_SHARE = 0.5
 # The highest share of a cluster that may be inconsistent with the rest: none, or else a few.
 INCONSISTENT_SHARES = (0, 0.01, 0.05)
 # Vectors that are clustered at most; the others join the cluster of the nearest one.
-SAMPLE = 1500
+MAX_CLUSTERED = 1500
 # Two measures of the distance between clusters: the farthest pair, and Ward's sum of squares.
 LINKAGES = ("complete", "ward")
-# States shown in a table.
-MOST_STATES = 50
+# States shown in a table, at most.
+MAX_SHOWN = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +73,12 @@ class Machine:
 
 def of_language(language: Language) -> Machine:
     """Return a language's own machine: a state for each of its nodes."""
-    return Machine(language.symbols, language.next)
+    return Machine(language.symbols, language.transitions)
 
 
 def probability_threshold(language: Language) -> float:
     """Return the probability from which on a network allows a symbol."""
-    return ALLOWED_SHARE * float(language.chance[language.chance > 0].min())
+    return ALLOWED_SHARE * float(language.sampling_probs[language.sampling_probs > 0].min())
 
 
 def minimal(machine: Machine) -> tuple[Machine, np.ndarray]:
@@ -118,7 +118,8 @@ class Samples:
 
     vectors: (P, D), what is clustered.
     allowed: (P, C) bool, the symbols that the network allows there.
-    after:   (P, C, D), the vector after one more symbol, nan where it is not allowed.
+    after:   (P, C, D), the vector after one more symbol, nan where it is not allowed or ends all.
+    ends:    (P, C) bool, where a symbol ends the sequence.
 
     From the start no prediction is ever trained: what is allowed there is the words' first symbol.
     """
@@ -126,6 +127,7 @@ class Samples:
     vectors: np.ndarray
     allowed: np.ndarray
     after: np.ndarray
+    ends: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,8 @@ class States:
     """A clustering of Samples and the machine that it is.
 
     cluster: (P,) int64, each vector's cluster, 0 .. K - 1; the start is alone in the last.
-    machine: a state for each cluster, with the predictions and transitions of most of its vectors.
+    machine: a state for each cluster, with the predictions and transitions of most of its vectors;
+        where sequences end, one state more, from which nothing follows.
     inconsistent: how many vectors predict or lead otherwise than their cluster.
     size:    how many components of a vector were looked at.
     """
@@ -153,13 +156,13 @@ def find_states(samples: Samples, symbols: str) -> States:
     clusters flow into each other, no cut is a machine: then a few vectors are left inconsistent.
     """
     vectors = samples.vectors[1:]
-    sample = _thin(vectors, SAMPLE)
+    sample = _thin(vectors, MAX_CLUSTERED)
     # A vector's cluster is that of the nearest one in the sample.
     nearest = NearestNeighbors(n_neighbors=1).fit(vectors[sample])
     here = nearest.kneighbors(vectors, return_distance=False)[:, 0]
     there = np.full(samples.allowed.shape, -1)
-    after = samples.after[samples.allowed]
-    there[samples.allowed] = nearest.kneighbors(after, return_distance=False)[:, 0]
+    inside = samples.allowed & ~samples.ends
+    there[inside] = nearest.kneighbors(samples.after[inside], return_distance=False)[:, 0]
     # A single vector has no tree.
     trees = [
         linkage(vectors[sample], method)[:, :2].astype(int) if len(sample) > 1 else []
@@ -195,7 +198,8 @@ def _cut(
         names, number = np.unique(node, return_inverse=True)
         cluster = np.concatenate([[len(names)], number[here]])
         after = np.where(there >= 0, number[there], -1)
-        machine, wrong = _judge(samples.allowed, cluster, after, symbols)
+        after[samples.ends] = len(names) + 1
+        machine, wrong = _machine_of(samples.allowed, cluster, after, symbols)
         wrong_in = np.bincount(cluster[wrong], minlength=len(names) + 1)
         torn = names[np.flatnonzero((wrong_in > share * np.bincount(cluster))[: len(names)])]
         if not (torn >= leaves).any():
@@ -205,23 +209,24 @@ def _cut(
                 node[under[branch]] = branch
 
 
-def _thin(vectors: np.ndarray, most: int) -> np.ndarray:
-    """The places of at most so many vectors that are spread as all are: one for each cell of a
-    grid, as fine as possible."""
+def _thin(vectors: np.ndarray, limit: int) -> np.ndarray:
+    """Return the places of at most `limit` vectors that are spread as all are: one for each cell of
+    a grid, as fine as possible."""
     cell = 1e-6
     while True:
         _, chosen = np.unique(np.round(vectors / cell), axis=0, return_index=True)
-        if len(chosen) <= most:
+        if len(chosen) <= limit:
             return chosen
         cell *= 1.5
 
 
-def _judge(
+def _machine_of(
     allowed: np.ndarray, cluster: np.ndarray, after: np.ndarray, symbols: str
 ) -> tuple[Machine, np.ndarray]:
     """Return the machine that a clustering is, and (P,) bool: which vectors are inconsistent.
 
-    allowed: (P, C) bool; after: (P, C), the cluster after each allowed symbol, else -1.
+    allowed: (P, C) bool; after: (P, C), the cluster after each allowed symbol, else -1; the number
+    of clusters stands for the sequence's end.
     """
     count = int(cluster.max()) + 1
     sets, number = np.unique(allowed, axis=0, return_inverse=True)
@@ -229,6 +234,9 @@ def _judge(
     leads = [_majority(cluster, to, count, to >= 0) for to in after.T]
     transitions = np.where(prediction, np.column_stack(leads), -1)
     wrong = (after != transitions[cluster]).any(axis=1)
+    if (after == count).any():
+        # The end: no vector belongs to it, and nothing follows it.
+        transitions = np.vstack([transitions, np.full(len(symbols), -1)])
     return Machine(symbols, transitions, int(cluster[0])), wrong
 
 
@@ -244,16 +252,16 @@ def _majority(
 # Written out
 
 
-def names(met: np.ndarray, labels: list[str]) -> list[str]:
-    """What a machine's states are called: by the states (N labels) that they are met in.
+def names(overlap: np.ndarray, labels: list[str]) -> list[str]:
+    """Return what a machine's states are called: by the states (N labels) that they overlap.
 
-    met: (M, N) bool. A state that is met in several has all their names, one that is met in none
+    overlap: (M, N) bool. A state that overlaps several has all their names, one that overlaps none
     is "outside"; of several that would have one name, the later ones are numbered: "outside (2)".
     """
     found, same = [], {}
-    for row in met:
-        own = [labels[state] for state in np.flatnonzero(row)] or ["outside"]
-        name = "+".join(own) if len(own) < 4 else f"{own[0]}..{own[-1]}"
+    for row in overlap:
+        parts = [labels[state] for state in np.flatnonzero(row)] or ["outside"]
+        name = "+".join(parts) if len(parts) < 4 else f"{parts[0]}..{parts[-1]}"
         same[name] = same.get(name, 0) + 1
         found.append(name if same[name] == 1 else f"{name} ({same[name]})")
     return found
@@ -266,16 +274,16 @@ def as_table(machine: Machine, names: list[str]) -> str:
     """
     width = max(5, *map(len, names)) + 2
     lines = ["state".ljust(width) + "".join(s.ljust(width) for s in machine.symbols) + "predicts"]
-    for name, row in zip(names[:MOST_STATES], machine.transitions, strict=False):
+    for name, row in zip(names[:MAX_SHOWN], machine.transitions, strict=False):
         cells = "".join((names[after] if after >= 0 else "-").ljust(width) for after in row)
         letters = [letter for letter, to in zip(machine.symbols, row, strict=True) if to >= 0]
         lines.append(name.ljust(width) + cells + (" or ".join(letters) or "-"))
-    rest = machine.count - MOST_STATES
+    rest = machine.count - MAX_SHOWN
     return "\n".join(lines + [f"... {rest} more states"] * (rest > 0))
 
 
 def as_dot(machine: Machine, names: list[str]) -> str:
-    """The machine in Graphviz's language: `dot -Tpng` draws it."""
+    """Return the machine in Graphviz's language: `dot -Tpng` draws it."""
     lines = ["digraph machine {", "  rankdir=LR;", "  node [shape=circle];"]
     lines += ['  "" [shape=none, width=0];', f'  "" -> "{names[machine.start]}";']
     for name, row in zip(names, machine.transitions, strict=True):

@@ -1,7 +1,7 @@
-"""How well a network predicts a language: the assignment's loss, exactness, and how far it reaches.
+"""How well a network predicts a language: the assignment's loss, exactness, and generalisation.
 
-A prediction is exact when at every step whose next symbol is certain, that symbol has the highest
-output. Nothing is asked of the other steps; the loss looks at them too.
+A symbol is deterministic where no other can follow. A prediction is exact when at every such step
+that symbol has the highest probability. The other steps count for the loss only.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from torch import Tensor
 
 from recurrent.language import WORDS, Language, Sequences
 
-# An evaluation set has so many sequences: for n = 1 .. 4, all there are of five words.
+# Sequences of an evaluation set: for n = 1 .. 4, all there are of five words.
 EVALUATION = 4**WORDS
 
 
 @dataclass(frozen=True)
 class Score:
     """loss: the mean squared difference between output and "true" probabilities, over all steps
-    and symbols; right: how many of the `asked` certain symbols are predicted."""
+    and symbols; correct: how many of the `total` deterministic symbols are predicted."""
 
     loss: float
-    right: int
-    asked: int
+    correct: int
+    total: int
 
     @property
     def exact(self) -> bool:
-        return self.right == self.asked
+        return self.correct == self.total
 
 
 def evaluation_set(language: Language) -> Sequences:
-    """The fixed sequences (T, 1024) on which a network is judged: the same in every run.
+    """Return the fixed sequences (T, 1024) on which a network is evaluated: the same in every run.
 
     Every sequence of five words where there are 1,024 of them (n = 1 .. 4); for other counting
-    languages 1,024 in which all words come (nearly) equally often; else 1,024 drawn ones.
+    languages 1,024 in which all words come (nearly) equally often; else 1,024 random ones.
     """
     random = np.random.default_rng(0)
-    words = language.listed
+    words = language.all_words
     if not words:
         return language.batch(EVALUATION, random)
     if len(words) ** WORDS <= EVALUATION:
@@ -48,55 +48,60 @@ def evaluation_set(language: Language) -> Sequences:
     else:
         chosen = random.permutation(np.arange(EVALUATION * WORDS) % len(words))
         rows = ([words[index] for index in row] for row in chosen.reshape(-1, WORDS))
-    return language.spelled(["".join(row) for row in rows])
+    return language.from_strings(["".join(row) for row in rows])
 
 
 @torch.no_grad()
-def outputs(net, sequences: Sequences) -> Tensor:
-    """The network's outputs (T, N, C) on sequences, before the softmax, on the CPU."""
-    return net(sequences.symbols[:-1]).output.float().cpu()
+def logits(net, sequences: Sequences) -> Tensor:
+    """Return the network's logits (T, N, C) on sequences, on the CPU."""
+    return net(sequences.symbols[:-1]).logits.float().cpu()
 
 
-def rightness(language: Language, sequences: Sequences, output: Tensor) -> tuple[Tensor, Tensor]:
-    """(T, N) bool twice: which steps ask for a certain symbol, and which of those have it right."""
-    asked = torch.from_numpy(language.deterministic)[sequences.nodes] & sequences.mask
-    return asked, asked & (output.argmax(dim=-1) == sequences.symbols[1:])
+def correct_mask(language: Language, sequences: Sequences, output: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (T, N) bool twice: which steps are deterministic, and which of those are correct."""
+    deterministic = torch.from_numpy(language.deterministic)[sequences.nodes] & sequences.mask
+    return deterministic, deterministic & (output.argmax(dim=-1) == sequences.symbols[1:])
 
 
 def score(net, language: Language, sequences: Sequences) -> Score:
-    """The Score of a network on sequences."""
-    output = outputs(net, sequences)
-    target = torch.from_numpy(language.target).float()[sequences.nodes]
+    """Return the Score of a network on sequences."""
+    return _score_of(language, sequences, logits(net, sequences))
+
+
+def _score_of(language: Language, sequences: Sequences, output: Tensor) -> Score:
+    """Return the Score of logits (T, N, C) on sequences."""
+    target = torch.from_numpy(language.target_probs).float()[sequences.nodes]
     squares = (output.softmax(dim=-1) - target).square().mean(dim=-1)
-    asked, right = rightness(language, sequences, output)
-    return Score(squares[sequences.mask].mean().item(), int(right.sum()), int(asked.sum()))
+    deterministic, correct = correct_mask(language, sequences, output)
+    loss = squares[sequences.mask].mean().item()
+    return Score(loss, int(correct.sum()), int(deterministic.sum()))
 
 
 def loss_floor(language: Language, sequences: Sequences) -> float:
     """Return the loss of the best possible predictor on sequences: the true probabilities' own.
 
     It is not 0 for counting languages. The assignment's "true" probabilities after an A, 0.8 and
-    0.2, are not those with which words are drawn: n is uniform, so that for n = 1 .. 4 a B has
-    1/4, 1/3, 1/2 and 1 after so many A's. A network that knows them scores 0.0294 on anb2n and
+    0.2, are not those with which words are sampled: n is uniform, so that for n = 1 .. 4 a B has
+    1/4, 1/3, 1/2 and 1 after as many A's. A network that knows them scores 0.0294 on anb2n and
     0.0098 on anb2nc3n; one with a lower loss knows less.
     """
-    squares = ((language.chance - language.target) ** 2).mean(axis=1)
+    squares = ((language.sampling_probs - language.target_probs) ** 2).mean(axis=1)
     return float(squares[sequences.nodes[sequences.mask].numpy()].mean())
 
 
 def exact(net, language: Language, texts: list[str]) -> np.ndarray:
-    """(N,) bool: the texts of which every certain symbol is predicted, the last's successor too."""
-    sequences = language.spelled(texts)
-    asked, right = rightness(language, sequences, outputs(net, sequences))
-    return (asked == right).all(dim=0).numpy()
+    """Return (N,) bool: the texts of which every deterministic symbol is predicted, the next word's
+    first symbol too."""
+    sequences = language.from_strings(texts)
+    deterministic, correct = correct_mask(language, sequences, logits(net, sequences))
+    return (deterministic == correct).all(dim=0).numpy()
 
 
-def reach(net, language: Language, limit: int = 20) -> tuple[int, int]:
-    """How far a network counts: the highest n up to which every word of a counting language is
-    predicted exactly alone, and up to which every pair is, one after the other. Tried are the n
-    up to `limit`, however high the n that the language draws."""
-    language = language.with_length(limit)
-    words = language.listed
+def max_exact_n(net, language: Language, limit: int = 20) -> tuple[int, int]:
+    """Return how far a network counts, up to n = `limit`: the highest n up to which every word of a
+    counting language is predicted exactly alone, and up to which every pair of words is."""
+    language = language.with_max_n(limit)
+    words = language.all_words
     alone = _leading(exact(net, language, list(words)))
     if not alone:
         return 0, 0
@@ -107,17 +112,15 @@ def reach(net, language: Language, limit: int = 20) -> tuple[int, int]:
 
 
 def _leading(flags: np.ndarray) -> int:
-    """How many flags are True before the first False."""
+    """Return how many flags are True before the first False."""
     return int(np.logical_and.accumulate(flags).sum())
 
 
-def remembered(net, language: Language, count: int = 10_000) -> float:
-    """The share of `count` fresh words of a long-range language (embedded Reber) whose last symbol
-    but one is predicted."""
-    words = language.draw_words(count, np.random.default_rng(1))
-    sequences = language.sequences(words.T)
-    output = outputs(net, sequences)
-    # The network predicts a word's last symbol but one from the one before, the third from its end.
-    place, column = sequences.mask.sum(dim=0) - 3, torch.arange(count)
-    chosen = output[place, column].argmax(dim=-1)
-    return float((chosen == sequences.symbols[place + 1, column]).float().mean())
+def long_range_score(net, language: Language, count: int = 10_000) -> Score:
+    """Return the Score on one symbol of `count` fresh words of a long-range language (embedded
+    Reber): the last but one, which repeats the second."""
+    sequences = language.batch(count, np.random.default_rng(1))
+    # A word's last symbol but one is predicted at the last step but one.
+    place = torch.arange(len(sequences.mask))[:, None] == sequences.mask.sum(dim=0) - 2
+    only = sequences._replace(mask=place)
+    return _score_of(language, only, logits(net, sequences))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import combinations, pairwise
 
@@ -21,7 +22,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from recurrent.dynamics import FixedPoint, states_along, symbol_map
 from recurrent.extraction import Trajectory
 from recurrent.language import Language
-from recurrent.layout import Board
+from recurrent.layout import Layout
 from recurrent.machine import Machine, States
 
 DPI = 100
@@ -31,12 +32,12 @@ SYMBOLS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea6", "#3
 # arrows in the colours of their symbols.
 CROWDED = 60
 # More clusters than these are not outlined: nobody could tell them apart.
-MOST_OUTLINED = 150
+MAX_OUTLINED = 150
 # A fixed point's mark by its kind.
 MARKS = {"attractor": "o", "saddle": "X", "repeller": "^"}
 # What the colours of the dots mean, for each kind of language.
 COUNTING = "state number: A's so far; later what is left of n (0: a run's last symbol)"
-GRAMMAR = "state number: node of the grammar (the highest: between two words)"
+GRAMMAR = "state number: node of the grammar"
 
 
 def symbol_colour(symbol: int) -> str:
@@ -116,14 +117,14 @@ def cube_picture(
     return figure
 
 
-# States, as groups of dots and as a diagram
+# States, as clusters of dots and as a diagram
 
 
-def best_plane(vectors: np.ndarray, group: np.ndarray, names: list[str]):
-    """A plane in which the groups lie apart: (P, 2) coordinates and the names of both axes.
+def best_plane(vectors: np.ndarray, cluster: np.ndarray, names: list[str]):
+    """A plane in which the clusters lie apart: (P, 2) coordinates and the names of both axes.
 
     Tried are all pairs of components, the plane of the largest spread (PCA) and that which
-    separates the groups most (LDA); taken is that in which the fewest centres come close.
+    separates the clusters most (LDA); taken is that in which the fewest centres come close.
     """
     width = vectors.shape[1]
     if width == 1:
@@ -134,45 +135,49 @@ def best_plane(vectors: np.ndarray, group: np.ndarray, names: list[str]):
     if width > 2:
         axes = ("first principal component", "second principal component")
         planes.append((PCA(2).fit_transform(vectors), axes))
-    # LDA has one axis fewer than groups.
-    if width > 2 and len(vectors) > group.max() + 1 > 2:
+    # LDA has one axis fewer than clusters.
+    if width > 2 and len(vectors) > cluster.max() + 1 > 2:
         axes = ("first discriminant", "second discriminant")
         planes.append(
-            (LinearDiscriminantAnalysis(n_components=2).fit_transform(vectors, group), axes)
+            (LinearDiscriminantAnalysis(n_components=2).fit_transform(vectors, cluster), axes)
         )
     crowds = []
     for plane, _ in planes:
         low, spread = plane.min(axis=0), np.maximum(np.ptp(plane, axis=0), 1e-9)
-        centres = np.array([plane[group == g].mean(axis=0) for g in range(group.max() + 1)])
+        centres = np.array([plane[cluster == g].mean(axis=0) for g in range(cluster.max() + 1)])
         # A pair costs more the closer it is; what is a tenth of the picture apart costs nothing.
         crowds.append(np.clip(0.1 - pdist((centres - low) / spread), 0, None).sum())
     return planes[int(np.argmin(crowds))]
 
 
 def states_picture(
-    path: Trajectory, states: States, names: list[str], language: Language, title: str
+    trajectory: Trajectory, states: States, names: list[str], language: Language, title: str
 ) -> Figure:
-    """The groups of a network's vectors with their boundaries and names, and arrows between them.
+    """The clusters of a network's vectors with their boundaries and names, and arrows between them.
 
-    names: of each group. The picture is the annotated one that the assignment asks for. Dots
-    outside the language have no colour. Of more than MOST_OUTLINED groups only the dots are drawn.
+    names: of each cluster. The picture is the annotated one that the assignment asks for. Dots
+    outside the language have no colour. Of more than MAX_OUTLINED clusters only the dots are drawn.
     """
-    vectors, group = path.state[:, : states.size], states.cluster
-    axis_names = [f"hidden unit {unit}" for unit in range(path.hid)]
-    axis_names += [f"context unit {unit}" for unit in range(path.hid)]
-    plane, labels = best_plane(vectors, group, axis_names)
-    many = states.machine.count > 16
+    vectors, cluster = trajectory.state[:, : states.size], states.cluster
+    # A sequence's end is a state without vectors: no arrow can point to it here.
+    count = int(cluster.max()) + 1
+    inner = states.machine.transitions[:count]
+    machine = replace(states.machine, transitions=np.where(inner < count, inner, -1))
+    axis_names = [f"hidden unit {unit}" for unit in range(trajectory.hid)]
+    axis_names += [f"context unit {unit}" for unit in range(trajectory.hid)]
+    plane, labels = best_plane(vectors, cluster, axis_names)
+    many = count > 16
     font = 8 if many else 10
     figure, axes = _canvas((13, 10) if many else (10, 7.6), plane, 0.07)
     window = axes.get_window_extent()
-    # Places in pixels from the corner of the axes, for the board, and back.
+    # Places in pixels from the corner of the axes, for the layout, and back.
     pixels = axes.transData.transform(plane) - window.p0
 
     def back(places: np.ndarray) -> np.ndarray:
         return axes.transData.inverted().transform(places + window.p0)
 
     dots = axes.scatter(
-        *plane.T, c=np.where(path.node >= 0, language.number[path.node], np.nan), cmap="jet", s=14,
+        *plane.T, c=np.where(trajectory.node >= 0, language.number[trajectory.node], np.nan), cmap="jet", s=14,
         edgecolors="0.25", linewidths=0.3, vmin=0, vmax=language.number.max(), zorder=4,
         plotnonfinite=True,
     )  # fmt: skip
@@ -180,25 +185,25 @@ def states_picture(
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.set_title(title, fontsize=11)
     _colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
-    if states.machine.count > MOST_OUTLINED:
+    if count > MAX_OUTLINED:
         return figure
-    padding = _padding(pixels, group)
-    rings = [_ring(pixels[group == g]) for g in range(states.machine.count)]
-    board = Board(window.size, [_dense(ring) for ring in rings], np.full(len(rings), padding))
+    padding = _padding(pixels, cluster)
+    rings = [_ring(pixels[cluster == g]) for g in range(count)]
+    layout = Layout(window.size, [_dense(ring) for ring in rings], np.full(len(rings), padding))
     for ring in rings:
         _boundary(axes, back(ring), padding)
-    arrows = _route(board, states.machine)
-    for g, name in enumerate(names if states.machine.count <= CROWDED else []):
+    arrows = _route(layout, machine)
+    for g, name in enumerate(names if count <= CROWDED else []):
         width, height = text_size(name, font)
-        at = board.text(g, (width + 4, height + 4))
-        near = board.shapes[g][np.linalg.norm(board.shapes[g] - at, axis=1).argmin()]
+        at = layout.text(g, (width + 4, height + 4))
+        near = layout.shapes[g][np.linalg.norm(layout.shapes[g] - at, axis=1).argmin()]
         if np.linalg.norm(near - at) > 14 + padding + np.hypot(width, height) / 2:
             axes.plot(*back(np.array([near, at])).T, color="0.5", linewidth=0.7, zorder=2)
         axes.text(
             *back(at), name, fontsize=font, weight="bold", ha="center", va="center", zorder=7,
             bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.6),
         )  # fmt: skip
-    _draw_arrows(axes, board, arrows, states.machine.symbols, back, font)
+    _draw_arrows(axes, layout, arrows, machine.symbols, back, font)
     return figure
 
 
@@ -213,13 +218,13 @@ def _canvas(inches: tuple[float, float], plane: np.ndarray, margin: float):
     return figure, axes
 
 
-def _padding(pixels: np.ndarray, group: np.ndarray) -> float:
-    """How far a boundary keeps from its dots: less where groups are close to each other."""
+def _padding(pixels: np.ndarray, cluster: np.ndarray) -> float:
+    """How far a boundary keeps from its dots: less where clusters are close to each other."""
     gaps = []
-    for g in range(group.max() + 1):
-        rest = pixels[group != g]
+    for g in range(cluster.max() + 1):
+        rest = pixels[cluster != g]
         if len(rest):
-            gaps.append(cKDTree(rest).query(pixels[group == g])[0].min())
+            gaps.append(cKDTree(rest).query(pixels[cluster == g])[0].min())
     return float(np.clip(0.45 * np.percentile(gaps, 20), 6, 11)) if gaps else 11.0
 
 
@@ -263,8 +268,8 @@ def text_size(text: str, font: float) -> tuple[float, float]:
     return max(widths) * 1.12 * DPI / 72, len(lines) * 1.25 * font * DPI / 72
 
 
-def _route(board: Board, machine: Machine) -> list[tuple[int, list[int]]]:
-    """Put a machine's arrows on a board whose shapes are its states: (arrow, its symbols) each."""
+def _route(layout: Layout, machine: Machine) -> list[tuple[int, list[int]]]:
+    """Put a machine's arrows on a layout whose shapes are its states: (arrow, its symbols) each."""
     arrows = {}
     for state, row in enumerate(machine.transitions):
         for symbol, after in enumerate(row):
@@ -272,19 +277,19 @@ def _route(board: Board, machine: Machine) -> list[tuple[int, list[int]]]:
                 arrows.setdefault((state, int(after)), []).append(symbol)
 
     def length(pair: tuple[int, int]) -> float:
-        return np.linalg.norm(np.subtract(*board.centres[list(pair)]))
+        return np.linalg.norm(np.subtract(*layout.centres[list(pair)]))
 
     search = machine.count <= CROWDED
     # Short arrows have the least choice.
-    return [(board.arrow(*pair, search), arrows[pair]) for pair in sorted(arrows, key=length)]
+    return [(layout.arrow(*pair, search), arrows[pair]) for pair in sorted(arrows, key=length)]
 
 
-def _draw_arrows(axes, board: Board, arrows, symbols: str, back, font: float) -> None:
-    """Draw what _route has put on the board, each arrow with its symbols. back: from pixels to
+def _draw_arrows(axes, layout: Layout, arrows, symbols: str, back, font: float) -> None:
+    """Draw what _route has put on the layout, each arrow with its symbols. back: from pixels to
     the units of the axes."""
     for number, read in arrows:
         colour = symbol_colour(read[0]) if len(read) == 1 else "0.25"
-        route = back(board.routes[number])
+        route = back(layout.routes[number])
         codes = [Path.MOVETO] + [Path.CURVE3 if len(route) == 3 else Path.CURVE4] * (len(route) - 1)
         axes.add_patch(
             FancyArrowPatch(
@@ -292,12 +297,12 @@ def _draw_arrows(axes, board: Board, arrows, symbols: str, back, font: float) ->
                 linewidth=1.2, zorder=3, shrinkA=0, shrinkB=0,
             )
         )  # fmt: skip
-        if len(board.shapes) > CROWDED:
+        if len(layout.shapes) > CROWDED:
             continue
         text = ",".join(symbols[symbol] for symbol in read)
         width, height = text_size(text, font)
         axes.text(
-            *back(board.label(number, (width + 3, height))), text, fontsize=font, color=colour,
+            *back(layout.label(number, (width + 3, height))), text, fontsize=font, color=colour,
             zorder=5, ha="center", va="center",
             bbox=dict(facecolor="white", edgecolor="none", pad=0.6, alpha=0.85),
         )  # fmt: skip
@@ -313,12 +318,12 @@ def machine_picture(machine: Machine, names: list[str], places: np.ndarray, titl
     names = [name.replace(" ", "\n") for name in names]
     pixels = (places - places.min(axis=0)) * scale + room
     circles = [place[None] for place in pixels]
-    board = Board(pixels.max(axis=0) + room, circles, np.full(len(pixels), radius))
+    layout = Layout(pixels.max(axis=0) + room, circles, np.full(len(pixels), radius))
     # One unit of the axes is a pixel.
     figure = Figure(dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
-    _draw_arrows(axes, board, _route(board, machine), machine.symbols, lambda place: place, 10)
+    _draw_arrows(axes, layout, _route(layout, machine), machine.symbols, lambda place: place, 10)
     for state, (place, name) in enumerate(zip(pixels, names, strict=True)):
         (allowed,) = np.nonzero(machine.prediction[state])
         face = symbol_colour(allowed[0]) + "30" if len(allowed) == 1 else "white"
@@ -332,10 +337,10 @@ def machine_picture(machine: Machine, names: list[str], places: np.ndarray, titl
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False) + np.pi
     ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     tips = start + ways[:, None] * (radius + np.linspace(4, 46, 8))[:, None]
-    tip, tail = tips[board.crowd(tips).argmin()][[0, -1]]
+    tip, tail = tips[layout.crowd(tips).argmin()][[0, -1]]
     style = dict(arrowstyle="-|>", color="black", linewidth=1.4, shrinkA=0, shrinkB=0)
     axes.annotate("", tip, tail, arrowprops=style)
-    low, high = board.extent()
+    low, high = layout.extent()
     low, high = np.minimum(low, tail) - 22, np.maximum(high, tail) + np.array([22, 48])
     # Wide enough for the title.
     spare = max(0.0, text_size(title, 11)[0] + 40 - (high - low)[0]) / 2
@@ -347,15 +352,15 @@ def machine_picture(machine: Machine, names: list[str], places: np.ndarray, titl
     return figure
 
 
-def places_of(machine: Machine, met: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Where a machine's states are drawn (M, 2): where the language's states that they were met in
+def places_of(machine: Machine, overlap: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Where a machine's states are drawn (M, 2): where the language's states that they overlap
     are; by their distances alone (Kamada and Kawai, 1989) if two would come to one place.
 
-    met: (M, N), own: (N, 2).
+    overlap: (M, N), reference: (N, 2).
     """
-    counts = met.sum(axis=1)
+    counts = overlap.sum(axis=1)
     if counts.all():
-        places = (met @ own) / counts[:, None]
+        places = (overlap @ reference) / counts[:, None]
         if pdist(places).min(initial=1) > 0.6:
             return places
     graph = networkx.empty_graph(machine.count)
@@ -372,14 +377,14 @@ def places_of(machine: Machine, met: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 
 def dynamics_picture(
-    net, language: Language, path: Trajectory, points: dict[int, list[FixedPoint]], title: str
+    net, language: Language, trajectory: Trajectory, points: dict[int, list[FixedPoint]], title: str
 ) -> Figure:
     """A panel for each symbol: where its map moves the state, words' paths, and fixed points.
 
     Two hidden units of an SRN are drawn as they are, with the field of the map and the line at
     which the output's choice changes; anything larger in its plane of largest spread.
     """
-    plane = _Plane(net, path)
+    plane = _Plane(net, trajectory)
     columns = min(len(points), 4)
     rows = -(-len(points) // columns)
     figure = Figure(figsize=(1.2 + 4.7 * columns, 1 + 4.6 * rows), dpi=DPI, layout="constrained")
@@ -395,7 +400,7 @@ def dynamics_picture(
             _field(axes, net, symbol)
             _decision(axes, net, language)
         else:
-            axes.plot(*plane.of(path.state).T, ".", color="0.82", markersize=3, zorder=1)
+            axes.plot(*plane.of(trajectory.state).T, ".", color="0.82", markersize=3, zorder=1)
         for text, shade in zip(words, shades, strict=True):
             _steps(axes, net, language, plane, text, symbol, shade)
         places = [plane.of(fixed.point[None])[0] for fixed in found]
@@ -429,20 +434,20 @@ def dynamics_picture(
 class _Plane:
     """The plane in which state vectors are drawn, and the part of it that is shown."""
 
-    def __init__(self, net, path: Trajectory):
+    def __init__(self, net, trajectory: Trajectory):
         self.direct = net.blocks == 1 and net.hid == 2
         if self.direct:
             self.names = ("hidden unit 0", "hidden unit 1")
             self.low, self.high = np.full(2, -1.08), np.full(2, 1.08)
         else:
-            self._pca = PCA(2).fit(self._wide(path.state))
+            self._pca = PCA(2).fit(self._wide(trajectory.state))
             share = 100 * self._pca.explained_variance_ratio_
             state = "hidden and context units" if net.blocks > 1 else "hidden units"
             self.names = tuple(
                 f"{order} principal component of\n{state} ({part:.0f} % of the spread)"
                 for order, part in zip(("first", "second"), share, strict=True)
             )
-            places = self.of(path.state)
+            places = self.of(trajectory.state)
             room = 0.12 * np.ptp(places, axis=0) + 1e-6
             self.low, self.high = places.min(axis=0) - room, places.max(axis=0) + room
 
@@ -463,24 +468,29 @@ class _Plane:
 
 
 def _words(language: Language) -> tuple[str, ...]:
-    """Words whose paths are shown: all of a counting language's, else the four shortest."""
-    if language.listed:
-        return language.listed
+    """Return the words that are shown: all of a counting language's, else the four shortest."""
+    if language.all_words:
+        return language.all_words
     longest = 6
     while len(words := language.words(longest)) < 4:
         longest += 1
     return tuple(words[:4])
 
 
+def _context(language: Language) -> str:
+    """Return the word that is read before one that is shown; none where a sequence is one word."""
+    return _words(language)[0] if language.chained else ""
+
+
 def _word_name(language: Language, text: str) -> str:
-    return f"n = {language.listed.index(text) + 1}" if language.listed else text
+    return f"n = {language.all_words.index(text) + 1}" if language.all_words else text
 
 
 def _steps(axes, net, language: Language, plane: _Plane, text: str, symbol: int, shade) -> None:
     """The steps of a word that one symbol makes, as arrows, the word read after another one."""
-    symbols = language.read(_words(language)[0] + text)
+    symbols = language.encode(_context(language) + text)
     states = plane.of(states_along(net, symbols))[-len(text) - 1 :]
-    numbers = language.read(text)
+    numbers = language.encode(text)
     for (one, other), read in zip(pairwise(states), numbers, strict=True):
         if read == symbol:
             axes.annotate(
@@ -533,9 +543,8 @@ def _decision(axes, net, language: Language) -> None:
 @torch.no_grad()
 def time_picture(net, language: Language, title: str) -> Figure:
     """All units, gates and probabilities along one long word, read after another one."""
-    words = _words(language)
-    before, text = words[0], words[-1]
-    symbols = torch.from_numpy(language.read(before + text))[:, None]
+    before, text = _context(language), _words(language)[-1]
+    symbols = torch.from_numpy(language.encode(before + text))[:, None]
     run = net(symbols)
     rows = [("hidden units", run.hidden)]
     if run.context is not None:
@@ -543,7 +552,7 @@ def time_picture(net, language: Language, title: str) -> Figure:
         names = ("input gate", "forget gate", "new value (g)", "output gate")
         gates = zip(names, net.gates(symbols, earlier), strict=True)
         rows = [("context units", run.context), *rows, *gates]
-    rows.append(("probability", run.output.softmax(-1)))
+    rows.append(("probability", run.logits.softmax(-1)))
     width = float(np.clip(3 + 0.22 * len(symbols), 7, 16))
     figure = Figure(figsize=(width, 1.2 + 1.35 * len(rows)), dpi=DPI, layout="constrained")
     places = np.arange(len(symbols))
@@ -552,7 +561,8 @@ def time_picture(net, language: Language, title: str) -> Figure:
             axes.axvspan(
                 place - 0.5, place + 0.5, color=symbol_colour(int(symbol)), alpha=0.13, lw=0
             )
-        axes.axvline(len(before) - 0.5, color="0.3", linewidth=1.2)
+        if before:
+            axes.axvline(len(before) - 0.5, color="0.3", linewidth=1.2)
         for unit, curve in enumerate(values[:, 0].cpu().numpy().T):
             last = name == "probability"
             colour = symbol_colour(unit) if last else f"C{unit % 10}"
@@ -567,7 +577,7 @@ def time_picture(net, language: Language, title: str) -> Figure:
     axes.set_xlabel(
         f"symbol read: {_word_name(language, before)}, then {_word_name(language, text)}"
         if language.times
-        else "symbol read (two words)"
+        else "symbol read"
     )
     figure.suptitle(title, fontsize=11)
     return figure

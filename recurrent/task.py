@@ -21,7 +21,7 @@ from cli.errors import UserError
 from recurrent.language import Language
 from seq_models import LSTM, PARAMETERS, SRN
 
-# Training keeps a checkpoint every so many thousands of sequences.
+# Thousands of sequences between two checkpoints.
 CHECKPOINT_EVERY = 10
 # Exit status of training that ends without success.
 FAILED = 3
@@ -51,7 +51,7 @@ def make_language(name: str, length: int = 0, embed: bool = False) -> Language:
     """
     if name == "reber":
         return reber.reber(embed, length)
-    return anb2n.counting(name, length or anb2n.LENGTH)
+    return anb2n.counting(name, length or anb2n.MAX_N)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Task:
         """The words of a command line that ask for this task."""
         words = ["--lang", self.lang]
         words += ["--embed"] if self.embed else []
-        if self.length != (anb2n.LENGTH if self.language.times else 0):
+        if self.length != (anb2n.MAX_N if self.language.times else 0):
             words += ["--length", str(self.length)]
         return [*words, "--model", self.model, "--hid", str(self.hid)]
 
@@ -133,7 +133,7 @@ def add_task_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--length",
         type=flags.Integer(0, 40),
-        help="highest n (default: 4); reber: least number of symbols in a word",
+        help="highest n (default: 4); reber: minimum number of symbols in a word",
     )
     parser.add_argument("--model", choices=("srn", "lstm"), help="network (default: srn)")
     parser.add_argument(
@@ -163,7 +163,8 @@ def resolve_task(args: argparse.Namespace) -> Task:
     except ValueError as error:
         raise UserError(f"argument --lang: {error}", status=2) from None
     hid, _ = _defaults(language, model)
-    return Task(lang, bool(args.embed), language.length, model, args.hid or hid)
+    length = language.max_n or language.min_length
+    return Task(lang, bool(args.embed), length, model, args.hid or hid)
 
 
 def folder_flags(args: argparse.Namespace) -> list[str]:
@@ -208,16 +209,17 @@ def print_numbers_as_the_course() -> None:
 
 @torch.no_grad()
 def print_sequence(net, language: Language, text: str, context: bool = False) -> None:
-    """Print what a network does on `text`: a line for each symbol, with the hidden activations
-    after it, the context units' if asked for, and the output probabilities."""
-    symbols = language.spelled([text]).symbols
-    run = net(symbols[:-1])
+    """Print the activations of a network on `text`: a line for each symbol read, with the hidden
+    units after it, the context units if asked for, and the output probabilities."""
+    sequences = language.from_strings([text])
+    run = net(sequences.symbols[:-1])
     # An SRN's context units are a copy of its hidden units.
     context = context and run.context is not None
     columns = [run.hidden, run.context] if context else [run.hidden]
-    columns = [values[:, 0].cpu().numpy() for values in (*columns, run.output.softmax(-1))]
-    print(f"-----\nsymbol= {language.spell(symbols[:, 0])}")
+    columns = [values[:, 0].cpu().numpy() for values in (*columns, run.logits.softmax(-1))]
+    print(f"-----\nsymbol= {language.decode(sequences.symbols[:, 0])}")
     units = "hidden and context" if context else "hidden"
     print(f"{units} activations and output probabilities [{language.symbols}]:")
-    for row in zip(text, *columns, strict=True):
+    # The last symbol is predicted, not read.
+    for row in zip(language.decode(sequences.symbols[:-1, 0]), *columns, strict=True):
         print(*row)

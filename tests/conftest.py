@@ -239,10 +239,12 @@ def automaton_net(language, spare: int = 0):
 
     from seq_models import SRN
 
-    edges = [(int(q), int(s)) for q, s in np.argwhere(language.next >= 0)]
-    after = np.array([language.next[edge] for edge in edges])
+    edges = [(int(q), int(s)) for q, s in np.argwhere(language.transitions >= 0)]
+    after = np.array([language.transitions[edge] for edge in edges])
+    # What would follow a last word is never asked: as if it were another one.
+    after[after == language.end] = 0
     net = SRN(language.classes, len(edges) + spare, init=0.0, identity=False)
-    logits = np.log(np.maximum(language.chance, 1e-4))
+    logits = np.log(np.maximum(language.sampling_probs, 1e-4))
     sharp = 6.0
     with torch.no_grad():
         net.H0[: len(edges)] = -4.0

@@ -31,14 +31,14 @@ def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide,
 
 def test_hardly_any_distortion_hardly_changes_an_image():
     pixels = characters(20).train.unsqueeze(1).float() / 255
-    assert torch.allclose(augmentation.distort(pixels, 1e-4), pixels, atol=0.01)
+    assert torch.allclose(augmentation.augment(pixels, 1e-4), pixels, atol=0.01)
 
 
 def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
     torch.manual_seed(0)
     pixels = torch.zeros(500, 1, 28, 28)
     pixels[:, :, 12:16, 12:16] = 1
-    moved = augmentation.distort(pixels, 1.0)
+    moved = augmentation.augment(pixels, 1.0)
     ink = moved.sum(dim=(1, 2, 3))
     # A square of 16 pixels, scaled by up to 10 % each way; a pixel all round adds 20 or takes 12,
     # a quarter of it on average, as often as the other.
@@ -51,7 +51,7 @@ def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
     assert abs(right.mean()) < 0.25
     assert (4 / 3) ** 0.5 < right.std() < 2
     torch.manual_seed(0)
-    assert torch.equal(moved, augmentation.distort(pixels, 1.0))
+    assert torch.equal(moved, augmentation.augment(pixels, 1.0))
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000))

@@ -58,14 +58,14 @@ def test_a_network_is_its_equations(act, hid):
 
 
 def test_copies_are_networks_side_by_side():
-    nets = check.MLP(3, copies=5)
+    nets = check.MLP(3, networks=5)
     nets.draw_weights(1.0)
     together = nets(POINTS)
     for copy in range(5):
-        assert torch.allclose(nets.one(copy)(POINTS), together[copy], atol=1e-6)
+        assert torch.allclose(nets.select(copy)(POINTS), together[copy], atol=1e-6)
     right = check.right_items(nets, POINTS, TARGET)
     assert right.shape == (5, 9)
-    assert torch.equal(right[2], check.right_items(nets.one(2), POINTS, TARGET))
+    assert torch.equal(right[2], check.right_items(nets.select(2), POINTS, TARGET))
 
 
 def test_gradients_agree_with_finite_differences():

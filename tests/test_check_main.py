@@ -185,7 +185,7 @@ def test_side_by_side_each_network_trains_as_if_alone(restarts):
     words = ["--hid", "3", "--restarts", str(restarts), "--epoch", "200", "--lr", "0.05"]
     args = check_main.parse(words)
     torch.manual_seed(4)
-    start = check.MLP(3, copies=restarts)
+    start = check.MLP(3, networks=restarts)
     start.draw_weights(args.init)
     torch.manual_seed(4)
     with check_main.Stop() as stop:
@@ -206,9 +206,9 @@ def test_side_by_side_each_network_trains_as_if_alone(restarts):
 
 @pytest.mark.usefixtures("no_pictures")
 def test_the_recipe_brief_is_the_course_s(tmp_path, capsys):
-    args = check_main.parse(["--recipe", "brief", "--hid", "5"])
+    args = check_main.parse(["--recipe", "assignment", "--hid", "5"])
     assert (args.lr, args.init, args.epoch, args.restarts) == (0.001, 0.15, 200_000, 1)
-    words = ["--recipe", "brief", "--hid", 5, "--seed", 0, "--epoch", 200, "--plot", tmp_path]
+    words = ["--recipe", "assignment", "--hid", 5, "--seed", 0, "--epoch", 200, "--plot", tmp_path]
     printed = run(*words, capsys=capsys, status=3)
     # A small start says nothing yet: the loss of guessing, close to log 2.
     assert re.search(r"^ep: 100 loss: 0\.[67]\d{3} acc: ", printed, flags=re.MULTILINE)

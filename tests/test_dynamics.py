@@ -92,17 +92,17 @@ def test_the_map_of_a_symbol_is_one_step_of_the_network():
 
 
 def test_where_a_symbol_leads_in_the_end():
-    period, last = dynamics.resting(scalar_net(2.0), 0)
+    period, last = dynamics.limit_cycle(scalar_net(2.0), 0)
     assert period == 1
     assert last[0] == pytest.approx(brentq(lambda h: np.tanh(2 * h) - h, 0.5, 1), abs=1e-4)
-    assert dynamics.resting(scalar_net(-2.0), 0)[0] == 2
+    assert dynamics.limit_cycle(scalar_net(-2.0), 0)[0] == 2
     # Input and forget gate open, new value 1: the context unit grows by one each time.
     growing = LSTM(2, 1)
     with torch.no_grad():
         for parameter in growing.parameters():
             parameter.zero_()
         growing.hid_bias[:] = torch.tensor([20.0, 20.0, 20.0, 0.0])
-    period, last = dynamics.resting(growing, 0)
+    period, last = dynamics.limit_cycle(growing, 0)
     assert period == 0
     assert last[1] == pytest.approx(1040, rel=1e-3)
 
@@ -131,7 +131,7 @@ def test_the_rates_of_rodriguez_and_others():
 def test_a_network_that_is_the_language_counts_right(lang):
     language = make_language(lang)
     net = automaton_net(language)
-    for n in range(1, language.length + 1):
+    for n in range(1, language.max_n + 1):
         assert dynamics.countdown(net, language, n) == [factor * n for factor in language.times[1:]]
 
 
@@ -141,9 +141,9 @@ def test_catching_up_is_the_distance_after_one_a_more_and_k_more_of_the_last():
 
     def after(n: int, symbols: int) -> torch.Tensor:
         text = "ABBCCC" + "A" * n + "B" * 2 * n + "C" * symbols
-        return net(torch.from_numpy(language.read(text))[:, None]).hidden[-1].detach()
+        return net(torch.from_numpy(language.encode(text))[:, None]).hidden[-1].detach()
 
-    found = dynamics.catching_up(net, language)
+    found = dynamics.countdown_alignment(net, language)
     assert [n for n, _, _ in found] == [2, 3, 4]
     for n, apart, left in found:
         assert apart == pytest.approx(float((after(n, 1) - after(n - 1, 1)).norm()), abs=1e-5)
@@ -156,22 +156,22 @@ def test_runs_begin_where_the_run_before_ended():
     assert [len(states) for states in runs] == [4, 4, 4]
     for before, after in itertools.pairwise(runs):
         assert np.array_equal(before[-1], after[0])
-    symbols = language.read("ABC" + "AAABBBCCC")
+    symbols = language.encode("ABC" + "AAABBBCCC")
     assert np.array_equal(runs[-1][-1], dynamics.states_along(net, symbols)[-1])
 
 
 def test_turns():
-    assert dynamics.turning(np.array([[0.0, 0], [1, 0], [2, 1], [3, 1]])) == 0
-    assert dynamics.turning(np.array([[0.0, 0], [1, 0], [0, 0], [1, 0]])) == 1
-    assert dynamics.turning(np.array([[0.0, 0], [1, 0], [0, 0], [-1, 0]])) == 0.5
-    assert dynamics.turning(np.zeros((2, 3))) == 0
+    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [2, 1], [3, 1]])) == 0
+    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [0, 0], [1, 0]])) == 1
+    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [0, 0], [-1, 0]])) == 0.5
+    assert dynamics.reversal_rate(np.zeros((2, 3))) == 0
 
 
 def test_phases_count_what_a_walk_along_the_word_counts():
     language = make_language("anb2nc3n")
     phase, count = dynamics.phases(language)
-    for n, text in enumerate(language.listed, start=1):
-        for place, node in enumerate(language.follow(language.read(text))):
+    for n, text in enumerate(language.all_words, start=1):
+        for place, node in enumerate(language.follow(language.encode(text))):
             letter = text[place]
             assert phase[node] == "ABC".index(letter)
             left = text[place + 1 :].count(letter)
@@ -213,7 +213,7 @@ def test_ablation_is_the_network_stopped_and_changed(model):
         asked = right = 0
         for n in range(1, 4):
             before, text = ("A" * k + "BB" * k for k in (1 + n % 3, n))
-            symbols = torch.from_numpy(language.read(before + text + "A"))[:, None]
+            symbols = torch.from_numpy(language.encode(before + text + "A"))[:, None]
             cut = len(before) + n
             run = net(symbols[:cut])
             state = [run.hidden[-1].clone()]
@@ -221,7 +221,7 @@ def test_ablation_is_the_network_stopped_and_changed(model):
                 state.append(run.context[-1].clone())
             for part in state:
                 part[:, unit] = 0
-            rest = net(symbols[cut:-1], tuple(state)).output.argmax(dim=-1)
+            rest = net(symbols[cut:-1], tuple(state)).logits.argmax(dim=-1)
             right += int((rest == symbols[cut + 1 :]).sum())
             asked += len(rest)
         assert dynamics.ablate(net, language, unit, 1, "zeroed") == [(right, asked)]

@@ -22,14 +22,14 @@ def test_mean_images_and_their_likeness(images):
     means = [np.mean([p for p, t in zip(pixels, target, strict=True) if t == c], axis=0)
              for c in range(10)]  # fmt: skip
     assert np.allclose(features.mean_images(images), means, atol=1e-3)
-    alike = features.likeness(images)
+    alike = features.mean_image_correlation(images)
     a, b = (means[c].ravel() - means[c].mean() for c in (3, 8))
     assert alike[3, 8] == pytest.approx(a @ b / np.sqrt((a @ a) * (b @ b)), abs=1e-5)
     assert np.allclose(alike, alike.T)
 
 
 def test_images_that_go_astray_are_nearer_to_another_mean(images):
-    away, means = features.astray(images), features.mean_images(images)
+    away, means = features.nearest_mean_error(images), features.mean_images(images)
     chosen = images.train[images.train_target == 8].numpy().astype(float)
     nearest = [np.argmin([((p - mean) ** 2).sum() for mean in means]) for p in chosen]
     assert away[8] == pytest.approx(np.mean(np.array(nearest) != 8))
@@ -38,18 +38,18 @@ def test_images_that_go_astray_are_nearer_to_another_mean(images):
     images[:4, :14], images[4:8, 14:], images[8:, 7:21] = 200, 200, 100
     target = torch.tensor([0] * 8 + [1] * 4)
     two = Images("two", images, target, images, target, tuple("0123456789"))
-    assert features.astray(two)[:2].tolist() == [0, 0]
+    assert features.nearest_mean_error(two)[:2].tolist() == [0, 0]
     images[8:] = 90
-    assert features.astray(two)[0] == 0
+    assert features.nearest_mean_error(two)[0] == 0
     images[8:, :14], images[8:, 14:] = 150, 20
-    assert features.astray(two)[0] == 0.5
+    assert features.nearest_mean_error(two)[0] == 0.5
 
 
 def test_the_reasons_name_the_worst_confusions_and_their_rank(images):
     matrix = np.eye(10) * 30
     matrix[8, 1] = 5
     lines = features.reason_lines(matrix, images)
-    alike = features.likeness(images)
+    alike = features.mean_image_correlation(images)
     order = np.sort(alike[np.triu_indices(10, 1)])[::-1]
     place = int(np.flatnonzero(np.isclose(order, alike[1, 8]))[0]) + 1
     assert lines[0] == (
@@ -59,7 +59,7 @@ def test_the_reasons_name_the_worst_confusions_and_their_rank(images):
 
 
 def test_correlations_stand_beside_n_and_chance(images):
-    alike = features.likeness(images)
+    alike = features.mean_image_correlation(images)
     # As many confusions as the mean images are alike.
     matrix = np.round(50 * np.clip(alike, 0, 1)) * (1 - np.eye(10)) + np.eye(10) * 300
     errors = int(matrix.sum() - matrix.trace())

@@ -69,7 +69,7 @@ def test_lines_come_every_6400_images_as_in_the_brief(tmp_path, capsys):
     for split, count in (("train", 20_000), ("t10k", 50)):
         write_idx(raw / f"{split}-images-idx3-ubyte", random.integers(0, 256, (count, 28, 28)))
         write_idx(raw / f"{split}-labels-idx1-ubyte", random.integers(0, 10, count))
-    for flags in (["--recipe", "brief"], ["--batch", "128"], ["--batch", "100"]):
+    for flags in (["--recipe", "assignment"], ["--batch", "128"], ["--batch", "100"]):
         words = ["--net", "lin", "--epochs", "1", "--plot", tmp_path, *flags]
         printed = run(*words, capsys=capsys, data=tmp_path)
         seen = [int(match[1]) for match in TRAIN.findall(printed)]
@@ -105,10 +105,21 @@ def plain_loop(net, root, epochs: int):
 @pytest.mark.parametrize("name", ["lin", "full", "conv"])
 def test_the_recipe_brief_trains_as_the_course_does(name, small, tmp_path, capsys):
     saved = tmp_path / "net.pth"
-    words = ["--recipe", "brief", "--net", name, "--epochs", 2, "--seed", 3, "--plot", tmp_path]
+    words = [
+        "--recipe",
+        "assignment",
+        "--net",
+        name,
+        "--epochs",
+        2,
+        "--seed",
+        3,
+        "--plot",
+        tmp_path,
+    ]
     run(*words, "--save", saved, capsys=capsys, data=small)
     torch.manual_seed(3)
-    net = recipes.build(recipes.RECIPES["brief"][name])
+    net = recipes.build(recipes.RECIPES["assignment"][name])
     expected = plain_loop(net, small, 2).state_dict()
     state = torch.load(saved, weights_only=True)["state"]
     for key, value in expected.items():
@@ -143,7 +154,7 @@ def test_the_printed_recipe_is_the_command_that_repeats_it(small, tmp_path, caps
     words = ["--epochs", 1, "--seed", 1, "--plot", tmp_path, "--net", "conv"]
     printed = run(*words, capsys=capsys, data=small)
     flags = re.search(r"^recipe: (.*)$", printed, flags=re.MULTILINE)[1].split()
-    again = run(*words, "--recipe", "brief", *flags, capsys=capsys, data=small)
+    again = run(*words, "--recipe", "assignment", *flags, capsys=capsys, data=small)
     assert again == printed
 
 
@@ -260,7 +271,7 @@ def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkey
 
 @pytest.mark.usefixtures("unexplained")
 def test_a_loss_that_is_not_finite_ends_the_run(small, tmp_path, capsys):
-    words = ["--net", "full", "--optim", "sgd", "--lr", "100", "--decay", "100"]
+    words = ["--net", "full", "--optim", "sgd", "--lr", "100", "--weight_decay", "100"]
     words += ["--schedule", "constant"]
     with pytest.raises(UserError, match=r"the loss is (nan|inf) in epoch \d+; lower --lr 100"):
         run(*words, "--plot", tmp_path, capsys=capsys, data=small)

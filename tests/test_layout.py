@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.bezier import BezierSegment
 
-from recurrent.layout import Board, subcurve
+from recurrent.layout import Layout, subcurve
 
 
-def circles(places, radius=20.0, size=(600, 400)) -> Board:
-    return Board(size, [np.array([place], float) for place in places], np.full(len(places), radius))
+def circles(places, radius=20.0, size=(600, 400)) -> Layout:
+    return Layout(
+        size, [np.array([place], float) for place in places], np.full(len(places), radius)
+    )
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> bool:
@@ -29,28 +31,28 @@ def test_a_subcurve_is_a_part_of_the_curve(start, share, seed):
 
 
 def test_an_arrow_runs_from_edge_to_edge():
-    board = circles([(100, 200), (400, 200)])
-    route = board.routes[board.arrow(0, 1)]
+    layout = circles([(100, 200), (400, 200)])
+    route = layout.routes[layout.arrow(0, 1)]
     assert np.linalg.norm(route[0] - [100, 200]) == pytest.approx(22, abs=3)
     assert np.linalg.norm(route[-1] - [400, 200]) == pytest.approx(22, abs=3)
 
 
 def test_an_arrow_goes_round_what_stands_between():
-    board = circles([(100, 200), (300, 200), (500, 200)])
-    curve = BezierSegment(board.routes[board.arrow(0, 2)])(np.linspace(0, 1, 200))
+    layout = circles([(100, 200), (300, 200), (500, 200)])
+    curve = BezierSegment(layout.routes[layout.arrow(0, 2)])(np.linspace(0, 1, 200))
     assert np.linalg.norm(curve - [300, 200], axis=1).min() > 20
 
 
 def test_there_and_back_are_two_curves():
-    board = circles([(100, 200), (400, 200)])
-    there, back = (board.routes[board.arrow(*pair)] for pair in ((0, 1), (1, 0)))
+    layout = circles([(100, 200), (400, 200)])
+    there, back = (layout.routes[layout.arrow(*pair)] for pair in ((0, 1), (1, 0)))
     middle = [BezierSegment(route)(np.array([0.5]))[0] for route in (there, back)]
     assert np.linalg.norm(middle[0] - middle[1]) > 10
 
 
 def test_a_loop_begins_and_ends_at_its_shape():
-    board = circles([(300, 200), (360, 200)])
-    route = board.routes[board.arrow(0, 0)]
+    layout = circles([(300, 200), (360, 200)])
+    route = layout.routes[layout.arrow(0, 0)]
     for end in route[[0, -1]]:
         assert np.linalg.norm(end - [300, 200]) == pytest.approx(22, abs=2)
     assert np.linalg.norm(BezierSegment(route)(np.array([0.5]))[0] - [300, 200]) > 30
@@ -63,34 +65,34 @@ def test_labels_lie_on_nothing_while_there_is_room(seed, count):
     random = np.random.default_rng(seed)
     cells = [(x, y) for x in range(100, 1000, 200) for y in range(100, 700, 200)]
     places = [cells[index] for index in random.permutation(len(cells))[:count]]
-    board = circles(places, size=(1100, 700))
+    layout = circles(places, size=(1100, 700))
     pairs = {tuple(random.integers(0, count, 2).tolist()) for _ in range(count)}
-    arrows = [board.arrow(*pair) for pair in sorted(pairs)]
+    arrows = [layout.arrow(*pair) for pair in sorted(pairs)]
     for shape in range(count):
-        board.text(shape, (40, 16))
+        layout.text(shape, (40, 16))
     for arrow in arrows:
-        board.label(arrow, (14, 16))
-    for one, box in enumerate(board.boxes):
-        assert all(not overlap(box, other) for other in board.boxes[one + 1 :])
+        layout.label(arrow, (14, 16))
+    for one, box in enumerate(layout.boxes):
+        assert all(not overlap(box, other) for other in layout.boxes[one + 1 :])
         nearest = np.clip(np.array(places), box[:2], box[2:]) - np.array(places)
         assert np.linalg.norm(nearest, axis=1).min() >= 19
-    low, high = board.extent()
+    low, high = layout.extent()
     assert (low >= 0).all()
-    assert (high <= board.size).all()
+    assert (high <= layout.size).all()
 
 
 def test_the_extent_is_that_of_what_is_drawn():
-    board = circles([(100, 200), (400, 250)])
-    low, high = board.extent()
+    layout = circles([(100, 200), (400, 250)])
+    low, high = layout.extent()
     assert np.allclose(low, [80, 180], atol=1)
     assert np.allclose(high, [420, 270], atol=1)
 
 
 def test_crowd_counts_what_a_curve_meets():
-    board = circles([(100, 200), (400, 200)])
-    board.arrow(0, 1)
+    layout = circles([(100, 200), (400, 200)])
+    layout.arrow(0, 1)
     line = np.stack([np.full(11, 250), np.linspace(150, 250, 11)], axis=1)
     aside = line + np.array([0, 120])
-    crowd = board.crowd(np.stack([line, aside]))
+    crowd = layout.crowd(np.stack([line, aside]))
     assert crowd[0] > 0
     assert crowd[1] == 0

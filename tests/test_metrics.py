@@ -14,7 +14,7 @@ from seq_models import SRN, Activations
 class Oracle(torch.nn.Module):
     """Predicts by the language's own table: all that can be known. `spoil` changes its outputs."""
 
-    def __init__(self, language, spoil=lambda nodes, output: output, table="chance"):
+    def __init__(self, language, spoil=lambda nodes, output: output, table="sampling_probs"):
         super().__init__()
         self.language, self.spoil, self.table = language, spoil, table
         self.V = torch.zeros(1)
@@ -30,9 +30,9 @@ def test_full_knowledge_is_exact_and_just_below_the_bar(name):
     language = make_language(name)
     result = metrics.score(Oracle(language), language, metrics.evaluation_set(language))
     assert result.exact
-    assert result.right == result.asked > 10_000
-    assert 0.005 < result.loss < language.bar
-    perfect = Oracle(language, table="target")
+    assert result.correct == result.total > 10_000
+    assert 0.005 < result.loss < language.loss_threshold
+    perfect = Oracle(language, table="target_probs")
     assert metrics.score(perfect, language, metrics.evaluation_set(language)).loss < 1e-12
 
 
@@ -54,7 +54,7 @@ def test_full_knowledge_of_long_words_is_success_too(min_length, embed):
     judged = metrics.evaluation_set(language)
     result = metrics.score(Oracle(language), language, judged)
     assert result.exact
-    assert result.loss < 1e-6 < language.bar
+    assert result.loss < 1e-6 < language.loss_threshold
 
 
 def test_the_loss_is_the_mean_squared_difference_of_probabilities():
@@ -62,24 +62,24 @@ def test_the_loss_is_the_mean_squared_difference_of_probabilities():
     language, net = make_language("anb2n"), SRN(2, 3, init=1.0, identity=False)
     text = "AABBBBABB"
     with torch.no_grad():
-        output = net(language.spelled([text]).symbols[:-1]).output[:, 0].numpy()
+        output = net(language.from_strings([text]).symbols[:-1]).logits[:, 0].numpy()
     probability = np.exp(output) / np.exp(output).sum(axis=1, keepdims=True)
     true = [(0.8, 0.2), (0.8, 0.2), (0, 1), (0, 1), (0, 1), (1, 0), (0.8, 0.2), (0, 1), (1, 0)]
-    result = metrics.score(net, language, language.spelled([text]))
+    result = metrics.score(net, language, language.from_strings([text]))
     assert result.loss == pytest.approx(((probability - np.array(true)) ** 2).mean(), abs=1e-6)
     # The first B is never certain, the A's after the first neither.
     certain = [2, 3, 4, 5, 7, 8]
     right = (probability.argmax(axis=1) == np.array(true).argmax(axis=1))[certain].sum()
-    assert (result.right, result.asked) == (right, 6)
+    assert (result.correct, result.total) == (right, 6)
 
 
 def test_padding_changes_nothing():
     torch.manual_seed(1)
     language, net = make_language("anb2nc3n"), SRN(3, 2, init=1.0)
     texts = ["ABBCCC", "AAABBBBBBCCCCCCCCC", "AABBBBCCCCCC"]
-    together = metrics.score(net, language, language.spelled(texts))
-    single = [metrics.score(net, language, language.spelled([text])) for text in texts]
-    assert together.right == sum(score.right for score in single)
+    together = metrics.score(net, language, language.from_strings(texts))
+    single = [metrics.score(net, language, language.from_strings([text])) for text in texts]
+    assert together.correct == sum(score.correct for score in single)
     lengths = [len(text) for text in texts]
     mean = np.average([score.loss for score in single], weights=lengths)
     assert together.loss == pytest.approx(mean, abs=1e-6)
@@ -90,10 +90,10 @@ def test_the_evaluation_set_is_every_sequence_of_five_words():
         language = make_language(name)
         judged = metrics.evaluation_set(language)
         texts = {
-            language.spell(column[: int(steps)])
+            language.decode(column[: int(steps)])
             for column, steps in zip(judged.symbols.T, judged.mask.sum(dim=0), strict=True)
         }
-        assert texts == {"".join(row) for row in product(language.listed, repeat=5)}
+        assert texts == {"".join(row) for row in product(language.all_words, repeat=5)}
         assert judged.count == len(texts) == 1024
 
 
@@ -118,13 +118,13 @@ def test_reach_is_where_a_network_fails(limit):
     def foreign(nodes, output):
         return torch.where((nodes < 0)[..., None], torch.tensor([0.0, -9.0]), output)
 
-    assert metrics.reach(Oracle(language, foreign), language, limit=8) == (limit, limit)
+    assert metrics.max_exact_n(Oracle(language, foreign), language, limit=8) == (limit, limit)
 
 
 def test_a_network_that_knows_nothing_reaches_nothing():
     language = make_language("anb2n")
     blind = Oracle(language, lambda nodes, output: torch.zeros_like(output))
-    assert metrics.reach(blind, language) == (0, 0)
+    assert metrics.max_exact_n(blind, language) == (0, 0)
 
 
 def test_reach_after_each_other_may_be_shorter():
@@ -136,17 +136,20 @@ def test_reach_after_each_other_may_be_shorter():
         later = (((nodes == 0) & big).cumsum(dim=0) > 0) & (nodes > 0)
         return torch.where(later[..., None], torch.tensor([0.0, -9.0]), output)
 
-    assert metrics.reach(Oracle(language, forgets), language, limit=5) == (5, 2)
+    assert metrics.max_exact_n(Oracle(language, forgets), language, limit=5) == (5, 2)
 
 
 def test_remembered_asks_for_the_last_symbol_but_one():
     language = make_language("reber", embed=True)
-    assert metrics.remembered(Oracle(language), language, 500) == 1
+    score = metrics.long_range_score(Oracle(language), language, 500)
+    assert (score.correct, score.total) == (500, 500)
+    assert score.loss < 1e-6
 
     def guesses(nodes, output):
         # The two nodes that wait for the letter: T and P are both said to be T.
         waits = ((nodes == 9) | (nodes == 17))[..., None]
         return torch.where(waits, torch.eye(7)[1], output)
 
-    share = metrics.remembered(Oracle(language, guesses), language, 5000)
-    assert share == pytest.approx(0.5, abs=0.04)
+    score = metrics.long_range_score(Oracle(language, guesses), language, 5000)
+    assert score.total == 5000
+    assert score.correct == pytest.approx(2500, abs=200)

@@ -54,7 +54,7 @@ def test_the_fused_path_is_the_written_out_one(model, sizes, seed, given_state):
         fused = net(inputs, state)
         hidden, context, output = written_out(net, inputs, state)
         assert fused.hidden.numpy() == pytest.approx(hidden, abs=1e-6)
-        assert fused.output.numpy() == pytest.approx(output, abs=1e-6)
+        assert fused.logits.numpy() == pytest.approx(output, abs=1e-6)
         if model == "lstm":
             assert fused.context.numpy() == pytest.approx(context, abs=1e-6)
         # One step at a time leads to the same place.
@@ -78,7 +78,7 @@ def test_gradients_agree_with_finite_differences(model, sizes, seed):
 
     def outputs(*parameters):
         values = dict(zip(names, parameters, strict=True))
-        return torch.func.functional_call(net, values, (inputs,)).output
+        return torch.func.functional_call(net, values, (inputs,)).logits
 
     assert torch.autograd.gradcheck(outputs, tuple(net.parameters()), atol=1e-6)
 

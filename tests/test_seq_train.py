@@ -108,7 +108,7 @@ def test_the_recipe_brief_trains_as_the_course_does(tmp_path, capsys, monkeypatc
     # 200 updates of one sequence each: a block of 200 of the thousand that are drawn.
     whole = seq_train.draw
     monkeypatch.setattr(seq_train, "draw", lambda *words: whole(*words).part(0, 200))
-    status, printed = run("--recipe", "brief", "--epoch", 1, "--seed", 7,
+    status, printed = run("--recipe", "assignment", "--epoch", 1, "--seed", 7,
                           folder=tmp_path, capsys=capsys)  # fmt: skip
     assert status == seq_train.FAILED
     assert "did not succeed" in printed
@@ -216,7 +216,11 @@ BAD = [
     (["--out_path", "a_file"], 1, "cannot write into a_file: it is not a folder"),
     (["--plot", "a_file"], 1, "cannot write into a_file: it is not a folder"),
     (["--lr", "1e30"], 2, "argument --lr: '1e30' is not a number above 0 and at most 100"),
-    (["--lr", "100", "--decay", "100", "--optim", "sgd", "--epoch", "1"], 1, "lower --lr 100"),
+    (
+        ["--lr", "100", "--weight_decay", "100", "--optim", "sgd", "--epoch", "1"],
+        1,
+        "lower --lr 100",
+    ),
 ]
 
 
@@ -244,11 +248,11 @@ def test_flags_of_a_resumed_run_come_from_the_file(tmp_path, capsys):
 
 def rates(schedule: str, seen: int = 0, batch: int = 10, epoch: int = 1) -> list[float]:
     """The learning rate of every update of a run that has seen so many sequences."""
-    recipe = replace(seq_train.RECIPES["best"]["srn"], schedule=schedule, lr=2.0, batch=batch)
+    recipe = replace(seq_train.RECIPES["tuned"]["srn"], schedule=schedule, lr=2.0, batch=batch)
     optimizer = seq_train.make_optimizer(recipe, torch.nn.Linear(1, 1))
     scheduler = seq_train.make_scheduler(recipe, optimizer, epoch, seen)
     found = []
-    for _ in range(seen, epoch * seq_train.BLOCK, batch):
+    for _ in range(seen, epoch * seq_train.REPORT_EVERY, batch):
         found.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()

@@ -78,7 +78,7 @@ def test_a_sequence_is_printed_with_what_the_network_does_after_each_symbol(caps
     ]  # fmt: skip
     with torch.no_grad():
         run = net(torch.tensor([[0], [1]]))
-    values = (run.hidden, run.context, run.output.softmax(-1))
+    values = (run.hidden, run.context, run.logits.softmax(-1))
     for line, step, letter in zip(lines[3:], range(2), "AB", strict=True):
         cells = [str(value[step, 0].numpy()) for value in values]
         assert line == " ".join([letter, *cells])

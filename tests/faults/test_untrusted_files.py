@@ -109,7 +109,7 @@ def resume_sequences(files: Files, path: Path):
     run = seq_train.resume(
         seq_train.build_parser().parse_args(["--resume", str(path), "--epoch", "2"])
     )
-    sequences = seq_train.draw(run.language, run.seed, run.seen // seq_train.BLOCK)
+    sequences = seq_train.draw(run.language, run.seed, run.seen // seq_train.REPORT_EVERY)
     net = copy.deepcopy(run.net)
     seq_train.train(run, sequences, StopAfter(1))
     assert run.stem
@@ -121,7 +121,7 @@ def plot_sequences(files: Files, path: Path):
     """What seq_plot.py does first."""
     args = seq_plot.build_parser().parse_args(["--out_path", str(path.parent), "--epoch", "1"])
     task, net, _ = seq_plot.load(path, args)
-    net(task.language.spelled(["AABBBB"]).symbols)
+    net(task.language.from_strings(["AABBBB"]).symbols)
     return net
 
 
