@@ -274,7 +274,7 @@ def explain(args, recipe: Recipe, net: torch.nn.Module, result: Result, images: 
     print("Accuracy of each character:")
     print("\n".join(confusion.class_lines(result.matrix, images, glyphs)))
     print("Most frequent confusions (target -> chosen):")
-    print("\n".join(confusion.confusion_lines(result.matrix, images, glyphs)) or "none")
+    print("\n".join(confusion.confusion_lines(result.matrix, images, glyphs)))
     print("Why, measured on the training images:")
     print("\n".join(features.reason_lines(result.matrix, images)))
     print("\n".join(features.feature_lines(net)))

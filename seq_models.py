@@ -48,9 +48,9 @@ class _Recurrent(nn.Module):
         self.out_bias = nn.Parameter(torch.zeros(symbols))
 
     def inputs(self, symbols: Tensor) -> Tensor:
-        """Return the input (..., G H) of each block of hidden units by symbols (...): x W + hid_bias.
+        """Return the input (..., G H) to each block of hidden units: x W + hid_bias.
 
-        The symbols may be on any device; all that is computed is on the network's.
+        symbols: (...) int64, on any device; the result is on the network's.
         """
         # As a product, whose gradient costs a third of that of an embedding.
         return F.one_hot(symbols, self.symbols).to(self.W) @ self.W + self.hid_bias
@@ -186,7 +186,7 @@ class LSTM(_Recurrent):
         return Activations(steps, context, self.read_out(steps))
 
     def gates(self, symbols: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return input, forget, cell and output gate (..., H) each, for symbols (...) read after `before`.
+        """Return input, forget, cell and output gate (..., H) each, as symbols (...) are read.
 
         before: (..., H), the hidden vectors of the step before.
         """

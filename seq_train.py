@@ -78,21 +78,23 @@ class Recipe:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-# What a flag is where the user does not set it. "brief" is the course's own training, "tuned" was
+# The values of flags that are not given. "assignment" is the course's own training, "tuned" was
 # chosen by experiment (docs/recipes.md).
 _ASSIGNMENT = Recipe(
-    optim="sgd", lr=0.005, mom=0.0, beta2=0.999, weight_decay=1e-4, batch=1, schedule="constant", clip=0.0,
+    optim="sgd", lr=0.005, mom=0.0, beta2=0.999, weight_decay=1e-4, batch=1, schedule="constant",
+    clip=0.0,
 )  # fmt: skip
 _TUNED = Recipe(
-    optim="adam", lr=0.03, mom=0.9, beta2=0.99, weight_decay=0.0, batch=50, schedule="onecycle", clip=1.0,
+    optim="adam", lr=0.03, mom=0.9, beta2=0.99, weight_decay=0.0, batch=50, schedule="onecycle",
+    clip=1.0,
 )  # fmt: skip
 RECIPES = {
     "assignment": {"srn": replace(_ASSIGNMENT, init=0.001, identity=False), "lstm": _ASSIGNMENT},
     "tuned": {"srn": replace(_TUNED, batch=20, init=0.1, identity=True), "lstm": _TUNED},
 }
-# What "tuned" has instead for single languages. The assignment plots the LSTM half way, where a rate
-# of 0.03 is still so high that 2 of 10 networks had no clear states. Reber's states need no
-# counting, which is what the identity is for.
+# Changes to "tuned" for single languages. The assignment plots the LSTM half way, where with a rate
+# of 0.03 two of ten networks had no clear states. Reber's states need no counting, which is what
+# the identity is for.
 OVERRIDES = {
     ("anb2nc3n", "lstm"): dict(lr=0.02),
     ("reber", "srn"): dict(lr=0.05, init=0.5, identity=False),
@@ -125,8 +127,8 @@ def build_parser() -> flags.Parser:
         "--recipe",
         choices=RECIPES,
         default="tuned",
-        help="values of all flags below that are not given: the course's own "
-        "(SGD, one sequence at a time) or the best that we found",
+        help="values of the flags below that are not given: the course's own "
+        "(SGD, one sequence at a time) or those tuned by experiment",
     )
     group.add_argument("--optim", choices=("sgd", "adam"), help="optimiser")
     group.add_argument(
@@ -327,8 +329,8 @@ def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
 def training_status(scores: list[Score], loss_threshold: float) -> str:
     """Return the status of training in one word, from the Scores of all reports so far.
 
-    learned: exact, and the loss below the threshold in the last 10 reports; exact: right everywhere, but not for
-    so long; stuck: the loss is no lower than 10 reports ago; else learning.
+    learned: exact, and the loss below the threshold in the last 10 reports; exact: every prediction
+    correct now; stuck: the loss is no lower than 10 reports ago; else learning.
     """
     if scores[-1].exact:
         return "learned" if succeeded(scores, loss_threshold) else "exact"
@@ -365,7 +367,7 @@ def report(run: Run, text: str, score: Score) -> None:
 
 
 def curve_picture(run: Run) -> Figure:
-    """A Figure of the loss, and of the share of deterministic symbols predicted, against sequences."""
+    """Return a Figure of the loss and of the share of correct predictions against sequences."""
     language = run.language
     figure = Figure(figsize=(7, 5), dpi=100, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))

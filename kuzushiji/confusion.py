@@ -22,39 +22,45 @@ class Confusion(NamedTuple):
     total: int
 
 
-def worst_confusions(matrix: np.ndarray, most: int) -> list[Confusion]:
-    """The most frequent confusions of a (10, 10) matrix, at most `most`, worst first."""
+def worst_confusions(matrix: np.ndarray, limit: int, min_count: int = 1) -> list[Confusion]:
+    """Return the most frequent confusions of a (10, 10) matrix, worst first, at most `limit`.
+
+    min_count: rarer ones are left out.
+    """
     wrong = matrix.astype(int)
     np.fill_diagonal(wrong, 0)
     totals = matrix.sum(axis=1).astype(int)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
     cells = zip(*np.unravel_index(order, wrong.shape), strict=True)
     return [
         Confusion(int(row), int(column), int(wrong[row, column]), int(totals[row]))
         for row, column in cells
-        if wrong[row, column]
+        if wrong[row, column] >= min_count
     ]
 
 
 def class_accuracy(matrix: np.ndarray) -> np.ndarray:
-    """The share of each class's images that was chosen right, (10,), nan for a class with none."""
+    """Return the share of each class's images that is correct, (10,); nan for a class with none."""
     totals = matrix.sum(axis=1)
     return np.divide(matrix.diagonal(), totals, out=np.full(len(totals), np.nan), where=totals > 0)
 
 
-def confusion_lines(matrix: np.ndarray, images: Images, glyphs: bool, most: int = 10) -> list[str]:
-    """The worst confusions as lines of text: `ha -> su: 125 of 1000`, worst first."""
+def confusion_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[str]:
+    """Return the ten worst confusions as lines of text: `ha -> su: 125 of 1000`, worst first.
+
+    Those that happened once are left out: another network's would be others.
+    """
     lines = []
-    for target, chosen, count, total in worst_confusions(matrix, most):
+    for target, chosen, count, total in worst_confusions(matrix, 10, min_count=2):
         line = f"{images.classes[target]} -> {images.classes[chosen]}: {count} of {total}"
         if glyphs and images.glyphs:
             line = f"{line:24}{images.glyphs[target]} -> {images.glyphs[chosen]}"
         lines.append(line)
-    return lines
+    return lines or ["none more than once"]
 
 
 def class_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[str]:
-    """The accuracy of each class as lines of text, with the class it is most often taken for."""
+    """Return the accuracy of each class as lines of text."""
     lines = []
     for index, (name, share) in enumerate(zip(images.classes, class_accuracy(matrix), strict=True)):
         glyph = f" {images.glyphs[index]}" if glyphs and images.glyphs else ""
@@ -64,40 +70,23 @@ def class_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[str]:
 
 
 def comparison(matrices: dict[str, np.ndarray], images: Images) -> str:
-    """How the confusions change from the first network to the last, in sentences with figures.
+    """Return how the confusions change from the first network to the last: a table.
 
-    matrices: the confusion matrix of each network, by its name, the simplest first.
+    matrices: the confusion matrix of each network, by its name, the simplest first. Its rows are
+    the worst confusions of the first network and those of the last.
     """
-
-    def pair(confusion: Confusion) -> str:
-        return f"{images.classes[confusion.target]} -> {images.classes[confusion.chosen]}"
-
-    names = list(matrices)
-    wrong = {name: int(matrix.sum() - matrix.trace()) for name, matrix in matrices.items()}
-    total = int(matrices[names[0]].sum())
-    errors = ", ".join(f"{name} {count} ({count / total:.1%})" for name, count in wrong.items())
-    lines = [f"Of {total} test images are mistaken: {errors}."]
-    worst = worst_confusions(matrices[names[0]], 6)
-    if worst:
-        lines.append(
-            f"The worst confusions of {names[0]}, and what {' and '.join(names[1:])} leave:"
-        )
-    for confusion in worst:
-        counts = [int(matrix[confusion.target, confusion.chosen]) for matrix in matrices.values()]
-        lines.append(f"  {pair(confusion)}: {' -> '.join(map(str, counts))}")
-    every = {
-        name: {confusion[:2] for confusion in worst_confusions(matrix, matrix.size)}
-        for name, matrix in matrices.items()
-    }
-    gone = len(every[names[0]] - every[names[-1]])
-    lines.append(
-        f"{names[0]} confuses {len(every[names[0]])} of the {len(images.classes) * 9} pairs of "
-        f"characters at least once; {gone} of those pairs are never confused by {names[-1]}."
-    )
-    hardest = ", ".join(
-        f"{pair(confusion)} ({confusion.count})"
-        for confusion in worst_confusions(matrices[names[-1]], 3)
-    )
-    if hardest:
-        lines.append(f"What stays hard for {names[-1]}: {hardest}.")
-    return "\n".join(lines)
+    first, *_, last = matrices.values()
+    total = int(first.sum())
+    shown = worst_confusions(first, 6, min_count=2) + worst_confusions(last, 3, min_count=2)
+    pairs = dict.fromkeys((confusion.target, confusion.chosen) for confusion in shown)
+    rows = {f"errors in {total} images": [int(m.sum() - m.trace()) for m in matrices.values()]}
+    rows["pairs confused, of 90"] = [
+        len(worst_confusions(matrix, matrix.size)) for matrix in matrices.values()
+    ]
+    for pair in pairs:
+        name = " -> ".join(images.classes[index] for index in pair)
+        rows[name] = [int(matrix[pair]) for matrix in matrices.values()]
+    width = max(map(len, rows))
+    head = " " * width + "".join(f"{name:>9}" for name in matrices)
+    lines = [f"{name:{width}}" + "".join(f"{n:9}" for n in counts) for name, counts in rows.items()]
+    return "\n".join([head, *lines])

@@ -11,7 +11,7 @@ import kuzu
 from cli import flags
 from cli.errors import UserError
 
-# The most parameters a network may have: as many as 4 GB hold with gradients and moments.
+# Parameters of a network, at most: 4 GB with gradients and moments.
 MAX_PARAMETERS = 250_000_000
 NETS = {"lin": kuzu.NetLin, "full": kuzu.NetFull, "conv": kuzu.NetConv}
 # The flags that shape each network.
@@ -55,28 +55,30 @@ class Recipe:
         return flags.as_flags({key: value for key, value in values.items() if value is not None})
 
 
-# What a flag is where the user does not set it. "brief" is the assignment's own training; "tuned"
-# was chosen by experiments on training images alone (docs/recipes.md).
+# The values of flags that are not given. "assignment" is the assignment's own training; "tuned" was
+# chosen by experiments on training images alone (docs/recipes.md).
 _ASSIGNMENT = dict(
-    optim="sgd", lr=0.01, mom=0.5, batch=64, weight_decay=0.0, schedule="constant", label_smoothing=0.0,
-    augment=0.0, shuffle=False, normalize=(0.5, 0.5),
+    optim="sgd", lr=0.01, mom=0.5, batch=64, weight_decay=0.0, schedule="constant",
+    label_smoothing=0.0, augment=0.0, shuffle=False, normalize=(0.5, 0.5),
 )  # fmt: skip
 _TUNED = dict(
-    optim="adamw", lr=0.003, mom=0.9, batch=128, weight_decay=0.01, schedule="onecycle", label_smoothing=0.1,
-    augment=1.0, shuffle=True, normalize=(0.5, 0.5),
+    optim="adamw", lr=0.003, mom=0.9, batch=128, weight_decay=0.01, schedule="onecycle",
+    label_smoothing=0.1, augment=1.0, shuffle=True, normalize=(0.5, 0.5),
 )  # fmt: skip
 RECIPES = {
     "assignment": {
         "lin": Recipe("lin", **_ASSIGNMENT),
         "full": Recipe("full", **_ASSIGNMENT, hid=100, dropout=0.0),
         "conv": Recipe(
-            "conv", **_ASSIGNMENT, filters=(64, 128), kernels=(5, 3), fc=0, batch_norm=False, dropout=0.0
+            "conv", **_ASSIGNMENT, filters=(64, 128), kernels=(5, 3), fc=0, batch_norm=False,
+            dropout=0.0,
         ),
     },
     "tuned": {
         "lin": Recipe(
             "lin",
-            **_TUNED | dict(weight_decay=1.0, label_smoothing=0.0, augment=0.0, normalize=(0.19, 0.35)),
+            **_TUNED
+            | dict(weight_decay=1.0, label_smoothing=0.0, augment=0.0, normalize=(0.19, 0.35)),
         ),
         "full": Recipe(
             "full",
@@ -112,8 +114,8 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="values of all flags below that are not given: the assignment's own "
-        "(its networks, SGD, lr 0.01, momentum 0.5) or the best that we found (default: best)",
+        help="values of the flags below that are not given: the assignment's own (its networks, "
+        "SGD, lr 0.01, momentum 0.5) or those tuned by experiment (default: tuned)",
     )
     group = parser.add_argument_group("training")
     group.add_argument(
@@ -134,7 +136,7 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--augment",
         type=flags.Number(0, 10),
-        help="random moves and bends of the training images, 0 for none",
+        help="strength of the random distortion of training images, 0 for none",
     )
     flags.add_switch(group, "--shuffle", "a new order of the images in each epoch")
     group.add_argument(

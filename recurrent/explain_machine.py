@@ -33,8 +33,8 @@ def found_states(states: States, small: Machine, trajectory: Trajectory) -> str:
         else "transitions and predictions consistent"
     )
     return (
-        f"{len(trajectory.state)} {where} states -> {plural(states.machine.count, 'cluster')} ({found}) "
-        f"-> {plural(small.count, 'state')} after minimisation"
+        f"{len(trajectory.state)} {where} states -> {plural(states.machine.count, 'cluster')} "
+        f"({found}) -> {plural(small.count, 'state')} after minimisation"
     )
 
 
