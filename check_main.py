@@ -48,8 +48,8 @@ def build_parser() -> flags.Parser:
     """Build the parser."""
     parser = flags.Parser(
         description="Train a two-layer perceptron on points in the plane, or enter its weights.",
-        epilog="The recipe 'tuned' trains 32 networks side by side (--lr 0.1 --init 1 --epoch 6000) "
-        "and shows the best one; 'assignment' trains one as the course does (--lr 0.001 "
+        epilog="The recipe 'tuned' trains 32 networks side by side (--lr 0.1 --init 1 --epoch "
+        "6000) and shows the best one; 'assignment' trains one as the course does (--lr 0.001 "
         "--init 0.15 --epoch 200000).",
     )
     parser.add_argument("--hid", type=flags.Integer(1, 1000), default=4, help="hidden units")

@@ -21,6 +21,8 @@ from cli.errors import UserError
 from recurrent.language import Language
 from seq_models import LSTM, PARAMETERS, SRN
 
+# Sequences between two reports of training; they are sampled together, by a seed of their own.
+REPORT_EVERY = 1000
 # Thousands of sequences between two checkpoints.
 CHECKPOINT_EVERY = 10
 # Exit status of training that ends without success.
