@@ -27,9 +27,8 @@ from torch.nn.utils import clip_grad_norm_
 from cli import files, flags, process
 from cli.errors import UserError
 from cli.process import Progress, Stop
-from recurrent import explain
 from recurrent.language import Language, Sequences
-from recurrent.metrics import Score, max_exact_n, score
+from recurrent.metrics import QUICK, Score, long_range_score, max_exact_n, score
 from recurrent.recipes import add_recipe_flags
 from recurrent.runs import Run, new_run, resume, save
 from recurrent.task import (
@@ -82,36 +81,39 @@ def sample_block(language: Language, seed: int, block: int) -> Sequences:
 def train(run: Run, sequences: Sequences, stop: Stop) -> None:
     """Train on the rest of a block of sequences; ends early when `stop` is asked for."""
     recipe, net, optimizer = run.recipe, run.net, run.optimizer
+    size = recipe.batch_at(run.seen // REPORT_EVERY / run.epoch)
     sequences = sequences.to(net.V.device)
     # A symbol of -100 is none: cross entropy leaves it out.
     target = sequences.symbols[1:].masked_fill(~sequences.mask, -100)
-    for begin in range(run.seen % REPORT_EVERY, sequences.count, recipe.batch):
+    for begin in range(run.seen % REPORT_EVERY, sequences.count, size):
         if stop:
             return
-        part = sequences.part(begin, begin + recipe.batch)
-        wanted = target[: len(part.mask), begin : begin + recipe.batch]
+        part = sequences.part(begin, begin + size)
+        wanted = target[: len(part.mask), begin : begin + size]
         logits = net(part.symbols[:-1]).logits
         loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
         optimizer.zero_grad()
         loss.backward()
         if recipe.clip:
             clip_grad_norm_(net.parameters(), recipe.clip)
+        optimizer.param_groups[0]["lr"] = recipe.lr_at(run.progress)
         optimizer.step()
-        run.scheduler.step()
         run.seen += part.count
 
 
 def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
     """Train to the run's end or until `stop`; report every 1,000 sequences, save every 10,000.
 
-    Returns the last checkpoint's path.
+    Every tenth report and the last one are on the whole evaluation set, the others on a quarter of
+    it. Returns the last checkpoint's path.
     """
     kept = args.resume
     blocks = range(run.seen // REPORT_EVERY, run.epoch)
     progress = Progress(len(blocks))
 
-    def look() -> None:
-        now = score(run.net, run.language, run.evaluation)
+    def look(thorough: bool) -> None:
+        sequences = run.evaluation if thorough else run.evaluation.part(0, QUICK)
+        now = score(run.net, run.language, sequences)
         progress.clear()
         if not math.isfinite(now.loss):
             raise UserError(
@@ -124,14 +126,15 @@ def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
         report(run, shown_text(run, args.verbose), now)
 
     if not run.reports:
-        look()
+        look(thorough=True)
         kept = save(run, args.out_path)
     for block in blocks:
         start = time.perf_counter()
         train(run, sample_block(run.language, run.seed, block), stop)
         run.seconds += time.perf_counter() - start
-        look()
-        if stop or block + 1 == run.epoch or (block + 1) % CHECKPOINT_EVERY == 0:
+        thorough = block + 1 == run.epoch or (block + 1) % CHECKPOINT_EVERY == 0
+        look(thorough)
+        if thorough or stop:
             kept = save(run, args.out_path)
         if stop:
             break
@@ -233,7 +236,7 @@ def print_summary(run: Run) -> None:
             f"words), n = {pairs} (pairs)"
         )
     elif language.long_range:
-        print(explain.long_range(run.net, language))
+        print(f"last symbol but one of fresh words: {long_range_score(run.net, language)}")
 
 
 # The script

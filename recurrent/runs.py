@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 from dataclasses import asdict, astuple, dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import optim
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 from cli import checkpoint, process
 from cli.errors import UserError
@@ -43,7 +41,6 @@ class Run:
     epoch: int
     net: torch.nn.Module
     optimizer: optim.Optimizer
-    scheduler: LRScheduler
     seen: int = 0
     reports: list[tuple[int, Score]] = field(default_factory=list)
     seconds: float = 0.0
@@ -55,6 +52,11 @@ class Run:
     @property
     def stem(self) -> str:
         return self.task.stem
+
+    @property
+    def progress(self) -> float:
+        """The share of the run's sequences that were seen, 0 .. 1."""
+        return self.seen / (self.epoch * REPORT_EVERY)
 
     @property
     def scores(self) -> list[Score]:
@@ -84,8 +86,7 @@ def new_run(args: argparse.Namespace) -> Run:
     seed = process.seed_everything(args.seed)
     net = build_network(task, recipe.init, recipe.identity).to(args.device)
     epoch = args.epoch or task.default_epoch
-    optimizer = make_optimizer(recipe, net)
-    return Run(task, recipe, seed, epoch, net, optimizer, make_scheduler(recipe, optimizer, epoch))
+    return Run(task, recipe, seed, epoch, net, make_optimizer(recipe, net))
 
 
 def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> optim.Optimizer:
@@ -95,31 +96,6 @@ def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> optim.Optimizer:
     return optim.Adam(
         net.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True
     )
-
-
-def make_scheduler(
-    recipe: Recipe, optimizer: optim.Optimizer, epoch: int, seen: int = 0
-) -> LRScheduler:
-    """Return the learning rate's schedule, an update a step, as it is after `seen` sequences of a
-    run of `epoch` thousand."""
-    if recipe.schedule == "constant":
-        return ConstantLR(optimizer, factor=1)
-    in_block = math.ceil(REPORT_EVERY / recipe.batch)
-    done = seen // REPORT_EVERY * in_block + seen % REPORT_EVERY // recipe.batch
-    # A one-cycle without a rise is a cosine. CosineAnnealingLR multiplies the rate before, so that
-    # a resumed run would be rounded in another way than an unbroken one.
-    make = partial(
-        OneCycleLR,
-        optimizer,
-        recipe.lr,
-        # OneCycleLR divides by 0 where there are 5 updates.
-        total_steps=max(10, epoch * in_block),
-        pct_start=0.2 if recipe.schedule == "onecycle" else 0.0,
-        cycle_momentum=False,
-    )
-    scheduler = make()
-    # A schedule can only begin later where an earlier one has set the optimizer's limits.
-    return make(last_epoch=done - 1) if done else scheduler
 
 
 # Checkpoints
@@ -171,8 +147,7 @@ def resume(args: argparse.Namespace) -> Run:
             f"--resume {args.resume}: the run has seen all of its {seen} sequences; "
             f"a higher --epoch than {epoch} makes it longer"
         )
-    scheduler = make_scheduler(recipe, optimizer, epoch, seen)
-    return Run(task, recipe, seed, epoch, net, optimizer, scheduler, seen, reports, seconds)
+    return Run(task, recipe, seed, epoch, net, optimizer, seen, reports, seconds)
 
 
 def start_from(weights: dict, args: argparse.Namespace) -> Run:
