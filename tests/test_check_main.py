@@ -189,7 +189,7 @@ def test_side_by_side_each_network_trains_as_if_alone(restarts):
     start.draw_weights(args.init)
     torch.manual_seed(4)
     with check_main.Stop() as stop:
-        best = check_main.train(args, POINTS, TARGET, stop)
+        best, _ = check_main.train(args, POINTS, TARGET, stop)
     alone = [
         plain_loop([parameter[copy] for parameter in start.parameters()], 0.05, 200)
         for copy in range(restarts)
@@ -217,7 +217,7 @@ def test_the_recipe_brief_is_the_course_s(tmp_path, capsys):
 def test_training_of_four_units_succeeds_the_first_time():
     torch.manual_seed(0)
     with check_main.Stop() as stop:
-        net = check_main.train(check_main.parse(["--hid", "4"]), POINTS, TARGET, stop)
+        net, _ = check_main.train(check_main.parse(["--hid", "4"]), POINTS, TARGET, stop)
     assert check.right_items(net, POINTS, TARGET).all()
 
 
