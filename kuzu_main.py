@@ -408,7 +408,7 @@ def compare(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
     print(f"On {images.name}, {args.epochs} epochs:\n")
     print("| Model | Accuracy | Number of independent parameters |\n| --- | --- | --- |")
     print("\n".join(table))
-    print(f"\n{confusion.comparison(results, images)}")
+    print(f"\n{confusion.comparison(results, images.classes)}")
     return networks
 
 

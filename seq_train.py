@@ -215,15 +215,16 @@ def curve_picture(run: Run) -> Figure:
 def summarise(run: Run) -> dict:
     """Return a run's figures, as --json writes them.
 
-    max_exact_n: how far it counts, in single words and in pairs of words; None where the language
-    does not count.
+    max_loss: of the last reports, on which success depends; max_exact_n: how far it counts, in
+    single words and in pairs of words, None where the language does not count.
     """
-    language = run.language
+    language, last = run.language, run.scores[-SUCCESS_WINDOW:]
     return {
         "task": asdict(run.task),
         "recipe": run.recipe.values,
         "seed": run.seed,
         "reports": [{"seen": seen, **asdict(score)} for seen, score in run.reports],
+        "max_loss": max(score.loss for score in last),
         "loss_threshold": language.loss_threshold,
         "loss_floor": run.floor,
         "succeeded": succeeded(run.scores, language.loss_threshold),
@@ -237,7 +238,7 @@ def print_summary(run: Run, figures: dict) -> None:
     language, last = run.language, run.scores[-SUCCESS_WINDOW:]
     verdict = "succeeded" if figures["succeeded"] else "did not succeed"
     print(
-        f"training {verdict}: loss at most {max(score.loss for score in last):.4f} in the last "
+        f"training {verdict}: loss at most {figures['max_loss']:.4f} in the last "
         f"{len(last)} reports (threshold: {language.loss_threshold:.3g}), deterministic symbols "
         f"correct: {last[-1].correct}/{last[-1].total}"
     )
