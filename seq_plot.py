@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -199,13 +199,14 @@ class Analysis:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{what}.jpg")
 
 
-def scatter(analysis: Analysis, args: argparse.Namespace) -> None:
-    """Weights and sequences, printed; hidden units against each other, drawn."""
+def scatter(analysis: Analysis, args: argparse.Namespace) -> dict:
+    """Print weights and sequences, draw hidden units against each other; return the sequences'
+    activations."""
     net, language = analysis.net, analysis.language
     for name, weights in net.state_dict().items():
         print(f"{name}:\n{weights.cpu().numpy()}")
-    for text in language.to_strings(analysis.drawn):
-        print_sequence(net, language, text, args.context)
+    texts = language.to_strings(analysis.drawn)
+    sequences = [print_sequence(net, language, text, args.context) for text in texts]
     hidden, number, _ = _dots(analysis)
     title = analysis.title
     start = net.initial(1)[0][0].detach().cpu().numpy() if net.blocks == 1 else None
@@ -217,6 +218,7 @@ def scatter(analysis: Analysis, args: argparse.Namespace) -> None:
     if net.hid > 2:
         figure = pictures.cube_picture(hidden, number, "hidden unit", title, language)
         analysis.save(figure, "3d")
+    return {"sequences": sequences}
 
 
 def _dots(analysis: Analysis) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -252,8 +254,11 @@ def window(analysis: Analysis) -> None:
     pyplot.show()
 
 
-def states(analysis: Analysis, args: argparse.Namespace) -> None:
-    """Print and draw the machine in the network's state vectors; compare it with the language's."""
+def states(analysis: Analysis, args: argparse.Namespace) -> dict:
+    """Print and draw the machine in the network's state vectors; compare it with the language's.
+
+    Returns the sizes of both machines and how they compare.
+    """
     net, language, sequences = analysis.net, analysis.language, analysis.sequences
     lengths = sequences.mask.sum(dim=0).float()
     # A sequence of one word must be able to reach its end.
@@ -293,6 +298,15 @@ def states(analysis: Analysis, args: argparse.Namespace) -> None:
     dot = analysis.folder / f"{analysis.task.stem}_fsm.dot"
     files.write(dot, machine.as_dot(small, names))
     print(f"for Graphviz: {dot}")
+    return {
+        "clusters": found.machine.count,
+        "inconsistent": found.inconsistent,
+        "states": small.count,
+        "minimal_states": reference.count,
+        "isomorphic": small == reference,
+        "agreement": agree,
+        "agreement_of": fresh.count,
+    }
 
 
 def dynamics_of(analysis: Analysis, args: argparse.Namespace) -> None:
@@ -379,6 +393,8 @@ def load(path: Path, args: argparse.Namespace) -> tuple[Task, SRN | LSTM, str]:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     files.require_writable(args.plot)
+    if args.json:
+        files.require_savable(args.json, "--json")
     asked = resolve_task(args)
     epoch = asked.default_epoch if args.epoch is None else args.epoch
     path = asked.checkpoint(args.out_path, epoch)
@@ -396,9 +412,12 @@ def main(argv: list[str] | None = None) -> int:
     trajectory = extraction.trajectory(net, task.language, sequences)
     analysis = Analysis(net, task, title, args.plot, sequences, drawn, trajectory)
     sections = dict(zip(SECTIONS, (scatter, states, dynamics_of, context), strict=True))
+    figures = {"title": title, "task": asdict(task), "epoch": epoch, "seed": seed}
     for name, section in sections.items():
         if name in args.only:
-            section(analysis, args)
+            figures |= section(analysis, args) or {}
+    if args.json:
+        files.write_json(args.json, figures)
     if args.show and net.hid > 2 and "scatter" in args.only:
         window(analysis)
     return 0

@@ -16,6 +16,7 @@ import argparse
 import math
 import shlex
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -214,12 +215,33 @@ def curve_picture(run: Run) -> Figure:
     return figure
 
 
-def print_summary(run: Run) -> None:
+def summarise(run: Run) -> dict:
+    """Return a run's figures, as --json writes them.
+
+    max_loss: of the last reports, on which success depends; max_exact_n: how far it counts, in
+    single words and in pairs of words, None where the language does not count.
+    """
+    language, last = run.language, run.scores[-SUCCESS_WINDOW:]
+    return {
+        "task": asdict(run.task),
+        "recipe": run.recipe.values,
+        "seed": run.seed,
+        "reports": [{"seen": seen, **asdict(score)} for seen, score in run.reports],
+        "max_loss": max(score.loss for score in last),
+        "loss_threshold": language.loss_threshold,
+        "loss_floor": run.floor,
+        "succeeded": succeeded(run.scores, language.loss_threshold),
+        "max_exact_n": max_exact_n(run.net, language) if language.times else None,
+        "seconds": run.seconds,
+    }
+
+
+def print_summary(run: Run, figures: dict) -> None:
     """Print whether training succeeded, how long it took and how well the network generalises."""
     language, last = run.language, run.scores[-SUCCESS_WINDOW:]
-    verdict = "succeeded" if succeeded(last, language.loss_threshold) else "did not succeed"
+    verdict = "succeeded" if figures["succeeded"] else "did not succeed"
     print(
-        f"training {verdict}: loss at most {max(score.loss for score in last):.4f} in the last "
+        f"training {verdict}: loss at most {figures['max_loss']:.4f} in the last "
         f"{len(last)} reports (threshold: {language.loss_threshold:.3g}), deterministic symbols "
         f"correct: {last[-1].correct}/{last[-1].total}"
     )
@@ -230,7 +252,7 @@ def print_summary(run: Run) -> None:
     )
     print(f"time: {run.seconds:.1f} s for {run.seen} sequences")
     if language.times:
-        alone, pairs = max_exact_n(run.net, language)
+        alone, pairs = figures["max_exact_n"]
         print(
             f"generalisation: trained on n <= {language.max_n}; exact up to n = {alone} (single "
             f"words), n = {pairs} (pairs)"
@@ -247,6 +269,8 @@ def main(argv: list[str] | None = None) -> int:
     # What can be refused is refused before minutes are spent.
     files.require_writable(args.plot)
     files.require_writable(args.out_path)
+    if args.json:
+        files.require_savable(args.json, "--json")
     print_numbers_as_the_course()
     # More threads than one only wait for each other on matrices as small as these.
     torch.set_num_threads(1)
@@ -255,9 +279,12 @@ def main(argv: list[str] | None = None) -> int:
     print(f"recipe: {flags.as_flags(run.recipe.values)} --epoch {run.epoch}")
     with Stop() as stop:
         kept = run_training(run, args, stop)
-        print_summary(run)
+        figures = summarise(run)
+        print_summary(run, figures)
         if len(run.reports) > 1:
             files.save_picture(curve_picture(run), args.plot / f"{run.stem}_loss.jpg")
+        if args.json:
+            files.write_json(args.json, figures | {"checkpoint": kept})
     folders = "".join(f" {word}" for word in map(shlex.quote, folder_flags(args)))
     print(f"checkpoint: {kept}\nto plot it: {run.plot_command}{folders}")
     if stop:

@@ -1,5 +1,6 @@
 """check_main.py as a user runs it: the brief's three commands, the design, faults and Ctrl-C."""
 
+import json
 import math
 import os
 import re
@@ -133,7 +134,11 @@ def test_what_is_said_of_scales_is_what_holds(scales, sentence):
 
 @pytest.mark.usefixtures("no_pictures")
 def test_design_prints_what_check_py_takes(tmp_path, capsys):
-    printed = run("--design", "--plot", tmp_path, capsys=capsys)
+    path = tmp_path / "design.json"
+    printed = run("--design", "--plot", tmp_path, "--json", path, capsys=capsys)
+    figures = json.loads(path.read_text())
+    assert [row["solutions"] for row in figures["tried"]] == [0, 0, 0, 3]
+    assert [row[-1] for row in figures["activations"]] == figures["target"]
     assert "3 hidden units: 3276 sets of lines tried, none can solve the data" in printed
     assert "4 hidden units: 20475 sets of lines tried, 3 can solve the data" in printed
     assert "So 4 hidden step units are the fewest that solve these 9 points." in printed
@@ -189,7 +194,7 @@ def test_side_by_side_each_network_trains_as_if_alone(restarts):
     start.draw_weights(args.init)
     torch.manual_seed(4)
     with check_main.Stop() as stop:
-        best = check_main.train(args, POINTS, TARGET, stop)
+        best, _ = check_main.train(args, POINTS, TARGET, stop)
     alone = [
         plain_loop([parameter[copy] for parameter in start.parameters()], 0.05, 200)
         for copy in range(restarts)
@@ -217,7 +222,7 @@ def test_the_recipe_brief_is_the_course_s(tmp_path, capsys):
 def test_training_of_four_units_succeeds_the_first_time():
     torch.manual_seed(0)
     with check_main.Stop() as stop:
-        net = check_main.train(check_main.parse(["--hid", "4"]), POINTS, TARGET, stop)
+        net, _ = check_main.train(check_main.parse(["--hid", "4"]), POINTS, TARGET, stop)
     assert check.right_items(net, POINTS, TARGET).all()
 
 

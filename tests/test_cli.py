@@ -2,10 +2,13 @@
 
 import argparse
 import errno
+import json
+import math
 import os
 import signal
 import stat
 
+import numpy as np
 import pytest
 import torch
 
@@ -148,6 +151,15 @@ def test_atomic_write_names_a_folder_in_its_way(tmp_path):
         files.atomic_write(tmp_path / "file" / "a.jpg"),
     ):
         pass
+
+
+def test_write_json_makes_plain_numbers(tmp_path, capsys):
+    figures = {"a": np.float32(0.5), "b": torch.ones(2), "c": (np.arange(3), tmp_path, "絵", None)}
+    path = tmp_path / "new" / "a.json"
+    files.write_json(path, figures | {"d": [math.nan, -math.inf], "e": np.array([1, math.nan])})
+    plain = {"a": 0.5, "b": [1, 1], "c": [[0, 1, 2], str(tmp_path), "絵", None]}
+    assert json.loads(path.read_text()) == plain | {"d": [None, None], "e": [1, None]}
+    assert capsys.readouterr().out == f"figures: {path}\n"
 
 
 def test_require_writable(tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import shlex
 from functools import partial
@@ -53,7 +54,14 @@ def names(folder) -> set[str]:
 
 def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
     flags = keep(tmp_path / "net", lang="anbn", length=2)
+    flags += ["--json", tmp_path / "figures.json"]
     out = plot(*flags, "--seed", 1, "--num_plot", 3, folder=tmp_path / "plot", capsys=capsys)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert (figures["states"], figures["minimal_states"], figures["isomorphic"]) == (4, 4, True)
+    for text in figures["sequences"]:
+        assert f"symbol= {text['symbols']}\n" in out
+        assert np.allclose(np.sum(text["probabilities"], axis=1), 1)
+        assert np.shape(text["hidden"]) == (len(text["symbols"]) - 1, 5)
     stem = "anbn_srn5"
     pairs = {f"{stem}_{one}{other}.jpg" for one in range(5) for other in range(one + 1, 5)}
     rest = {f"{stem}_{what}" for what in ("3d.jpg", "states.jpg", "fsm.jpg", "fsm.dot")}

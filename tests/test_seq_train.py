@@ -1,6 +1,7 @@
 """seq_train.py as a user runs it: the brief's commands, checkpoints, resuming, faults, signals."""
 
 import itertools
+import json
 import re
 from dataclasses import replace
 
@@ -38,7 +39,8 @@ def state(path) -> dict:
     ],
 )
 def test_the_brief_s_commands(words, stem, bar, floor, tmp_path):
-    done = run_script("seq_train.py", *words, "--seed", 1, cwd=tmp_path)
+    flags = ["--seed", 1, "--json", "figures.json"]
+    done = run_script("seq_train.py", *words, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     assert done.stderr == ""
     blocks = done.stdout.split("-----\n")[1:]
@@ -52,6 +54,10 @@ def test_the_brief_s_commands(words, stem, bar, floor, tmp_path):
         assert re.fullmatch(r" loss: \d\.\d{4}", lines[2 + len(text)])
     losses = [float(loss) for loss in re.findall(r"^ loss: (.*)$", done.stdout, re.MULTILINE)]
     assert max(losses[-10:]) < bar < losses[0]
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert [round(report["loss"], 4) for report in figures["reports"]] == losses
+    assert figures["succeeded"] is True
+    assert figures["max_exact_n"][0] >= 4
     assert "training succeeded" in blocks[-1]
     assert f"\nloss floor: {floor:.4f} " in blocks[-1]
     names = {path.name for path in (tmp_path / "net").iterdir()}

@@ -50,6 +50,7 @@ PATHS = {
     ("kuzu_main", "--save"): "file written",
     ("kuzu_main", "--load"): "file read",
     ("kuzu_main", "--resume"): "file read",
+    **{(name, "--json"): "file written" for name in SCRIPTS},
     ("check_main", "--plot"): "folder written",
     ("check_main", "--data"): "file read",
     ("seq_train", "--plot"): "folder written",
