@@ -26,7 +26,16 @@ import torch
 
 from cli import checkpoint, files, flags, process
 from cli.errors import UserError
-from recurrent import dynamics, explain, explain_machine, extraction, machine, pictures
+from recurrent import (
+    diagrams,
+    dynamics,
+    explain,
+    explain_machine,
+    extraction,
+    machine,
+    maps,
+    pictures,
+)
 from recurrent.extraction import Trajectory
 from recurrent.language import Language, Sequences
 from recurrent.metrics import evaluation_set, exact
@@ -282,14 +291,14 @@ def states(analysis: Analysis, args: argparse.Namespace) -> None:
     print(explain_machine.compared(small, reference, overlap, names, labels, language.name))
     different = extraction.differences(net, language, reference, sequences)
     print(explain_machine.difference_table(different, labels, language, sequences.count))
-    figure = pictures.states_picture(
+    figure = diagrams.states_picture(
         trajectory, found, [names[state] if state >= 0 else "" for state in number], language,
         f"States of the {analysis.title}",
     )  # fmt: skip
     analysis.save(figure, "states")
-    where = pictures.places_of(small, overlap, places)
+    where = diagrams.places_of(small, overlap, places)
     title = f"Machine in the {analysis.title}"
-    analysis.save(pictures.machine_picture(small, names, where, title), "fsm")
+    analysis.save(diagrams.machine_picture(small, names, where, title), "fsm")
     dot = analysis.folder / f"{analysis.task.stem}_fsm.dot"
     files.write(dot, machine.as_dot(small, names))
     print(f"for Graphviz: {dot}")
@@ -314,7 +323,7 @@ def dynamics_of(analysis: Analysis, args: argparse.Namespace) -> None:
     elif language.long_range:
         print(explain.long_range(net, language))
     title = f"Maps of the symbols: {analysis.title}"
-    analysis.save(pictures.dynamics_picture(net, language, trajectory, points, title), "dynamics")
+    analysis.save(maps.dynamics_picture(net, language, trajectory, points, title), "dynamics")
 
 
 def context(analysis: Analysis, args: argparse.Namespace) -> None:
