@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,11 @@ class Analysis:
     def language(self) -> Language:
         return self.task.language
 
+    @cached_property
+    def extracted(self) -> extraction.Extraction:
+        """The machine in the network; several sections draw it."""
+        return extraction.find_machine(self.net, self.language, self.sequences)
+
     def save(self, figure, what: str) -> None:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{what}.jpg")
 
@@ -264,39 +270,32 @@ def window(analysis: Analysis) -> None:
 def states(analysis: Analysis, args: argparse.Namespace) -> None:
     """Print and draw the machine in the network's state vectors; compare it with the language's."""
     net, language, sequences = analysis.net, analysis.language, analysis.sequences
-    lengths = sequences.mask.sum(dim=0).float()
-    # A sequence of one word must be able to reach its end.
-    steps = round(float(lengths.mean() if language.chained else lengths.max() + 1))
-    samples = extraction.generate(net, language, steps, seed=0)
-    trajectory = extraction.trajectory(net, language, samples)
-    found = extraction.extract(trajectory, language)
-    small, number = machine.minimal(found.machine)
-    reference, nodes = machine.minimal(machine.of_language(language))
-    members = [nodes == state for state in range(reference.count)]
-    labels = [language.labels[int(np.flatnonzero(member)[0])] for member in members]
-    places = np.stack([language.places[member].mean(axis=0) for member in members])
-    overlap = extraction.overlap(small, language, reference, sequences)
-    names = machine.names(overlap, labels)
-    fresh = extraction.generate(net, language, LONGER * steps, seed=1)
+    found = analysis.extracted
+    small, names, labels = found.machine, found.names, found.labels
+    fresh = extraction.generate(net, language, LONGER * found.steps, seed=1)
     agree = extraction.agreement(net, language, small, fresh)
     print("\n--- States and machine ---")
     print(explain_machine.threshold(language))
-    print(explain_machine.found_states(found, small, trajectory))
+    print(explain_machine.found_states(found.states, small, found.trajectory))
     print(machine.as_table(small, names))
     print(
         f"machine and network agree on {agree}/{fresh.count} sequences (symbols allowed after each "
-        f"symbol; sequences of up to {LONGER * steps} symbols, generated afresh by the network; "
-        f"those that made the machine have up to {steps})"
+        f"symbol; sequences of up to {LONGER * found.steps} symbols, generated afresh by the "
+        f"network; those that made the machine have up to {found.steps})"
     )
-    print(explain_machine.compared(small, reference, overlap, names, labels, language.name))
-    different = extraction.differences(net, language, reference, sequences)
+    print(
+        explain_machine.compared(
+            small, found.reference, found.overlap, names, labels, language.name
+        )
+    )
+    different = extraction.differences(net, language, found.reference, sequences)
     print(explain_machine.difference_table(different, labels, language, sequences.count))
     figure = diagrams.states_picture(
-        trajectory, found, [names[state] if state >= 0 else "" for state in number], language,
+        found.trajectory, found.states, found.cluster_names, language,
         f"States of the {analysis.title}",
     )  # fmt: skip
     analysis.save(figure, "states")
-    where = diagrams.places_of(small, overlap, places)
+    where = diagrams.places_of(small, found.overlap, found.places)
     title = f"Machine in the {analysis.title}"
     analysis.save(diagrams.machine_picture(small, names, where, title), "fsm")
     dot = analysis.folder / f"{analysis.task.stem}_fsm.dot"

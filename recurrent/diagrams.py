@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import combinations, pairwise
+from operator import itemgetter
 
 import networkx
 import numpy as np
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
@@ -28,38 +30,51 @@ from recurrent.pictures import DPI, colour_bar, symbol_colour
 CROWDED = 60
 # More clusters than these are not outlined: nobody could tell them apart.
 MAX_OUTLINED = 150
+# The radius of a machine's circles, in pixels of the picture of it.
+RADIUS = 24.0
+# Pixels of a unit below which a machine's names, and the letters of its arrows, are left out.
+SMALLEST_NAMES, SMALLEST_LETTERS = 0.4, 0.7
 
 # Clusters
 
 
 def best_plane(vectors: np.ndarray, cluster: np.ndarray, names: list[str]):
-    """A plane in which the clusters lie apart: (P, 2) coordinates and the names of both axes.
+    """Return the projection of vectors (P, D) onto a plane (P, 2), and the names of both axes.
 
-    Tried are all pairs of components, the plane of the largest spread (PCA) and that which
-    separates the clusters most (LDA); taken is that in which the fewest centres come close.
+    The clusters lie apart in it: tried are all pairs of components, the plane of the largest
+    spread (PCA) and that which separates the clusters most (LDA); taken is that in which the
+    fewest centres come close.
     """
     width = vectors.shape[1]
     if width == 1:
-        return np.column_stack([vectors, np.zeros(len(vectors))]), (names[0], "")
+        return lambda vectors: np.pad(vectors, ((0, 0), (0, 1))), (names[0], "")
     # Of many components the pairs would take minutes.
     pairs = combinations(range(width if width <= 12 else 2), 2)
-    planes = [(vectors[:, pair], (names[pair[0]], names[pair[1]])) for pair in pairs]
+    planes = [(itemgetter((..., pair)), (names[pair[0]], names[pair[1]])) for pair in pairs]
     if width > 2:
         axes = ("first principal component", "second principal component")
-        planes.append((PCA(2).fit_transform(vectors), axes))
+        planes.append((PCA(2).fit(vectors).transform, axes))
     # LDA has one axis fewer than clusters.
     if width > 2 and len(vectors) > cluster.max() + 1 > 2:
         axes = ("first discriminant", "second discriminant")
-        planes.append(
-            (LinearDiscriminantAnalysis(n_components=2).fit_transform(vectors, cluster), axes)
-        )
+        analysis = LinearDiscriminantAnalysis(n_components=2).fit(vectors, cluster)
+        planes.append((analysis.transform, axes))
     crowds = []
-    for plane, _ in planes:
+    for project, _ in planes:
+        plane = project(vectors)
         low, spread = plane.min(axis=0), np.maximum(np.ptp(plane, axis=0), 1e-9)
         centres = np.array([plane[cluster == g].mean(axis=0) for g in range(cluster.max() + 1)])
         # A pair costs more the closer it is; what is a tenth of the picture apart costs nothing.
         crowds.append(np.clip(0.1 - pdist((centres - low) / spread), 0, None).sum())
     return planes[int(np.argmin(crowds))]
+
+
+def plane_of(trajectory: Trajectory, states: States):
+    """Return best_plane of what `states` is a clustering of."""
+    names = [
+        f"{kind} unit {unit}" for kind in ("hidden", "context") for unit in range(trajectory.hid)
+    ]
+    return best_plane(trajectory.state[:, : states.size], states.cluster, names)
 
 
 def states_picture(
@@ -70,42 +85,27 @@ def states_picture(
     names: of each cluster. The picture is the annotated one that the assignment asks for. Dots
     outside the language have no colour. Of more than MAX_OUTLINED clusters only the dots are drawn.
     """
-    vectors, cluster = trajectory.state[:, : states.size], states.cluster
     # A sequence's end is a state without vectors: no arrow can point to it here.
-    count = int(cluster.max()) + 1
+    count = int(states.cluster.max()) + 1
     inner = states.machine.transitions[:count]
     machine = replace(states.machine, transitions=np.where(inner < count, inner, -1))
-    axis_names = [f"hidden unit {unit}" for unit in range(trajectory.hid)]
-    axis_names += [f"context unit {unit}" for unit in range(trajectory.hid)]
-    plane, labels = best_plane(vectors, cluster, axis_names)
+    project, labels = plane_of(trajectory, states)
+    plane = project(trajectory.state[:, : states.size])
     many = count > 16
     font = 8 if many else 10
-    figure, axes = _canvas((13, 10) if many else (10, 7.6), plane, 0.07)
-    window = axes.get_window_extent()
-    # Places in pixels from the corner of the axes, for the layout, and back.
-    pixels = axes.transData.transform(plane) - window.p0
-
-    def back(places: np.ndarray) -> np.ndarray:
-        return axes.transData.inverted().transform(places + window.p0)
-
-    dots = axes.scatter(
-        *plane.T, c=np.where(trajectory.node >= 0, language.number[trajectory.node], np.nan), cmap="jet", s=14,
-        edgecolors="0.25", linewidths=0.3, vmin=0, vmax=language.number.max(), zorder=4,
-        plotnonfinite=True,
-    )  # fmt: skip
-    axes.plot(*plane[0], "x", color="black", markersize=12, markeredgewidth=2.6, zorder=6)
+    figure = Figure(figsize=(13, 10) if many else (10, 7.6), dpi=DPI)
+    axes = figure.add_axes((0.08, 0.08, 0.81, 0.86))
+    dots, rings, padding = draw_clusters(axes, plane, trajectory, states, language)
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.set_title(title, fontsize=11)
     colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
-    if count > MAX_OUTLINED:
+    if not rings:
         return figure
-    padding = _padding(pixels, cluster)
-    rings = [_ring(pixels[cluster == g]) for g in range(count)]
-    layout = Layout(window.size, [_dense(ring) for ring in rings], np.full(len(rings), padding))
-    for ring in rings:
-        _boundary(axes, back(ring), padding)
+    size = axes.get_window_extent().size
+    layout = Layout(size, [_dense(ring) for ring in rings], np.full(count, padding))
     arrows = _route(layout, machine)
-    for g, name in enumerate(names if count <= CROWDED else []):
+    back = partial(_from_pixels, axes)
+    for g, name in enumerate(names[:count] if count <= CROWDED else []):
         width, height = text_size(name, font)
         at = layout.text(g, (width + 4, height + 4))
         near = layout.shapes[g][np.linalg.norm(layout.shapes[g] - at, axis=1).argmin()]
@@ -119,15 +119,38 @@ def states_picture(
     return figure
 
 
-def _canvas(inches: tuple[float, float], plane: np.ndarray, margin: float):
-    """A figure whose axes stay where they are, so that places can be reckoned in pixels."""
-    figure = Figure(figsize=inches, dpi=DPI)
-    axes = figure.add_axes((0.08, 0.08, 0.81, 0.86))
+def draw_clusters(
+    axes, plane: np.ndarray, trajectory: Trajectory, states: States, language: Language
+) -> tuple[PathCollection, list[np.ndarray], float]:
+    """Draw dots, the start as a cross, and a boundary round each cluster; fix the axes' limits.
+
+    plane: (P, 2). Return the dots, the rings (K, 2) that they lie in, in pixels from the corner of
+    the axes, and how far from them the boundaries are; no rings of more than MAX_OUTLINED clusters.
+    """
     low, high = plane.min(axis=0), plane.max(axis=0)
-    room = np.maximum((high - low) * margin, 1e-3)
+    room = np.maximum((high - low) * 0.07, 1e-3)
     axes.set_xlim(low[0] - room[0], high[0] + room[0])
     axes.set_ylim(low[1] - room[1], high[1] + room[1])
-    return figure, axes
+    number = np.where(trajectory.node >= 0, language.number[trajectory.node], np.nan)
+    dots = axes.scatter(
+        *plane.T, c=number, cmap="jet", s=14, edgecolors="0.25", linewidths=0.3, vmin=0,
+        vmax=language.number.max(), zorder=4, plotnonfinite=True,
+    )  # fmt: skip
+    axes.plot(*plane[0], "x", color="black", markersize=12, markeredgewidth=2.6, zorder=6)
+    count = int(states.cluster.max()) + 1
+    if count > MAX_OUTLINED:
+        return dots, [], 0.0
+    pixels = axes.transData.transform(plane) - axes.get_window_extent().p0
+    padding = _padding(pixels, states.cluster)
+    rings = [_ring(pixels[states.cluster == g]) for g in range(count)]
+    for ring in rings:
+        _boundary(axes, _from_pixels(axes, ring), padding)
+    return dots, rings, padding
+
+
+def _from_pixels(axes, places: np.ndarray) -> np.ndarray:
+    """Return where pixels, counted from the corner of the axes, are in the axes' own units."""
+    return axes.transData.inverted().transform(places + axes.get_window_extent().p0)
 
 
 def _padding(pixels: np.ndarray, cluster: np.ndarray) -> float:
@@ -196,20 +219,20 @@ def _route(layout: Layout, machine: Machine) -> list[tuple[int, list[int]]]:
     return [(layout.arrow(*pair, search), arrows[pair]) for pair in sorted(arrows, key=length)]
 
 
-def _draw_arrows(axes, layout: Layout, arrows, symbols: str, back, font: float) -> None:
+def _draw_arrows(axes, layout: Layout, arrows, symbols: str, back, font: float, zoom=1.0) -> None:
     """Draw what _route has put on the layout, each arrow with its symbols. back: from pixels to
-    the units of the axes."""
+    the units of the axes; zoom: see draw_machine."""
     for number, read in arrows:
         colour = symbol_colour(read[0]) if len(read) == 1 else "0.25"
         route = back(layout.routes[number])
         codes = [Path.MOVETO] + [Path.CURVE3 if len(route) == 3 else Path.CURVE4] * (len(route) - 1)
         axes.add_patch(
             FancyArrowPatch(
-                path=Path(route, codes), arrowstyle="-|>", mutation_scale=11, color=colour,
-                linewidth=1.2, zorder=3, shrinkA=0, shrinkB=0,
+                path=Path(route, codes), arrowstyle="-|>", mutation_scale=11 * zoom**0.5,
+                color=colour, linewidth=1.2 * zoom**0.5, zorder=3, shrinkA=0, shrinkB=0,
             )
         )  # fmt: skip
-        if len(layout.shapes) > CROWDED:
+        if len(layout.shapes) > CROWDED or zoom < SMALLEST_LETTERS:
             continue
         text = ",".join(symbols[symbol] for symbol in read)
         width, height = text_size(text, font)
@@ -226,42 +249,58 @@ def machine_picture(machine: Machine, names: list[str], places: np.ndarray, titl
     The state before the first symbol has an arrow from nowhere and, since words begin and end in
     it, a second circle; a circle's colour is that of the symbol which is certain to come.
     """
-    scale, radius, room = 92.0, 24.0, 150.0
-    names = [name.replace(" ", "\n") for name in names]
-    pixels = (places - places.min(axis=0)) * scale + room
-    circles = [place[None] for place in pixels]
-    layout = Layout(pixels.max(axis=0) + room, circles, np.full(len(pixels), radius))
-    # One unit of the axes is a pixel.
     figure = Figure(dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    _draw_arrows(axes, layout, _route(layout, machine), machine.symbols, lambda place: place, 10)
-    for state, (place, name) in enumerate(zip(pixels, names, strict=True)):
-        (allowed,) = np.nonzero(machine.prediction[state])
-        face = symbol_colour(allowed[0]) + "30" if len(allowed) == 1 else "white"
-        axes.add_patch(Circle(place, radius, facecolor="white", edgecolor="none", zorder=5.9))
-        axes.add_patch(Circle(place, radius, facecolor=face, edgecolor="black", zorder=6))
-        if state == machine.start:
-            axes.add_patch(Circle(place, radius - 3.5, fill=False, edgecolor="black", zorder=6))
-        font = 9 if max(map(len, name.split("\n"))) < 4 else 7.5
-        axes.text(*place, name, fontsize=font, ha="center", va="center", zorder=7)
-    start = pixels[machine.start]
-    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False) + np.pi
-    ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    tips = start + ways[:, None] * (radius + np.linspace(4, 46, 8))[:, None]
-    tip, tail = tips[layout.crowd(tips).argmin()][[0, -1]]
-    style = dict(arrowstyle="-|>", color="black", linewidth=1.4, shrinkA=0, shrinkB=0)
-    axes.annotate("", tip, tail, arrowprops=style)
-    low, high = layout.extent()
-    low, high = np.minimum(low, tail) - 22, np.maximum(high, tail) + np.array([22, 48])
+    _, low, high = draw_machine(axes, machine, names, places)
+    low, high = low - 22, high + np.array([22, 48])
     # Wide enough for the title.
     spare = max(0.0, text_size(title, 11)[0] + 40 - (high - low)[0]) / 2
     low, high = low - np.array([spare, 0]), high + np.array([spare, 0])
+    # One unit of the axes is a pixel.
+    figure.set_size_inches(*(high - low) / DPI)
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
-    figure.set_size_inches(*(high - low) / DPI)
     axes.text((low[0] + high[0]) / 2, high[1] - 12, title, fontsize=11, ha="center", va="top")
     return figure
+
+
+def draw_machine(
+    axes, machine: Machine, names: list[str], places: np.ndarray, scale=92.0, zoom=1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw a machine whose circles have a radius of RADIUS units of the axes.
+
+    scale: units from a place to the next; zoom: pixels that a unit has. Letters that would be too
+    small are left out. Return the circles' centres (M, 2) and the corners (2,) and (2,) of it all.
+    """
+    names = [name.replace(" ", "\n") for name in names]
+    room = 150.0
+    pixels = (places - places.min(axis=0)) * scale + room
+    circles = [place[None] for place in pixels]
+    layout = Layout(pixels.max(axis=0) + room, circles, np.full(len(pixels), RADIUS))
+    axes.axis("off")
+    arrows = _route(layout, machine)
+    _draw_arrows(axes, layout, arrows, machine.symbols, lambda place: place, 10, zoom)
+    for state, (place, name) in enumerate(zip(pixels, names, strict=True)):
+        (allowed,) = np.nonzero(machine.prediction[state])
+        face = symbol_colour(allowed[0]) + "30" if len(allowed) == 1 else "white"
+        axes.add_patch(Circle(place, RADIUS, facecolor="white", edgecolor="none", zorder=5.9))
+        axes.add_patch(Circle(place, RADIUS, facecolor=face, edgecolor="black", zorder=6, lw=zoom))
+        if state == machine.start:
+            inner = Circle(place, RADIUS - 3.5, fill=False, edgecolor="black", zorder=6, lw=zoom)
+            axes.add_patch(inner)
+        font = 9 if max(map(len, name.split("\n"))) < 4 else 7.5
+        if zoom > SMALLEST_NAMES:
+            size = max(font * zoom, 6)
+            axes.text(*place, name, fontsize=size, ha="center", va="center", zorder=7)
+    start = pixels[machine.start]
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False) + np.pi
+    ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    tips = start + ways[:, None] * (RADIUS + np.linspace(4, 46, 8))[:, None]
+    tip, tail = tips[layout.crowd(tips).argmin()][[0, -1]]
+    style = dict(arrowstyle="-|>", color="black", linewidth=1.4 * zoom, shrinkA=0, shrinkB=0)
+    axes.annotate("", tip, tail, arrowprops=style | dict(mutation_scale=10 * zoom))
+    low, high = layout.extent()
+    return pixels, np.minimum(low, tail), np.maximum(high, tail)
 
 
 def places_of(machine: Machine, overlap: np.ndarray, reference: np.ndarray) -> np.ndarray:
