@@ -6,7 +6,7 @@
 
 Reads a checkpoint of seq_train.py (or the course's own); where there is none, seq_train.py makes it
 first. Printed by section: weights and sequences (scatter), states and machine (states), maps, fixed
-points and counting (dynamics), what the units do over time (context).
+points and counting (dynamics), what the units do over time (context); --only film draws a film.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from recurrent import (
     explain,
     explain_machine,
     extraction,
+    film,
     machine,
     maps,
     pictures,
@@ -53,7 +54,9 @@ from recurrent.task import (
 )
 from seq_models import LSTM, SRN
 
-SECTIONS = ("scatter", "states", "dynamics", "context")
+SECTIONS = ("scatter", "states", "dynamics", "context", "film")
+# Without --only; a film takes longer than all the rest.
+DEFAULT_SECTIONS = SECTIONS[:-1]
 # More hidden units than these have hundreds of pairs.
 MAX_HIDDEN = 10
 # More checkpoints than these are not listed.
@@ -86,9 +89,9 @@ def build_parser() -> flags.Parser:
     parser.add_argument(
         "--only",
         type=flags.CommaSeparated(_section),
-        default=SECTIONS,
+        default=DEFAULT_SECTIONS,
         metavar="SECTION,...",
-        help=f"what to print and draw: {','.join(SECTIONS)} (default: all)",
+        help=f"what to print and draw: {','.join(SECTIONS)} (default: all but film)",
     )
     parser.add_argument(
         "--context", action="store_true", help="print context units beside hidden units (lstm)"
@@ -358,6 +361,14 @@ def context(analysis: Analysis, args: argparse.Namespace) -> None:
     analysis.save(pictures.time_picture(net, language, f"One word: {analysis.title}"), "time")
 
 
+def film_of(analysis: Analysis, args: argparse.Namespace) -> None:
+    """A film of the network and its machine as they read a few words."""
+    content = film.film(analysis.net, analysis.language, analysis.extracted, analysis.title)
+    path = analysis.folder / f"{analysis.task.stem}_film.gif"
+    files.write(path, content)
+    print(f"film: {path}")
+
+
 # Checkpoints
 
 
@@ -403,7 +414,7 @@ def main(argv: list[str] | None = None) -> int:
     drawn = task.language.batch(args.num_plot, np.random.default_rng(seed))
     trajectory = extraction.trajectory(net, task.language, sequences)
     analysis = Analysis(net, task, title, args.plot, sequences, drawn, trajectory)
-    sections = dict(zip(SECTIONS, (scatter, states, dynamics_of, context), strict=True))
+    sections = dict(zip(SECTIONS, (scatter, states, dynamics_of, context, film_of), strict=True))
     for name, section in sections.items():
         if name in args.only:
             section(analysis, args)

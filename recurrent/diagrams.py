@@ -95,6 +95,7 @@ def states_picture(
     font = 8 if many else 10
     figure = Figure(figsize=(13, 10) if many else (10, 7.6), dpi=DPI)
     axes = figure.add_axes((0.08, 0.08, 0.81, 0.86))
+    set_limits(axes, plane)
     dots, rings, padding = draw_clusters(axes, plane, trajectory, states, language)
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.set_title(title, fontsize=11)
@@ -119,18 +120,22 @@ def states_picture(
     return figure
 
 
-def draw_clusters(
-    axes, plane: np.ndarray, trajectory: Trajectory, states: States, language: Language
-) -> tuple[PathCollection, list[np.ndarray], float]:
-    """Draw dots, the start as a cross, and a boundary round each cluster; fix the axes' limits.
-
-    plane: (P, 2). Return the dots, the rings (K, 2) that they lie in, in pixels from the corner of
-    the axes, and how far from them the boundaries are; no rings of more than MAX_OUTLINED clusters.
-    """
-    low, high = plane.min(axis=0), plane.max(axis=0)
+def set_limits(axes, places: np.ndarray) -> None:
+    """Have the axes show places (P, 2), and have them stay so: boundaries are made of pixels."""
+    low, high = places.min(axis=0), places.max(axis=0)
     room = np.maximum((high - low) * 0.07, 1e-3)
     axes.set_xlim(low[0] - room[0], high[0] + room[0])
     axes.set_ylim(low[1] - room[1], high[1] + room[1])
+
+
+def draw_clusters(
+    axes, plane: np.ndarray, trajectory: Trajectory, states: States, language: Language
+) -> tuple[PathCollection, list[np.ndarray], float]:
+    """Draw dots at places `plane` (P, 2), the start as a cross, and a boundary round each cluster.
+
+    Return the dots, the rings (K, 2) that they lie in, in pixels from the corner of
+    the axes, and how far from them the boundaries are; no rings of more than MAX_OUTLINED clusters.
+    """
     number = np.where(trajectory.node >= 0, language.number[trajectory.node], np.nan)
     dots = axes.scatter(
         *plane.T, c=number, cmap="jet", s=14, edgecolors="0.25", linewidths=0.3, vmin=0,
@@ -168,9 +173,9 @@ def _ring(places: np.ndarray) -> np.ndarray:
     try:
         places = places[ConvexHull(places).vertices]
     except (QhullError, ValueError):
-        # Too few of them, or all on a line.
+        # Too few of them, or all on a line. A line without length would not be drawn.
         order = np.lexsort(places.T)
-        places = places[[order[0], order[-1]]]
+        places = places[[order[0], order[-1]]] + np.array([[0, 0], [0, 1]])
     return np.vstack([places, places[:1]])
 
 
