@@ -35,8 +35,8 @@ from recurrent.pictures import DPI, symbol_colour, words_shown
 MAX_SYMBOLS = 44
 # Frames for each symbol: so many steps the point needs to the next place, the last one stays.
 GLIDE = 5
-# Milliseconds: of a film, about; of a frame that moves; of a symbol, at least.
-DURATION, MOVING, SHORTEST = 20_000, 70, 350
+# Milliseconds: of a film, of a frame that moves, of a symbol at least and at most.
+DURATION, MOVING, SHORTEST, LONGEST = 20_000, 70, 350, 1200
 COLOURS = 128
 # What is current in each part of the picture.
 NOW = "#ffcc00"
@@ -108,7 +108,7 @@ def _read(net, language: Language, machine: Machine, words: list[str]) -> Readin
 def frames(read: list[Reading]) -> list[Frame]:
     """Return the frames of a film: one for each start, GLIDE for each symbol."""
     total = sum(len(reading.states) for reading in read)
-    symbol = max(SHORTEST, DURATION // total // 10 * 10)
+    symbol = int(np.clip(DURATION // total // 10 * 10, SHORTEST, LONGEST))
     found = []
     for number, reading in enumerate(read):
         found.append(Frame(number, 0, 1.0, symbol))
@@ -124,9 +124,10 @@ def film(net, language: Language, found: Extraction, title: str) -> bytes:
     """Return a film as an animated GIF."""
     read = readings(net, language, found.machine)
     shown = frames(read)
-    images = _Stage(language, found, read, title).images(shown)
+    images = Stage(language, found, read, title).images(shown)
     buffer = io.BytesIO()
-    # matplotlib's PillowWriter draws the whole figure for each frame, and in other colours.
+    # matplotlib's PillowWriter draws the whole figure and chooses the colours anew for each frame:
+    # 60 s and 4.7 MB, where this takes 8 s and 0.3 MB (LSTM on anb2nc3n, one core).
     next(images).save(
         buffer, "GIF", save_all=True, append_images=images, loop=0,
         duration=[frame.milliseconds for frame in shown],
@@ -134,7 +135,7 @@ def film(net, language: Language, found: Extraction, title: str) -> bytes:
     return buffer.getvalue()
 
 
-class _Stage:
+class Stage:
     """The picture: what stays is drawn once, what moves is drawn on it for each frame."""
 
     def __init__(self, language: Language, found: Extraction, read: list[Reading], title: str):

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import automaton_net, check_refused
+from PIL import Image, ImageSequence
 
 import seq_plot
 import seq_train
 from cli.errors import UserError
 from cli.process import Terminated
+from recurrent.film import GLIDE, LONGEST
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -91,6 +93,19 @@ def test_only_draws_what_is_asked_for(section, kinds, tmp_path, capsys):
     found = {re.sub(r".*_(\w+)\.jpg", r"\1", name) for name in names(tmp_path / "plot")}
     assert kinds <= found
     assert not found & ({"states", "fsm", "dynamics", "time", "3d", "01"} - kinds)
+
+
+def test_a_film_is_made_where_it_is_asked_for(tmp_path, capsys):
+    flags = keep(tmp_path / "net", lang="anbn", length=2)
+    out = plot(*flags, "--only", "film", folder=tmp_path / "plot", capsys=capsys)
+    path = tmp_path / "plot" / "anbn_srn5_film.gif"
+    assert list((tmp_path / "plot").iterdir()) == [path]
+    assert f"film: {path}" in out
+    with Image.open(path) as film:
+        assert film.size == (800, 600)
+        # The start and six symbols.
+        assert film.n_frames == 1 + 6 * GLIDE
+        assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(film)) == 7 * LONGEST
 
 
 def test_context_units_are_printed_and_drawn(tmp_path, capsys):
