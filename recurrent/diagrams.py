@@ -251,8 +251,8 @@ def _draw_arrows(axes, layout: Layout, arrows, symbols: str, back, font: float, 
 def machine_picture(machine: Machine, names: list[str], places: np.ndarray, title: str) -> Figure:
     """A machine as circles and arrows. places: (M, 2), where its states are drawn.
 
-    The state before the first symbol has an arrow from nowhere and, since words begin and end in
-    it, a second circle; a circle's colour is that of the symbol which is certain to come.
+    The state before the first symbol has an arrow from nowhere, the one in which words end, which
+    may be the same, a second circle; a circle's colour is that of the only symbol that can follow.
     """
     figure = Figure(dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -285,12 +285,15 @@ def draw_machine(
     axes.axis("off")
     arrows = _route(layout, machine)
     _draw_arrows(axes, layout, arrows, machine.symbols, lambda place: place, 10, zoom)
+    # Words that follow each other end where they begin.
+    chained = (machine.transitions == machine.start).any()
+    ends = [machine.start] if chained else np.flatnonzero(~machine.prediction.any(axis=1))
     for state, (place, name) in enumerate(zip(pixels, names, strict=True)):
         (allowed,) = np.nonzero(machine.prediction[state])
         face = symbol_colour(allowed[0]) + "30" if len(allowed) == 1 else "white"
         axes.add_patch(Circle(place, RADIUS, facecolor="white", edgecolor="none", zorder=5.9))
         axes.add_patch(Circle(place, RADIUS, facecolor=face, edgecolor="black", zorder=6, lw=zoom))
-        if state == machine.start:
+        if state in ends:
             inner = Circle(place, RADIUS - 3.5, fill=False, edgecolor="black", zorder=6, lw=zoom)
             axes.add_patch(inner)
         font = 9 if max(map(len, name.split("\n"))) < 4 else 7.5

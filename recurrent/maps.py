@@ -30,7 +30,7 @@ def dynamics_picture(
     plane = _Plane(net, trajectory)
     columns = min(len(points), 4)
     rows = -(-len(points) // columns)
-    figure = Figure(figsize=(1.2 + 4.7 * columns, 1 + 4.6 * rows), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(1 + 3.7 * columns, 1.5 + 3.7 * rows), dpi=DPI, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     words = words_shown(language)
     shades = colormaps["viridis"](np.linspace(0.05, 0.85, len(words)))
@@ -57,7 +57,9 @@ def dynamics_picture(
                 transform=axes.transAxes, fontsize=9, color="0.3",
             )  # fmt: skip
         axes.set_title(f"symbol {language.symbols[symbol]}", color=symbol_colour(symbol))
-        axes.set(xlabel=plane.names[0], ylabel=plane.names[1])
+        axes.set_xlabel(plane.names[0])
+    for axes in grid[:, 0]:
+        axes.set_ylabel(plane.names[1])
     blank = grid.flat[0]
     handles = [
         blank.plot([], [], color=shade, linewidth=2, label=word_name(language, text))[0]
@@ -68,8 +70,11 @@ def dynamics_picture(
         for kind, mark in MARKS.items()
     ]
     if plane.direct:
-        handles += blank.plot([], [], "--", color="black", label="output's choice changes")
+        handles += blank.plot([], [], color="black", linewidth=1.2, label="output's choice changes")
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    if not plane.direct:
+        units = "hidden and context units" if net.blocks > 1 else "hidden units"
+        title += f"\nprincipal components of the {units}"
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -85,9 +90,8 @@ class _Plane:
         else:
             self._pca = PCA(2).fit(self._wide(trajectory.state))
             share = 100 * self._pca.explained_variance_ratio_
-            state = "hidden and context units" if net.blocks > 1 else "hidden units"
             self.names = tuple(
-                f"{order} principal component of\n{state} ({part:.0f} % of the spread)"
+                f"{order} principal component ({part:.0f} % of the variance)"
                 for order, part in zip(("first", "second"), share, strict=True)
             )
             places = self.of(trajectory.state)
@@ -119,7 +123,10 @@ def _steps(axes, net, language: Language, plane: _Plane, text: str, symbol: int,
         if read == symbol:
             axes.annotate(
                 "", other, one, zorder=4,
-                arrowprops=dict(arrowstyle="-|>", color=shade, linewidth=1.6, shrinkA=0, shrinkB=0),
+                arrowprops=dict(
+                    arrowstyle="-|>", mutation_scale=15,
+                    color=shade, linewidth=2, shrinkA=0, shrinkB=0,
+                ),
             )  # fmt: skip
 
 
@@ -138,7 +145,7 @@ def _field(axes, net, symbol: int) -> None:
 
 
 def _decision(axes, net, language: Language) -> None:
-    """Dashed lines where the most probable symbol changes."""
+    """Lines where the most probable symbol changes."""
     across = np.linspace(-1.08, 1.08, 300)
     grid = np.stack(np.meshgrid(across, across), axis=-1)
     with torch.no_grad():
@@ -148,7 +155,7 @@ def _decision(axes, net, language: Language) -> None:
         if (choice == symbol).any() and (choice != symbol).any():
             lead = output[..., symbol] - np.delete(output, symbol, axis=-1).max(axis=-1)
             axes.contour(
-                across, across, lead, levels=[0], colors="black", linestyles="--", linewidths=1.2,
+                across, across, lead, levels=[0], colors="black", linewidths=1.2,
                 zorder=2,
             )  # fmt: skip
             rows, columns = np.nonzero(choice == symbol)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from scipy.spatial.distance import pdist
 
 from recurrent.language import Language
 
 DPI = 100
+# The sides of the box in space, as matplotlib has them.
+BOX = (4, 4, 3)
 # One colour for each symbol (its arrows, panels and phases), for the colour-blind too.
 SYMBOLS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea6", "#333333")
 # What the colours of the dots mean, for each kind of language.
@@ -58,7 +61,8 @@ def pair_picture(
             [], [], "x", color="black", markersize=9, markeredgewidth=2, label="initial state"
         )
         figure.legend(loc="lower right", frameon=False)
-    axes.set(xlabel=f"{units} {one}", ylabel=f"{units} {other}", title=title)
+    axes.set(xlabel=f"{units} {one}", ylabel=f"{units} {other}")
+    axes.set_title(title, fontsize=10)
     axes.margins(0.06)
     axes.grid(alpha=0.25)
     colour_bar(figure, dots, language, cax=figure.add_axes((0.845, 0.13, 0.025, 0.79)))
@@ -67,7 +71,7 @@ def pair_picture(
 
 def colour_bar(figure: Figure, dots, language: Language, **place) -> None:
     bar = figure.colorbar(dots, **place)
-    bar.set_label(colour_label(language), fontsize=9)
+    bar.set_label(colour_label(language), fontsize=8)
     if language.number.max() <= 20:
         bar.set_ticks(np.arange(language.number.max() + 1))
 
@@ -81,16 +85,43 @@ def cube_picture(
     figure: Figure | None = None,
 ) -> Figure:
     """The first three units as a cloud in space; in `figure`, if one is given."""
-    figure = figure or Figure(figsize=(7.4, 6), dpi=DPI)
-    axes = figure.add_subplot(projection="3d")
+    figure = figure or Figure(figsize=(7.4, 5.6), dpi=DPI)
+    axes = figure.add_axes((0.03, 0.04, 0.78, 0.88), projection="3d")
     dots = axes.scatter(
         *values[:, :3].T, c=number, cmap="jet", s=26, edgecolors="0.25", linewidths=0.4,
         vmin=0, vmax=language.number.max(), depthshade=False,
     )  # fmt: skip
-    axes.set(xlabel=f"{units} 0", ylabel=f"{units} 1", zlabel=f"{units} 2", title=title)
-    axes.set_box_aspect(None, zoom=0.86)
-    colour_bar(figure, dots, language, ax=axes, shrink=0.75, pad=0.1)
+    axes.set(xlabel=f"{units} 0", ylabel=f"{units} 1", zlabel=f"{units} 2")
+    axes.set_title(title, fontsize=10)
+    axes.locator_params(nbins=5)
+    axes.tick_params(labelsize=8)
+    elevation, azimuth = best_view(values[:, :3], number)
+    axes.view_init(elevation, azimuth)
+    axes.set_box_aspect(BOX, zoom=0.95)
+    colour_bar(figure, dots, language, cax=figure.add_axes((0.87, 0.15, 0.025, 0.7)))
     return figure
+
+
+def best_view(points: np.ndarray, number: np.ndarray) -> tuple[float, float]:
+    """Return the elevation and azimuth (degrees) in which dots of other numbers lie farthest apart.
+
+    points: (P, 3); number: (P,).
+    """
+    scaled = (points - points.min(axis=0)) / np.maximum(np.ptp(points, axis=0), 1e-9)
+    # Dots that cannot be told apart in space are one.
+    dots = np.unique(np.column_stack([scaled.round(2) * BOX, number]), axis=0)
+    other = pdist(dots[:, 3:]) > 0
+    views = [(e, a) for e in (15, 25, 35) for a in range(-180, 180, 15)]
+
+    def crowd(view: tuple[int, int]) -> float:
+        e, a = np.radians(view)
+        across = (-np.sin(a), np.cos(a), 0)
+        up = (-np.sin(e) * np.cos(a), -np.sin(e) * np.sin(a), np.cos(e))
+        apart = pdist(dots[:, :3] @ np.array([across, up]).T)[other]
+        # What is more than a tenth of the box apart costs nothing.
+        return np.clip(0.1 * BOX[0] - apart, 0, None).sum()
+
+    return min(views, key=crowd)
 
 
 # A word over time

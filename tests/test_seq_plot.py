@@ -19,6 +19,7 @@ import seq_train
 from cli.errors import UserError
 from cli.process import Terminated
 from recurrent.film import GLIDE, LONGEST
+from recurrent.pictures import best_view
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -93,6 +94,13 @@ def test_only_draws_what_is_asked_for(section, kinds, tmp_path, capsys):
     found = {re.sub(r".*_(\w+)\.jpg", r"\1", name) for name in names(tmp_path / "plot")}
     assert kinds <= found
     assert not found & ({"states", "fsm", "dynamics", "time", "3d", "01"} - kinds)
+
+
+def test_the_best_view_is_not_along_the_line_between_two_kinds_of_dots():
+    points = np.random.default_rng(0).normal(0, 0.02, (40, 3))
+    points[::2, 0] += 1
+    _, azimuth = best_view(points, np.arange(40) % 2)
+    assert abs(np.sin(np.radians(azimuth))) > 0.4
 
 
 def test_a_film_is_made_where_it_is_asked_for(tmp_path, capsys):
