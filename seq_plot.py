@@ -55,7 +55,7 @@ from recurrent.task import (
 from seq_models import LSTM, SRN
 
 SECTIONS = ("scatter", "states", "dynamics", "context", "film")
-# Without --only; a film takes longer than all the rest.
+# Without --only, because a film takes as long as all the rest.
 DEFAULT_SECTIONS = SECTIONS[:-1]
 # More hidden units than these have hundreds of pairs.
 MAX_HIDDEN = 10

@@ -80,7 +80,7 @@ def plane_of(trajectory: Trajectory, states: States):
 def states_picture(
     trajectory: Trajectory, states: States, names: list[str], language: Language, title: str
 ) -> Figure:
-    """The clusters of a network's vectors with their boundaries and names, and arrows between them.
+    """Draw the clusters of a network's vectors with their names, and arrows between them.
 
     names: of each cluster. The picture is the annotated one that the assignment asks for. Dots
     outside the language have no colour. Of more than MAX_OUTLINED clusters only the dots are drawn.
@@ -159,7 +159,7 @@ def _from_pixels(axes, places: np.ndarray) -> np.ndarray:
 
 
 def _padding(pixels: np.ndarray, cluster: np.ndarray) -> float:
-    """How far a boundary keeps from its dots: less where clusters are close to each other."""
+    """Return how far a boundary is from its dots: less where clusters are close to each other."""
     gaps = []
     for g in range(cluster.max() + 1):
         rest = pixels[cluster != g]
@@ -169,7 +169,7 @@ def _padding(pixels: np.ndarray, cluster: np.ndarray) -> float:
 
 
 def _ring(places: np.ndarray) -> np.ndarray:
-    """The corners (K, 2) of the convex hull of places, closed: the first corner comes last too."""
+    """Return the corners (K, 2) of the convex hull of places, the first one again as the last."""
     try:
         places = places[ConvexHull(places).vertices]
     except (QhullError, ValueError):
@@ -180,7 +180,7 @@ def _ring(places: np.ndarray) -> np.ndarray:
 
 
 def _dense(ring: np.ndarray, step: float = 5.0) -> np.ndarray:
-    """Places along a ring, no farther from each other than `step`."""
+    """Return places along a ring, no farther from each other than `step`."""
     sides = pairwise(ring)
     return np.concatenate(
         [
@@ -191,8 +191,8 @@ def _dense(ring: np.ndarray, step: float = 5.0) -> np.ndarray:
 
 
 def _boundary(axes, ring: np.ndarray, padding: float) -> None:
-    """A line round a ring, `padding` pixels wider: a thick line with round corners, and on it a
-    thinner one in the colour of the ground."""
+    """Draw a line round a ring, `padding` pixels wider: a thick line with round corners, and on
+    it a thinner one in the colour of the ground."""
     for colour, width, layer in (("0.35", padding * 2, 1), ("#f3efe2", padding * 2 - 2.4, 1.1)):
         points = width * 72 / DPI
         style = dict(solid_capstyle="round", solid_joinstyle="round", zorder=layer)
@@ -202,7 +202,7 @@ def _boundary(axes, ring: np.ndarray, padding: float) -> None:
 
 @cache
 def text_size(text: str, font: float) -> tuple[float, float]:
-    """Width and height of a text of one or more lines, in pixels."""
+    """Return width and height of a text of one or more lines, in pixels."""
     lines = text.split("\n")
     widths = [TextPath((0, 0), line or " ", size=font).get_extents().width for line in lines]
     return max(widths) * 1.12 * DPI / 72, len(lines) * 1.25 * font * DPI / 72
@@ -249,7 +249,7 @@ def _draw_arrows(axes, layout: Layout, arrows, symbols: str, back, font: float, 
 
 
 def machine_picture(machine: Machine, names: list[str], places: np.ndarray, title: str) -> Figure:
-    """A machine as circles and arrows. places: (M, 2), where its states are drawn.
+    """Draw a machine as circles and arrows. places: (M, 2), of its states.
 
     The state before the first symbol has an arrow from nowhere, the one in which words end, which
     may be the same, a second circle; a circle's colour is that of the only symbol that can follow.
@@ -312,8 +312,8 @@ def draw_machine(
 
 
 def places_of(machine: Machine, overlap: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Where a machine's states are drawn (M, 2): where the language's states that they overlap
-    are; by their distances alone (Kamada and Kawai, 1989) if two would come to one place.
+    """Return where a machine's states are drawn (M, 2): where the language's states that they
+    overlap are; by their distances alone (Kamada and Kawai, 1989) if two would come to one place.
 
     overlap: (M, N), reference: (N, 2).
     """

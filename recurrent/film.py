@@ -33,12 +33,13 @@ from recurrent.pictures import DPI, symbol_colour, words_shown
 
 # Symbols that are read at most, unless a single word is longer.
 MAX_SYMBOLS = 44
-# Frames for each symbol: so many steps the point needs to the next place, the last one stays.
+# Frames for each symbol, in which the point moves to its next place; the last one is held.
 GLIDE = 5
-# Milliseconds: of a film, of a frame that moves, of a symbol at least and at most.
+# Milliseconds: of a film, of a frame that is not held, of a symbol at least and at most.
 DURATION, MOVING, SHORTEST, LONGEST = 20_000, 70, 350, 1200
+# Colours of a film, because fewer of them make a smaller file.
 COLOURS = 128
-# What is current in each part of the picture.
+# The colour of what is current: the point, the state, the letter.
 NOW = "#ffcc00"
 
 
@@ -270,7 +271,7 @@ class Stage:
         return palette
 
     def move(self, frame: Frame) -> None:
-        """Put all that moves where it is at a frame."""
+        """Move all artists to where they are at a frame."""
         reading, places = self.read[frame.reading], self.places[frame.reading]
         before, step = max(frame.step - 1, 0), frame.step
 

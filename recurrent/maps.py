@@ -22,7 +22,7 @@ MARKS = {"attractor": "o", "saddle": "X", "repeller": "^"}
 def dynamics_picture(
     net, language: Language, trajectory: Trajectory, points: dict[int, list[FixedPoint]], title: str
 ) -> Figure:
-    """A panel for each symbol: where its map moves the state, words' paths, and fixed points.
+    """Draw a panel for each symbol: where its map moves the state, words' paths, fixed points.
 
     Two hidden units of an SRN are drawn as they are, with the field of the map and the line at
     which the output's choice changes; anything larger in its plane of largest spread.
@@ -115,7 +115,7 @@ class _Plane:
 
 
 def _steps(axes, net, language: Language, plane: _Plane, text: str, symbol: int, shade) -> None:
-    """The steps of a word that one symbol makes, as arrows, the word read after another one."""
+    """Draw the steps of a word that one symbol makes, the word being read after another one."""
     symbols = language.encode(word_before(language) + text)
     states = plane.of(states_along(net, symbols))[-len(text) - 1 :]
     numbers = language.encode(text)
@@ -131,7 +131,7 @@ def _steps(axes, net, language: Language, plane: _Plane, text: str, symbol: int,
 
 
 def _field(axes, net, symbol: int) -> None:
-    """Small arrows that show where the map of a symbol moves hidden vectors."""
+    """Draw small arrows that show where the map of a symbol moves hidden vectors."""
     across = np.linspace(-1, 1, 17)
     grid = np.stack(np.meshgrid(across, across), axis=-1).reshape(-1, 2)
     moved = symbol_map(net, symbol)(torch.from_numpy(grid)).numpy() - grid
@@ -145,7 +145,7 @@ def _field(axes, net, symbol: int) -> None:
 
 
 def _decision(axes, net, language: Language) -> None:
-    """Lines where the most probable symbol changes."""
+    """Draw lines where the most probable symbol changes."""
     across = np.linspace(-1.08, 1.08, 300)
     grid = np.stack(np.meshgrid(across, across), axis=-1)
     with torch.no_grad():

@@ -24,7 +24,7 @@ def symbol_colour(symbol: int) -> str:
 
 
 def colour_label(language: Language) -> str:
-    """What the colour bar of a language's dots says."""
+    """Return the label of the colour bar of a language's dots."""
     return COUNTING if language.times else GRAMMAR
 
 
@@ -40,7 +40,7 @@ def pair_picture(
     language: Language,
     start: np.ndarray | None = None,
 ) -> Figure:
-    """Two units against each other, a dot for each symbol read.
+    """Draw two units against each other, a dot for each symbol read.
 
     values: (P, H) activations; number: (P,) state numbers, which are the colours (jet, as the
     assignment has it); units: what a unit is called; start: (H,) the initial state, a cross.
@@ -84,7 +84,10 @@ def cube_picture(
     language: Language,
     figure: Figure | None = None,
 ) -> Figure:
-    """The first three units as a cloud in space; in `figure`, if one is given."""
+    """Draw the first three units in space; in `figure`, if one is given.
+
+    values: (P, H) activations; number: (P,) state numbers.
+    """
     figure = figure or Figure(figsize=(7.4, 5.6), dpi=DPI)
     axes = figure.add_axes((0.03, 0.04, 0.78, 0.88), projection="3d")
     dots = axes.scatter(
@@ -148,7 +151,7 @@ def word_name(language: Language, text: str) -> str:
 
 @torch.no_grad()
 def time_picture(net, language: Language, title: str) -> Figure:
-    """All units, gates and probabilities along one long word, read after another one."""
+    """Draw all units, gates and probabilities along one long word, read after another one."""
     before, text = word_before(language), words_shown(language)[-1]
     symbols = torch.from_numpy(language.encode(before + text))[:, None]
     run = net(symbols)
