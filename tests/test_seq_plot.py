@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import automaton_net, check_refused
+from PIL import Image, ImageSequence
 
 import seq_plot
 import seq_train
 from cli.errors import UserError
 from cli.process import Terminated
+from recurrent.film import GLIDE, LONGEST
+from recurrent.pictures import best_view
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -99,6 +102,26 @@ def test_only_draws_what_is_asked_for(section, kinds, tmp_path, capsys):
     found = {re.sub(r".*_(\w+)\.jpg", r"\1", name) for name in names(tmp_path / "plot")}
     assert kinds <= found
     assert not found & ({"states", "fsm", "dynamics", "time", "3d", "01"} - kinds)
+
+
+def test_the_best_view_is_not_along_the_line_between_two_kinds_of_dots():
+    points = np.random.default_rng(0).normal(0, 0.02, (40, 3))
+    points[::2, 0] += 1
+    _, azimuth = best_view(points, np.arange(40) % 2)
+    assert abs(np.sin(np.radians(azimuth))) > 0.4
+
+
+def test_a_film_is_made_where_it_is_asked_for(tmp_path, capsys):
+    flags = keep(tmp_path / "net", lang="anbn", length=2)
+    out = plot(*flags, "--only", "film", folder=tmp_path / "plot", capsys=capsys)
+    path = tmp_path / "plot" / "anbn_srn5_film.gif"
+    assert list((tmp_path / "plot").iterdir()) == [path]
+    assert f"film: {path}" in out
+    with Image.open(path) as film:
+        assert film.size == (800, 600)
+        # The start and six symbols.
+        assert film.n_frames == 1 + 6 * GLIDE
+        assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(film)) == 7 * LONGEST
 
 
 def test_context_units_are_printed_and_drawn(tmp_path, capsys):
