@@ -78,7 +78,7 @@ def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
         assert name in out
 
 
-@pytest.mark.parametrize(("lang", "embed", "count"), [("reber", False, 7), ("reber", True, 19)])
+@pytest.mark.parametrize(("lang", "embed", "count"), [("reber", False, 8), ("reber", True, 20)])
 def test_the_machine_of_reber_s_grammar(lang, embed, count, tmp_path, capsys):
     flags = keep(tmp_path / "net", lang, embed)
     out = plot(*flags, "--only", "states", folder=tmp_path / "plot", capsys=capsys)
@@ -320,7 +320,7 @@ def test_context_units_of_an_srn_are_its_hidden_units(tmp_path, capsys):
     [
         (["--only", "sactter"], 2, "'sactter' is none of scatter, states, dynamics, context"),
         (["--num_plot", "0"], 2, "'0' is not a whole number from 1 to 1000"),
-        (["--lang", "anb"], 2, "'anb' is no language"),
+        (["--lang", "anb"], 2, "'anb' is not a language"),
         (["--embed", "--lang", "anbn"], 2, "--embed goes with --lang reber"),
         (["--show", "--no_show"], 2, "not allowed with argument"),
         (["--plot", "net/x.pth"], 1, "cannot write into net/x.pth: it is not a folder"),
