@@ -21,8 +21,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import torch
+from torchvision.datasets import KMNIST
 
 from cli import process
+from kuzushiji import dataset
+from seq_models import SRN
 
 # Where nothing listens.
 NOWHERE = "http://127.0.0.1:9/"
@@ -44,9 +48,7 @@ def write_idx(path: Path, values: np.ndarray) -> None:
 
 def characters(train: int = 300, test: int = 120):
     """The first training and test images of Kuzushiji-10k, split 0."""
-    from kuzushiji.dataset import load_kuzushiji10k
-
-    images = load_kuzushiji10k(0)
+    images = dataset.load_kuzushiji10k(0)
     return replace(
         images,
         name="a few characters",
@@ -77,50 +79,50 @@ def small(tmp_path) -> Path:
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """Nothing is downloaded in this process: the host does not answer."""
-    from kuzushiji import dataset
-
     monkeypatch.setattr(dataset, "HOST", NOWHERE)
 
 
 class Host:
     """A server on this machine that stands for the host of KMNIST's training files.
 
-    asked: the paths that were asked for, in order.
+    asked: the paths that were asked for, in order. fault: what it does wrong, "" for nothing.
     """
 
     def __init__(self, monkeypatch, source: Path):
-        from torchvision.datasets import KMNIST
-
-        from kuzushiji import dataset
-
         names = dataset.FILES[:2]
         self.files = {f"{name}.gz": gzip.compress((source / name).read_bytes()) for name in names}
         self.asked: list[str] = []
-        self.mend()
+        self.fault = ""
+        # Ends the silence, so that no thread outlives the test.
+        self.released = threading.Event()
         host = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_HEAD(self):
-                self.do_GET()
+                self.answer()
 
             def do_GET(self):
-                if host.silent:
-                    host.go_on.wait(10)
-                    return
-                if target := host.redirect(self.path):
-                    self.send_response(302)
-                    self.send_header("Location", target)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                if self.command == "GET" or not self.path.endswith(".gz"):
-                    host.asked.append(self.path)
+                host.asked.append(self.path)
+                self.answer()
+
+            def answer(self):
                 content = host.files.get(self.path.rsplit("/", 1)[-1], b"")
-                self.send_response(host.status if content else 200)
+                if host.fault == "silent":
+                    host.released.wait(10)
+                    return
+                self.send_response({"not found": 404, "redirect": 302}.get(host.fault, 200))
+                if host.fault == "redirect":
+                    self.send_header("Location", self.path)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(host.spoil(content))
+                if self.command == "HEAD":
+                    return
+                if host.fault == "stalled":
+                    host.released.wait(10)
+                elif host.fault == "truncated":
+                    self.wfile.write(content[: len(content) // 2])
+                else:
+                    self.wfile.write(content[::-1] if host.fault == "another file" else content)
 
             def log_message(self, *args):
                 pass
@@ -136,20 +138,8 @@ class Host:
         monkeypatch.setattr(KMNIST, "mirrors", [self.url])
         monkeypatch.setattr(dataset, "HOST", self.url)
 
-    def mend(self) -> None:
-        """Serve everything as it is, by its own address."""
-        self.status, self.silent = 200, False
-        self.spoil = lambda content: content
-        self.redirect = lambda path: None
-        # Set by who lets a host wait no longer.
-        self.go_on = threading.Event()
-
-    def stall(self, content: bytes) -> bytes:
-        self.go_on.wait(10)
-        return b""
-
     def close(self) -> None:
-        self.go_on.set()
+        self.released.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -235,10 +225,6 @@ def automaton_net(language, spare: int = 0):
     The unit of the transition just made is (nearly) 1, all others are -1; `spare` more units are
     always 0.
     """
-    import torch
-
-    from seq_models import SRN
-
     edges = [(int(q), int(s)) for q, s in np.argwhere(language.transitions >= 0)]
     after = np.array([language.transitions[edge] for edge in edges])
     # What would follow a last word is never asked: as if it were another one.
@@ -262,7 +248,7 @@ def automaton_net(language, spare: int = 0):
 
 
 class StopAfter:
-    """A Stop that asks for the end once it has been asked so often itself."""
+    """Stands for a Stop: Ctrl-C comes after so many batches."""
 
     def __init__(self, batches: int):
         self.left, self.status = batches, 0
