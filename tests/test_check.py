@@ -41,7 +41,7 @@ def test_the_data_are_the_brief_s():
 
 
 @pytest.mark.parametrize("act", ["sig", "step"])
-@pytest.mark.parametrize("hid", [1, 4, 9])
+@pytest.mark.parametrize("hid", [1, 4])
 def test_a_network_is_its_equations(act, hid):
     net = check.MLP(hid, act)
     net.draw_weights(1.0)
@@ -57,14 +57,13 @@ def test_a_network_is_its_equations(act, hid):
     assert np.allclose(output.detach(), squash(hidden @ v.T + c), atol=1e-5)
 
 
-def test_copies_are_networks_side_by_side():
+def test_networks_side_by_side_are_networks():
     nets = check.MLP(3, networks=5)
     nets.draw_weights(1.0)
     together = nets(POINTS)
-    for copy in range(5):
-        assert torch.allclose(nets.select(copy)(POINTS), together[copy], atol=1e-6)
+    for index in range(5):
+        assert torch.allclose(nets.select(index)(POINTS), together[index], atol=1e-6)
     right = check.right_items(nets, POINTS, TARGET)
-    assert right.shape == (5, 9)
     assert torch.equal(right[2], check.right_items(nets.select(2), POINTS, TARGET))
 
 
@@ -100,17 +99,17 @@ def test_right_items_says_which_are_wrong():
     assert POINTS[wrong].tolist() == [[0, 0], [0, 2], [1, 1], [2, 0], [2, 2]]
 
 
-def test_weights_of_the_wrong_shape_are_named():
-    with pytest.raises(
-        UserError, match=r"in_hid_weight in check\.py has the shape \(4, 2\), but 5"
-    ):
-        check.MLP(5, "step").set_weights()
-    with pytest.raises(UserError, match=r"hid_bias in check\.py is not a table of numbers"):
-        check.MLP(2).enter_weights({"hid_bias": ["a", "b"]})
-    with pytest.raises(UserError, match=r"in_hid_weight in check\.py is not a table of numbers"):
-        check.MLP(2).enter_weights({"in_hid_weight": [[1, 2], [3]]})
-    with pytest.raises(UserError, match="not finite"):
-        check.MLP(2).enter_weights({"hid_bias": [1, float("nan")]})
+@pytest.mark.parametrize(
+    ("name", "entered", "message"),
+    [
+        ("in_hid_weight", [[1, 2]], r"has the shape \(1, 2\), but 2 hidden units need \(2, 2\)"),
+        ("in_hid_weight", [[1, 2], [3]], "is not a table of numbers"),
+        ("hid_bias", [1, float("nan")], "holds a value that is not finite"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(name, entered, message):
+    with pytest.raises(UserError, match=rf"{name} in check\.py {message}"):
+        check.MLP(2).enter_weights({name: entered})
 
 
 @pytest.mark.parametrize(
@@ -134,7 +133,7 @@ number = st.floats(-20, 20).map(lambda value: round(value, 2))
 
 
 @given(st.tuples(number, number), number, st.tuples(number, number))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
     net_input = weight[0] * point[0] + weight[1] * point[1] + bias
     largest = max(map(abs, weight))
@@ -145,11 +144,6 @@ def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
     formula = re.sub(r"(\d) x", r"\1 * x", side.removeprefix("where "))
     fires = eval(formula, {"x1": point[0], "x2": point[1]})
     assert fires == (net_input >= 0)
-
-
-@pytest.mark.parametrize(("value", "text"), [(-0.0, "0"), (1.0, "1"), (-2.34567, "-2.346")])
-def test_short(value, text):
-    assert check.short(value) == text
 
 
 # The scales that make the sigmoid network right
@@ -178,7 +172,7 @@ def scales(net: check.MLP, *items: tuple[float, int]) -> list[tuple[float, float
 def test_the_smallest_scale_is_where_the_sigmoid_network_begins_to_work():
     ((least, most),) = correct_scales(by_hand("sig"), POINTS, TARGET)
     assert (f"{least:.4f}", most) == ("1.9804", math.inf)
-    for factor, works in ((0.98, False), (0.9999, False), (1.0001, True), (1.5, True), (20, True)):
+    for factor, works in ((0.9999, False), (1.0001, True), (20, True)):
         net = by_hand("sig", least * factor).double()
         assert check.right_items(net, POINTS.double(), TARGET).all() == works
     # It does not depend on the scale that the weights have already.
@@ -186,9 +180,9 @@ def test_the_smallest_scale_is_where_the_sigmoid_network_begins_to_work():
     assert rescaled == pytest.approx(least / 4)
 
 
-@pytest.mark.parametrize("size", [1.0, 10.0, 1e-5])
 @pytest.mark.parametrize(("share", "border"), [(0.75, math.log(3)), (0.9, math.log(9))])
-def test_one_unit_has_a_smallest_scale_in_closed_form(size, share, border):
+def test_one_unit_has_a_smallest_scale_in_closed_form(share, border):
+    size = 10.0
     # sigmoid(s size) - share >= 0 for s >= log(share / (1 - share)) / size.
     net = small_net([size], [0], [1], -share)
     assert scales(net, (1, 1), (-1, 0)) == [(pytest.approx(border / size), math.inf)]
@@ -205,10 +199,6 @@ def test_a_step_network_that_no_scale_makes_a_sigmoid_network():
     assert correct_scales(sigmoid, POINTS, TARGET) == []
 
 
-def test_no_scale_mends_weights_of_the_wrong_sign():
-    assert correct_scales(by_hand("sig", -1), POINTS, TARGET) == []
-
-
 @pytest.mark.parametrize(
     ("net", "target"),
     [
@@ -219,7 +209,6 @@ def test_no_scale_mends_weights_of_the_wrong_sign():
         (([-1, -2], [0, 0], [1, -1], 0), 1),
         # The hidden net input is 0 as it was entered (not in float32), so the output is 1/2.
         (([0.7], [-0.7], [1], -0.5), 1),
-        (([0.1, 0.3], [0.2, 0], [1, -1], 0), 1),
         (([0], [0], [0], 0), 1),
     ],
 )
@@ -240,7 +229,7 @@ tenths = st.integers(-30, 30).map(lambda value: value / 10)
 
 
 @given(st.lists(st.tuples(tenths, tenths, tenths), min_size=1, max_size=4), tenths, st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_scales_are_those_at_which_a_float64_network_is_right(units, out_bias, data):
     net = small_net(*map(list, zip(*units, strict=True)), out_bias)
     target = torch.tensor(data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=3, max_size=3)))
@@ -265,7 +254,6 @@ def test_the_scales_are_those_at_which_a_float64_network_is_right(units, out_bia
     [
         "X1,X2,T\n0,1,1\n2,0,0\n",
         "\ufeffX1,X2,T\r\n0,1,1\r\n2,0,0\r\n",
-        " X, Y, T\n 0, 1, 1\n\n 2, 0, 0",
         '"X1","X2","T"\n"0","1","1"\n2e0,0.0,0',
     ],
 )
@@ -282,16 +270,11 @@ def test_a_table_is_read_however_it_is_written(text, tmp_path):
     [
         ("", "has no data"),
         ("X1,X2,T\n", "has no data"),
-        ("X1,T\n0,1\n", "row 1: the header is X1,T, not X1,X2,T"),
         ("0,0,1\n0,1,1\n", "row 1: the header is 0,0,1, not X1,X2,T"),
         ("X1,X2,T\n0,1,1\n0,1\n", "row 3: 2 values, not one for each of X1,X2,T"),
-        ("X1,X2,T\n0,1,1,1\n", "row 2: 4 values"),
         ("X1,X2,T\n0,1,1\n0,b,1\n", "row 3: X2 is 'b', not a number"),
-        ("X1,X2,T\n0,,1\n", "row 2: X2 is '', not a number"),
-        ("X1,X2,T\n0,1,2\n", "row 2: T is '2', not 0 or 1"),
-        ("X1,X2,T\n0,1,0.5\n", "row 2: T is '0.5', not 0 or 1"),
         ("X1,X2,T\nnan,1,0\n", "row 2: X1 is 'nan', not a number"),
-        ("X1,X2,T\n1,inf,0\n", "row 2: X2 is 'inf', not a number"),
+        ("X1,X2,T\n0,1,0.5\n", "row 2: T is '0.5', not 0 or 1"),
         (
             "X1,X2,T\n1,2,0\n3,4,0\n1,2,1\n",
             "row 4: the point of row 2 again, with a different target",
