@@ -259,4 +259,4 @@ def test_a_reber_run_is_named_and_shows_a_word_of_the_minimum_length(tmp_path, c
     assert len(first) >= 14
     assert (tmp_path / "net" / "reber_embed_lstm8_1.pth").exists()
     assert "seq_plot.py --lang reber --embed --length 14 --model lstm --hid 8 --epoch 1" in printed
-    assert "of 10000 fresh words" in printed
+    assert "/10000 correct in fresh words" in printed
