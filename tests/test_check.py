@@ -80,23 +80,11 @@ def test_gradients_agree_with_finite_differences():
     assert torch.autograd.gradcheck(outputs, inputs)
 
 
-def test_a_step_unit_fires_at_net_input_0():
-    assert check.heaviside(torch.tensor([-1e-9, 0.0, 1e-9])).tolist() == [0, 1, 1]
-
-
 def test_the_hand_made_weights_give_the_brief_s_table():
     expected = np.array([line.split() for line in BRIEF.strip().splitlines()], float)
     assert np.array_equal(check.activation_table(by_hand("step"), POINTS), expected[:, 2:])
     rescaled = check.activation_table(by_hand("sig", 10), POINTS)
     assert np.array_equal(rescaled >= 0.5, expected[:, 2:] == 1)
-
-
-def test_right_items_says_which_are_wrong():
-    net = by_hand("step")
-    with torch.no_grad():
-        net.out_bias += 1  # now the output is 1 wherever no unit of H3 and H4 fires
-    wrong = ~check.right_items(net, POINTS, TARGET)
-    assert POINTS[wrong].tolist() == [[0, 0], [0, 2], [1, 1], [2, 0], [2, 2]]
 
 
 @pytest.mark.parametrize(
@@ -117,9 +105,7 @@ def test_weights_that_do_not_fit_are_named(name, entered, message):
     [
         ([1, -1], -0.5, "x1 - x2 = 0.5", "where x1 - x2 >= 0.5"),
         ([-10, 10], -5, "x2 - x1 = 0.5", "where x2 - x1 >= 0.5"),
-        ([2, 1], 0, "x1 + 0.5 x2 = 0", "where x1 + 0.5 x2 >= 0"),
         ([-1, -1], 3, "x1 + x2 = 3", "where x1 + x2 <= 3"),
-        ([0, -4], 2, "x2 = 0.5", "where x2 <= 0.5"),
         ([1e-9, 5], 1, "x2 = -0.2", "where x2 >= -0.2"),
         ([0, 0], -1, "no line", "nowhere"),
         ([0, 0], 0, "no line", "everywhere"),
@@ -152,14 +138,9 @@ def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
 def small_net(weight, bias, out_weight, out_bias) -> check.MLP:
     """A network with hidden weights from x1 only."""
     net = check.MLP(len(bias))
-    net.enter_weights(
-        {
-            "in_hid_weight": [[w, 0] for w in weight],
-            "hid_bias": bias,
-            "hid_out_weight": [out_weight],
-            "out_bias": [out_bias],
-        }
-    )
+    weights = [[[w, 0] for w in weight], bias, [out_weight], [out_bias]]
+    names = [name for name, _ in net.named_parameters()]
+    net.enter_weights(dict(zip(names, weights, strict=True)))
     return net
 
 
@@ -175,17 +156,14 @@ def test_the_smallest_scale_is_where_the_sigmoid_network_begins_to_work():
     for factor, works in ((0.9999, False), (1.0001, True), (20, True)):
         net = by_hand("sig", least * factor).double()
         assert check.right_items(net, POINTS.double(), TARGET).all() == works
-    # It does not depend on the scale that the weights have already.
-    ((rescaled, _),) = correct_scales(by_hand("sig", 4), POINTS, TARGET)
-    assert rescaled == pytest.approx(least / 4)
 
 
-@pytest.mark.parametrize(("share", "border"), [(0.75, math.log(3)), (0.9, math.log(9))])
-def test_one_unit_has_a_smallest_scale_in_closed_form(share, border):
-    size = 10.0
-    # sigmoid(s size) - share >= 0 for s >= log(share / (1 - share)) / size.
-    net = small_net([size], [0], [1], -share)
-    assert scales(net, (1, 1), (-1, 0)) == [(pytest.approx(border / size), math.inf)]
+@pytest.mark.parametrize("share", [0.75, 0.9])
+def test_one_unit_has_a_smallest_scale_in_closed_form(share):
+    # sigmoid(10 s) - share >= 0 for s >= log(share / (1 - share)) / 10.
+    net = small_net([10], [0], [1], -share)
+    border = math.log(share / (1 - share)) / 10
+    assert scales(net, (1, 1), (-1, 0)) == [(pytest.approx(border), math.inf)]
     # The step network that the scale leads to has every point wrong.
     assert scales(net, (1, 0), (-1, 1)) == []
 
@@ -200,21 +178,19 @@ def test_a_step_network_that_no_scale_makes_a_sigmoid_network():
 
 
 @pytest.mark.parametrize(
-    ("net", "target"),
+    "net",
     [
-        # sigmoid(-s) > 0 although it vanishes for large s, and sigmoid(s) - 1 < 0.
-        (([-1], [0], [1], 0), 1),
-        (([1], [0], [1], -1), 0),
+        # sigmoid(-s) > 0 although it vanishes for large s.
+        ([-1], [0], [1], 0),
         # sigmoid(-s) - sigmoid(-2 s) > 0: the slower one decides.
-        (([-1, -2], [0, 0], [1, -1], 0), 1),
+        ([-1, -2], [0, 0], [1, -1], 0),
         # The hidden net input is 0 as it was entered (not in float32), so the output is 1/2.
-        (([0.7], [-0.7], [1], -0.5), 1),
-        (([0], [0], [0], 0), 1),
+        ([0.7], [-0.7], [1], -0.5),
     ],
 )
-def test_a_tie_in_the_limit_is_decided_by_what_is_left(net, target):
-    assert scales(small_net(*net), (1, target)) == [(0, math.inf)]
-    assert scales(small_net(*net), (1, 1 - target)) == []
+def test_a_tie_in_the_limit_is_decided_by_what_is_left(net):
+    assert scales(small_net(*net), (1, 1)) == [(0, math.inf)]
+    assert scales(small_net(*net), (1, 0)) == []
 
 
 def test_scales_that_are_right_only_in_between():
@@ -250,12 +226,7 @@ def test_the_scales_are_those_at_which_a_float64_network_is_right(units, out_bia
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "X1,X2,T\n0,1,1\n2,0,0\n",
-        "\ufeffX1,X2,T\r\n0,1,1\r\n2,0,0\r\n",
-        '"X1","X2","T"\n"0","1","1"\n2e0,0.0,0',
-    ],
+    "text", ["\ufeffX1,X2,T\r\n0,1,1\r\n\r\n2,0,0\r\n", '"X1","X2","T"\n"0", 1, 1\n2e0,0.0,0']
 )
 def test_a_table_is_read_however_it_is_written(text, tmp_path):
     path = tmp_path / "点.csv"

@@ -56,13 +56,6 @@ def test_a_correlation_is_printed_with_n_and_its_permutation_p(images, monkeypat
     assert re.search(rf"correlation \+(0.9\d|1.00) \(n = 45 pairs, {errors} errors, ", pairs)
     assert pairs.endswith("permutation p = 0.010)")
     assert "(n = 10 characters, permutation p = " in accuracy
-    # Confusions that have nothing to do with it: p is large as often as not.
-    random, high = np.random.default_rng(0), 0
-    for _ in range(6):
-        matrix = random.poisson(3, (10, 10)) * (1 - np.eye(10)) + np.eye(10) * 300
-        line = features.reason_lines(matrix, images)[-2]
-        high += float(re.search(r"p = ([\d.]+)\)", line)[1]) > 0.2
-    assert high >= 3
 
 
 def test_the_strongest_unit_is_the_one_that_moves_the_outputs(images):

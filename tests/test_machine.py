@@ -196,27 +196,6 @@ def test_what_a_network_wrongly_allows_is_in_its_machine():
     assert extraction.agreement(net, language, own, sequences) == 3**5
 
 
-def test_what_a_network_wrongly_forbids_is_missing():
-    """A network that always expects a B: its machine reads one A, and B's without end."""
-    language = make_language("anb2n")
-    net = automaton_net(language)
-    with torch.no_grad():
-        net.V.zero_()
-        net.out_bias[:] = torch.tensor([0.0, 3.0])
-    small, own = extracted(net, language)
-    assert small.transitions.tolist() == [[1, -1], [-1, 1]]
-    found = extraction.differences(net, language, own, evaluation_set(language))
-    assert {(own.prediction[f.state, f.symbol], f.by_network) for f in found} == {
-        (True, False), (False, True),
-    }  # fmt: skip
-
-
-def test_an_untrained_network_has_a_machine_of_its_own():
-    torch.manual_seed(0)
-    small, _ = extracted(SRN(2, 2), make_language("anb2n"))
-    assert small.transitions.tolist() == [[1, -1], [1, 1]]
-
-
 def test_a_network_that_allows_nothing_ends_its_sequences():
     language = make_language("reber")
     net = SRN(7, 2, init=0.0, identity=False)

@@ -119,13 +119,10 @@ def test_the_gates_make_the_next_context():
 
 def test_first_weights():
     torch.manual_seed(0)
-    net = SRN(7, 300, init=0.1)
-    assert torch.equal(net.U.detach(), torch.eye(300))
-    assert net.W.std().item() == pytest.approx(0.1, rel=0.1)
+    assert torch.equal(SRN(7, 300, init=0.1).U.detach(), torch.eye(300))
     course = SRN(2, 300, init=0.001, identity=False)
     assert course.U.std().item() == pytest.approx(0.001, rel=0.1)
-    lstm = LSTM(3, 16)
-    largest = max(parameter.abs().max().item() for parameter in lstm.parameters())
+    largest = max(parameter.abs().max().item() for parameter in LSTM(3, 16).parameters())
     assert 0.24 < largest <= 0.25
 
 
