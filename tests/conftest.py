@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -82,74 +84,36 @@ def no_network(monkeypatch):
     monkeypatch.setattr(dataset, "HOST", NOWHERE)
 
 
-class Host:
-    """A server on this machine that stands for the host of KMNIST's training files.
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder and prints nothing."""
 
-    asked: the paths that were asked for, in order. fault: what it does wrong, "" for nothing.
-    """
-
-    def __init__(self, monkeypatch, source: Path):
-        names = dataset.FILES[:2]
-        self.files = {f"{name}.gz": gzip.compress((source / name).read_bytes()) for name in names}
-        self.asked: list[str] = []
-        self.fault = ""
-        # Ends the silence, so that no thread outlives the test.
-        self.released = threading.Event()
-        host = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_HEAD(self):
-                self.answer()
-
-            def do_GET(self):
-                host.asked.append(self.path)
-                self.answer()
-
-            def answer(self):
-                content = host.files.get(self.path.rsplit("/", 1)[-1], b"")
-                if host.fault == "silent":
-                    host.released.wait(10)
-                    return
-                self.send_response({"not found": 404, "redirect": 302}.get(host.fault, 200))
-                if host.fault == "redirect":
-                    self.send_header("Location", self.path)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                if self.command == "HEAD":
-                    return
-                if host.fault == "stalled":
-                    host.released.wait(10)
-                elif host.fault == "truncated":
-                    self.wfile.write(content[: len(content) // 2])
-                else:
-                    self.wfile.write(content[::-1] if host.fault == "another file" else content)
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        # The test files keep the sums that were published: they come from this repository.
-        sums = {name: hashlib.md5(content).hexdigest() for name, content in self.files.items()}
-        resources = [(name, sums.get(name, md5)) for name, md5 in KMNIST.resources]
-        monkeypatch.setattr(KMNIST, "resources", resources)
-        monkeypatch.setattr(KMNIST, "mirrors", [self.url])
-        monkeypatch.setattr(dataset, "HOST", self.url)
-
-    def close(self) -> None:
-        self.released.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+    def log_message(self, *args):
+        pass
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch, no_network):
-    host = Host(monkeypatch, write_characters(tmp_path / "source") / "KMNIST" / "raw")
-    yield host
-    host.close()
+def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
+    """The folder with KMNIST's training files (300 images) that a server on this machine serves."""
+    folder = tmp_path / "source" / "kmnist"
+    folder.mkdir(parents=True)
+    raw = write_characters(tmp_path / "source") / "KMNIST" / "raw"
+    # The test files keep the sums that were published: they come from this repository.
+    sums = dict(KMNIST.resources)
+    for name in dataset.FILES[:2]:
+        content = gzip.compress((raw / name).read_bytes())
+        (folder / f"{name}.gz").write_bytes(content)
+        sums[f"{name}.gz"] = hashlib.md5(content).hexdigest()
+    handler = partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(KMNIST, "resources", list(sums.items()))
+        monkeypatch.setattr(KMNIST, "mirrors", [url])
+        monkeypatch.setattr(dataset, "HOST", url)
+        yield folder
+        server.shutdown()
+        thread.join()
 
 
 def environment() -> dict[str, str]:

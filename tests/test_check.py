@@ -168,15 +168,6 @@ def test_one_unit_has_a_smallest_scale_in_closed_form(share):
     assert scales(net, (1, 0), (-1, 1)) == []
 
 
-def test_a_step_network_that_no_scale_makes_a_sigmoid_network():
-    """With output bias -1 the output's net input is 0 on step units, below 0 on sigmoid units."""
-    step, sigmoid = by_hand("step"), by_hand("sig")
-    with torch.no_grad():
-        step.out_bias[:] = sigmoid.out_bias[:] = -1
-    assert check.right_items(step, POINTS, TARGET).all()
-    assert correct_scales(sigmoid, POINTS, TARGET) == []
-
-
 @pytest.mark.parametrize(
     "net",
     [
@@ -191,14 +182,6 @@ def test_a_step_network_that_no_scale_makes_a_sigmoid_network():
 def test_a_tie_in_the_limit_is_decided_by_what_is_left(net):
     assert scales(small_net(*net), (1, 1)) == [(0, math.inf)]
     assert scales(small_net(*net), (1, 0)) == []
-
-
-def test_scales_that_are_right_only_in_between():
-    """15 (sigmoid(-s) - sigmoid(-2 s)) - 2, with u = exp(-s): (2 u - 1)(u^2 + 9 u - 2) <= 0."""
-    net = small_net([-1, -2], [0, 0], [15, -15], -2)
-    low, high = math.log(2), -math.log((math.sqrt(89) - 9) / 2)
-    assert scales(net, (1, 1)) == [(pytest.approx(low), pytest.approx(high))]
-    assert scales(net, (1, 0)) == [(0, pytest.approx(low)), (pytest.approx(high), math.inf)]
 
 
 tenths = st.integers(-30, 30).map(lambda value: value / 10)

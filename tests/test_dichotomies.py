@@ -115,11 +115,3 @@ def test_any_table_on_the_grid_is_solved(target):
     design = fewest_units(GRID, target)
     assert solved(GRID, target, design)
     assert (len(design.hidden) == 1) == separable(GRID, target == 1)
-
-
-def test_points_that_need_more_than_four_units():
-    angle = np.arange(10) * 2 * np.pi / 10
-    points, target = np.stack([np.cos(angle), np.sin(angle)], axis=1), np.arange(10) % 2
-    design = fewest_units(points, target)
-    assert solved(points, target, design)
-    assert fewest_units(points, target, most=1) is None

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import StopAfter, check_refused, run_script, write_idx
+from conftest import StopAfter, check_refused, run_script, write_characters, write_idx
 from PIL import Image
 
 import kuzu_main
@@ -217,6 +217,13 @@ def test_a_loss_that_is_not_finite_ends_the_run(small, tmp_path, capsys):
     words += ["--schedule", "constant"]
     with pytest.raises(UserError, match=r"the loss is (nan|inf) in epoch \d+; lower --lr 100"):
         run(*words, "--plot", tmp_path, capsys=capsys, data=small)
+
+
+@pytest.mark.usefixtures("unexplained")
+def test_a_last_batch_of_one_image_can_be_normalised(tmp_path, capsys):
+    data = write_characters(tmp_path / "data", train=129)
+    words = [*CONV, "--batch", 128, "--epochs", 1, "--plot", tmp_path]
+    assert "Test set" in run(*words, capsys=capsys, data=data)
 
 
 def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import anb2n
 from recurrent.language import WORDS
 from recurrent.task import make_language
 
@@ -30,19 +29,6 @@ def test_other_names_are_refused(name):
         make_language(name)
 
 
-@given(times, st.integers(1, 4), st.integers(1, 6))
-@settings(max_examples=25, deadline=None)
-def test_a_language_knows_its_multiples_and_its_words_for_any_n(times, max_n, n):
-    language = make_language(name_of(times), max_n)
-    assert language.times == times
-    assert language.word(n) == "".join(
-        letter * (factor * n) for letter, factor in zip("ABCDE", times, strict=False)
-    )
-    longer = language.with_max_n(max_n + n)
-    assert (longer.name, longer.times, longer.max_n) == (language.name, times, max_n + n)
-    assert longer.all_words[:max_n] == language.all_words
-
-
 def matches(text: str, times: tuple[int, ...], length: int) -> bool:
     """Whether text is a^n b^(times n)... with n of 1 .. length, by counting letters."""
     n = text.count("A")
@@ -54,12 +40,12 @@ def matches(text: str, times: tuple[int, ...], length: int) -> bool:
 @given(times, st.integers(1, 6), st.data())
 @settings(max_examples=30, deadline=None)
 def test_words_are_those_of_the_definition(times, length, data):
-    language = anb2n.counting(name_of(times), length)
-    longest = sum(times) * length
-    words = language.words(longest)
-    assert len(words) == length
-    assert set(words) == set(language.all_words)
+    language = make_language(name_of(times), length)
+    assert language.times == times
+    words = language.words(sum(times) * length)
+    assert words == list(language.all_words) == [language.word(n) for n in range(1, length + 1)]
     assert all(matches(word, times, length) and language.is_word(word) for word in words)
+    assert language.with_max_n(length + 2).all_words[:length] == language.all_words
     # A word with one letter changed, added or lost is none, unless it happens to be another.
     word = list(data.draw(st.sampled_from(words)))
     place = data.draw(st.integers(0, len(word) - 1))
@@ -74,7 +60,7 @@ def test_words_are_those_of_the_definition(times, length, data):
 @given(times, st.integers(1, 5), st.integers(0, 2**32 - 1))
 @settings(max_examples=15, deadline=None)
 def test_sequences_are_five_words_and_the_next_a(times, length, seed):
-    language = anb2n.counting(name_of(times), length)
+    language = make_language(name_of(times), length)
     batch = language.batch(7, np.random.default_rng(seed))
     assert batch.count == 7
     for column in range(7):
@@ -209,14 +195,3 @@ def test_the_embedded_grammar_s_last_letter_but_one_is_deterministic():
     nodes = language.from_strings(["BTBTXSETE", "BPBTXSEPE"]).nodes[-2]
     assert language.deterministic[nodes.numpy()].all()
     assert nodes[0] != nodes[1]
-
-
-def test_part_cuts_and_trims():
-    batch = make_language("anb2n").batch(30, np.random.default_rng(0))
-    part = batch.part(4, 9)
-    steps = int(batch.mask[:, 4:9].sum(dim=0).max())
-    assert part.count == 5
-    assert len(part.mask) == len(part.nodes) == steps == len(part.symbols) - 1
-    assert (part.symbols == batch.symbols[: steps + 1, 4:9]).all()
-    assert not batch.mask[steps:, 4:9].any()
-    assert batch.part(28, 40).count == 2

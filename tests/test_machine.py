@@ -93,22 +93,6 @@ def test_minimal_has_as_many_states_as_can_be_told_apart(language):
     assert np.array_equal(number[states[states >= 0]], after[states >= 0])
 
 
-@settings(max_examples=10, deadline=None)
-@given(graphs())
-def test_a_network_made_from_an_automaton_gives_it_back(language):
-    net = automaton_net(language)
-    sequences = language.batch(60, np.random.default_rng(0))
-    path = extraction.trajectory(net, language, sequences)
-    found = extraction.extract(path, language)
-    small, own = minimal(found.machine)[0], minimal(machine.of_language(language))[0]
-    assert found.inconsistent == 0
-    assert small.count <= own.count
-    assert extraction.agreement(net, language, small, sequences) == sequences.count
-    # Only what was read can be found: with 60 sequences that is nearly always everything.
-    if len(set(path.node)) == len(language.transitions):
-        assert small == own
-
-
 @pytest.mark.parametrize(("edges", "pattern", "states"), TOMITA)
 def test_tomita_s_grammars_come_out_as_their_minimal_automata(edges, pattern, states):
     language = graph("B01E", edges)
@@ -194,16 +178,6 @@ def test_what_a_network_wrongly_allows_is_in_its_machine():
     # The language's machine agrees with it only where no word of the five has four A's.
     sequences = evaluation_set(language)
     assert extraction.agreement(net, language, own, sequences) == 3**5
-
-
-def test_a_network_that_allows_nothing_ends_its_sequences():
-    language = make_language("reber")
-    net = SRN(7, 2, init=0.0, identity=False)
-    fresh = extraction.generate(net, language, 10, seed=0, count=5)
-    assert fresh.mask.sum(dim=0).tolist() == [1] * 5
-    small, _ = extracted(net, language)
-    assert small.prediction.sum(axis=1).tolist() == [1, 0]
-    assert machine.as_table(small, ["start", "B"]).endswith("-")
 
 
 def test_names_are_those_of_the_overlapping_states_and_differ():

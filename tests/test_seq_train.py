@@ -117,19 +117,6 @@ def test_the_recipe_assignment_trains_as_the_course_does(tmp_path, capsys, monke
         assert torch.allclose(ours["net"][name], value.detach(), atol=1e-5), name
 
 
-def test_a_seed_decides_output_and_weights(tmp_path, capsys):
-    def once(folder, seed):
-        words = ["--lang", "anbn", "--model", "lstm", "--epoch", 1, "--seed", seed]
-        _, printed = run(*words, folder=tmp_path / folder, capsys=capsys)
-        weights = content(tmp_path / folder / "net" / "anbn_lstm2_1.pth")["net"]
-        found = [values.tolist() for values in weights.values()]
-        return re.sub(r"time: .*|/[abc]/", "", printed), found
-
-    first = once("a", 5)
-    assert first == once("b", 5)
-    assert first[1] != once("c", 6)[1]
-
-
 @pytest.mark.parametrize(
     "words",
     [
