@@ -123,7 +123,7 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
 
 
-def run_script(*words, cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess:
+def run_script(*words, cwd: Path, timeout: float = 900) -> subprocess.CompletedProcess:
     """Run `python3 SCRIPT FLAGS...` as a user would, in the folder `cwd`."""
     command = [sys.executable, str(ROOT / words[0]), *map(str, words[1:])]
     return subprocess.run(
@@ -169,7 +169,7 @@ def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, st
         if printed.startswith(line):
             process.send_signal(number)
             break
-    printed, told = process.communicate(timeout=120)
+    printed, told = process.communicate(timeout=900)
     return process.returncode, printed, told
 
 

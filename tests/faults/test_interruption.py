@@ -12,16 +12,13 @@ import torch
 from conftest import ROOT, environment, interrupt_script, run_script, write_characters
 from PIL import Image
 
-# A short run with several checkpoints, and the lines at which it and its continuation are killed.
+# A short run with several checkpoints, and the line at which it is killed.
 KILLED = {
     "kuzu_main.py": (
         ["--net", "lin", "--epochs", 6, "--data", "data", "--save", "net.pth"],
-        ("Train Epoch: 3", "Train Epoch: 5"),
+        "Train Epoch: 3",
     ),
-    "seq_train.py": (
-        ["--lang", "anbn", "--epoch", 25, "--seed", 1],
-        ("epoch: 12000", "epoch: 22000"),
-    ),
+    "seq_train.py": (["--lang", "anbn", "--epoch", 13, "--seed", 1], "epoch: 11000"),
 }
 
 
@@ -38,21 +35,18 @@ def check_files(folder) -> list:
 
 
 @pytest.mark.parametrize("script", KILLED)
-def test_a_run_that_is_killed_twice_can_be_finished(script, tmp_path):
-    words, lines = KILLED[script]
+def test_a_run_that_is_killed_can_be_finished(script, tmp_path):
+    words, line = KILLED[script]
     write_characters(tmp_path / "data")
-    data = ["--data", "data"] if script == "kuzu_main.py" else []
-    for line in lines:
-        status, _, _ = interrupt_script(
-            script, *words, cwd=tmp_path, line=line, number=signal.SIGKILL
-        )
-        assert status == -signal.SIGKILL
-        words = ["--resume", check_files(tmp_path)[-1], *data]
+    status, _, _ = interrupt_script(script, *words, cwd=tmp_path, line=line, number=signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    words = ["--resume", check_files(tmp_path)[-1]]
+    words += ["--data", "data"] if script == "kuzu_main.py" else []
     done = run_script(script, *words, cwd=tmp_path)
     assert done.returncode in (0, 3), done.stderr
     last = torch.load(check_files(tmp_path)[-1], weights_only=True)
     assert "training" not in last
-    assert last.get("seen", 25_000) == 25_000
+    assert last.get("seen", 13_000) == 13_000
 
 
 def test_a_signal_ends_kuzu_main_after_its_step_and_keeps_the_last_epoch(tmp_path):
@@ -93,12 +87,12 @@ def test_ctrl_c_while_seq_plot_trains_ends_both_and_keeps_what_was_learned(tmp_p
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(tmp_path.glob("net/.training-*/anb2n_srn2_0.pth")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=600)
     assert process.returncode == 130
     assert told.startswith("seq_plot.py: error: interrupted; ")
     assert told.count("\n") == 1
