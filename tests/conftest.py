@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -21,8 +23,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import torch
+from torchvision.datasets import KMNIST
 
 from cli import process
+from kuzushiji import dataset
+from seq_models import SRN
 
 # Where nothing listens.
 NOWHERE = "http://127.0.0.1:9/"
@@ -44,9 +50,7 @@ def write_idx(path: Path, values: np.ndarray) -> None:
 
 def characters(train: int = 300, test: int = 120):
     """The first training and test images of Kuzushiji-10k, split 0."""
-    from kuzushiji.dataset import load_kuzushiji10k
-
-    images = load_kuzushiji10k(0)
+    images = dataset.load_kuzushiji10k(0)
     return replace(
         images,
         name="a few characters",
@@ -77,89 +81,39 @@ def small(tmp_path) -> Path:
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """Nothing is downloaded in this process: the host does not answer."""
-    from kuzushiji import dataset
-
     monkeypatch.setattr(dataset, "HOST", NOWHERE)
 
 
-class Host:
-    """A server on this machine that stands for the host of KMNIST's training files.
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder and prints nothing."""
 
-    asked: the paths that were asked for, in order.
-    """
-
-    def __init__(self, monkeypatch, source: Path):
-        from torchvision.datasets import KMNIST
-
-        from kuzushiji import dataset
-
-        names = dataset.FILES[:2]
-        self.files = {f"{name}.gz": gzip.compress((source / name).read_bytes()) for name in names}
-        self.asked: list[str] = []
-        self.mend()
-        host = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_HEAD(self):
-                self.do_GET()
-
-            def do_GET(self):
-                if host.silent:
-                    host.go_on.wait(10)
-                    return
-                if target := host.redirect(self.path):
-                    self.send_response(302)
-                    self.send_header("Location", target)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                if self.command == "GET" or not self.path.endswith(".gz"):
-                    host.asked.append(self.path)
-                content = host.files.get(self.path.rsplit("/", 1)[-1], b"")
-                self.send_response(host.status if content else 200)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(host.spoil(content))
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        # The test files keep the sums that were published: they come from this repository.
-        sums = {name: hashlib.md5(content).hexdigest() for name, content in self.files.items()}
-        resources = [(name, sums.get(name, md5)) for name, md5 in KMNIST.resources]
-        monkeypatch.setattr(KMNIST, "resources", resources)
-        monkeypatch.setattr(KMNIST, "mirrors", [self.url])
-        monkeypatch.setattr(dataset, "HOST", self.url)
-
-    def mend(self) -> None:
-        """Serve everything as it is, by its own address."""
-        self.status, self.silent = 200, False
-        self.spoil = lambda content: content
-        self.redirect = lambda path: None
-        # Set by who lets a host wait no longer.
-        self.go_on = threading.Event()
-
-    def stall(self, content: bytes) -> bytes:
-        self.go_on.wait(10)
-        return b""
-
-    def close(self) -> None:
-        self.go_on.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+    def log_message(self, *args):
+        pass
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch, no_network):
-    host = Host(monkeypatch, write_characters(tmp_path / "source") / "KMNIST" / "raw")
-    yield host
-    host.close()
+def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
+    """The folder with KMNIST's training files (300 images) that a server on this machine serves."""
+    folder = tmp_path / "source" / "kmnist"
+    folder.mkdir(parents=True)
+    raw = write_characters(tmp_path / "source") / "KMNIST" / "raw"
+    # The test files keep the sums that were published: they come from this repository.
+    sums = dict(KMNIST.resources)
+    for name in dataset.FILES[:2]:
+        content = gzip.compress((raw / name).read_bytes())
+        (folder / f"{name}.gz").write_bytes(content)
+        sums[f"{name}.gz"] = hashlib.md5(content).hexdigest()
+    handler = partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(KMNIST, "resources", list(sums.items()))
+        monkeypatch.setattr(KMNIST, "mirrors", [url])
+        monkeypatch.setattr(dataset, "HOST", url)
+        yield folder
+        server.shutdown()
+        thread.join()
 
 
 def environment() -> dict[str, str]:
@@ -169,7 +123,7 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
 
 
-def run_script(*words, cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess:
+def run_script(*words, cwd: Path, timeout: float = 900) -> subprocess.CompletedProcess:
     """Run `python3 SCRIPT FLAGS...` as a user would, in the folder `cwd`."""
     command = [sys.executable, str(ROOT / words[0]), *map(str, words[1:])]
     return subprocess.run(
@@ -215,7 +169,7 @@ def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, st
         if printed.startswith(line):
             process.send_signal(number)
             break
-    printed, told = process.communicate(timeout=120)
+    printed, told = process.communicate(timeout=900)
     return process.returncode, printed, told
 
 
@@ -235,10 +189,6 @@ def automaton_net(language, spare: int = 0):
     The unit of the transition just made is (nearly) 1, all others are -1; `spare` more units are
     always 0.
     """
-    import torch
-
-    from seq_models import SRN
-
     edges = [(int(q), int(s)) for q, s in np.argwhere(language.transitions >= 0)]
     after = np.array([language.transitions[edge] for edge in edges])
     # What would follow a last word is never asked: as if it were another one.
@@ -262,7 +212,7 @@ def automaton_net(language, spare: int = 0):
 
 
 class StopAfter:
-    """A Stop that asks for the end once it has been asked so often itself."""
+    """Stands for a Stop: Ctrl-C comes after so many batches."""
 
     def __init__(self, batches: int):
         self.left, self.status = batches, 0

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from kuzushiji import augmentation
 
 
-def test_prepare_is_the_course_s_normalisation():
-    images = torch.arange(256, dtype=torch.uint8).repeat(784 * 2 // 256 + 1)[: 784 * 2]
-    images = images.view(2, 28, 28)
+def test_images_are_normalised_as_the_course_does():
+    images = torch.arange(256, dtype=torch.uint8).repeat(7)[: 2 * 784].view(2, 28, 28)
     for mean, deviation in ((0.5, 0.5), (0.19, 0.35)):
         expected = ((images.double() / 255 - mean) / deviation).unsqueeze(1)
         prepared = augmentation.prepare(images, (mean, deviation))
@@ -19,7 +18,7 @@ def test_prepare_is_the_course_s_normalisation():
 
 
 @given(*[st.floats(-2, 2)] * 2, *[st.floats(0.5, 2)] * 2, *[st.floats(-1, 1)] * 2)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide, high, x, y):
     values = (angle, shear, wide, high, x, y)
     ours = augmentation.affine(*(torch.tensor([value], dtype=torch.float64) for value in values))
@@ -29,12 +28,12 @@ def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide,
     assert np.allclose(ours[0, :, 2], [x, y])
 
 
-def test_hardly_any_distortion_hardly_changes_an_image():
+def test_hardly_any_augmentation_hardly_changes_an_image():
     pixels = characters(20).train.unsqueeze(1).float() / 255
     assert torch.allclose(augmentation.augment(pixels, 1e-4), pixels, atol=0.01)
 
 
-def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
+def test_augmentation_keeps_the_ink_and_moves_it_no_further_than_it_says():
     torch.manual_seed(0)
     pixels = torch.zeros(500, 1, 28, 28)
     pixels[:, :, 12:16, 12:16] = 1
@@ -45,19 +44,15 @@ def test_distortion_keeps_the_ink_and_moves_it_no_further_than_it_says():
     assert 16 < ink.mean() < 18.5
     assert (ink > 20).any()
     assert (ink < 13).any()
-    place = torch.arange(28.0)
-    right = (moved.sum(dim=(1, 2)) * place).sum(dim=1) / ink - 13.5
+    right = (moved.sum(dim=(1, 2)) * torch.arange(28.0)).sum(dim=1) / ink - 13.5
     # Uniform within 2 pixels, and bent by about 1 pixel at nodes that are interpolated.
     assert abs(right.mean()) < 0.25
     assert (4 / 3) ** 0.5 < right.std() < 2
-    torch.manual_seed(0)
-    assert torch.equal(moved, augmentation.augment(pixels, 1.0))
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_dilation_is_max_pooling(count, high, wide, seed):
-    torch.manual_seed(seed)
-    pixels = torch.rand(count, 1, high, wide)
+    pixels = torch.rand(count, 1, high, wide, generator=torch.Generator().manual_seed(seed))
     expected = torch.nn.functional.max_pool2d(pixels, 3, stride=1, padding=1)
     assert torch.equal(augmentation.dilation(pixels), expected)

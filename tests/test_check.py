@@ -41,7 +41,7 @@ def test_the_data_are_the_brief_s():
 
 
 @pytest.mark.parametrize("act", ["sig", "step"])
-@pytest.mark.parametrize("hid", [1, 4, 9])
+@pytest.mark.parametrize("hid", [1, 4])
 def test_a_network_is_its_equations(act, hid):
     net = check.MLP(hid, act)
     net.draw_weights(1.0)
@@ -57,14 +57,13 @@ def test_a_network_is_its_equations(act, hid):
     assert np.allclose(output.detach(), squash(hidden @ v.T + c), atol=1e-5)
 
 
-def test_copies_are_networks_side_by_side():
+def test_networks_side_by_side_are_networks():
     nets = check.MLP(3, networks=5)
     nets.draw_weights(1.0)
     together = nets(POINTS)
-    for copy in range(5):
-        assert torch.allclose(nets.select(copy)(POINTS), together[copy], atol=1e-6)
+    for index in range(5):
+        assert torch.allclose(nets.select(index)(POINTS), together[index], atol=1e-6)
     right = check.right_items(nets, POINTS, TARGET)
-    assert right.shape == (5, 9)
     assert torch.equal(right[2], check.right_items(nets.select(2), POINTS, TARGET))
 
 
@@ -81,10 +80,6 @@ def test_gradients_agree_with_finite_differences():
     assert torch.autograd.gradcheck(outputs, inputs)
 
 
-def test_a_step_unit_fires_at_net_input_0():
-    assert check.heaviside(torch.tensor([-1e-9, 0.0, 1e-9])).tolist() == [0, 1, 1]
-
-
 def test_the_hand_made_weights_give_the_brief_s_table():
     expected = np.array([line.split() for line in BRIEF.strip().splitlines()], float)
     assert np.array_equal(check.activation_table(by_hand("step"), POINTS), expected[:, 2:])
@@ -92,25 +87,17 @@ def test_the_hand_made_weights_give_the_brief_s_table():
     assert np.array_equal(rescaled >= 0.5, expected[:, 2:] == 1)
 
 
-def test_right_items_says_which_are_wrong():
-    net = by_hand("step")
-    with torch.no_grad():
-        net.out_bias += 1  # now the output is 1 wherever no unit of H3 and H4 fires
-    wrong = ~check.right_items(net, POINTS, TARGET)
-    assert POINTS[wrong].tolist() == [[0, 0], [0, 2], [1, 1], [2, 0], [2, 2]]
-
-
-def test_weights_of_the_wrong_shape_are_named():
-    with pytest.raises(
-        UserError, match=r"in_hid_weight in check\.py has the shape \(4, 2\), but 5"
-    ):
-        check.MLP(5, "step").set_weights()
-    with pytest.raises(UserError, match=r"hid_bias in check\.py is not a table of numbers"):
-        check.MLP(2).enter_weights({"hid_bias": ["a", "b"]})
-    with pytest.raises(UserError, match=r"in_hid_weight in check\.py is not a table of numbers"):
-        check.MLP(2).enter_weights({"in_hid_weight": [[1, 2], [3]]})
-    with pytest.raises(UserError, match="not finite"):
-        check.MLP(2).enter_weights({"hid_bias": [1, float("nan")]})
+@pytest.mark.parametrize(
+    ("name", "entered", "message"),
+    [
+        ("in_hid_weight", [[1, 2]], r"has the shape \(1, 2\), but 2 hidden units need \(2, 2\)"),
+        ("in_hid_weight", [[1, 2], [3]], "is not a table of numbers"),
+        ("hid_bias", [1, float("nan")], "holds a value that is not finite"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(name, entered, message):
+    with pytest.raises(UserError, match=rf"{name} in check\.py {message}"):
+        check.MLP(2).enter_weights({name: entered})
 
 
 @pytest.mark.parametrize(
@@ -118,9 +105,7 @@ def test_weights_of_the_wrong_shape_are_named():
     [
         ([1, -1], -0.5, "x1 - x2 = 0.5", "where x1 - x2 >= 0.5"),
         ([-10, 10], -5, "x2 - x1 = 0.5", "where x2 - x1 >= 0.5"),
-        ([2, 1], 0, "x1 + 0.5 x2 = 0", "where x1 + 0.5 x2 >= 0"),
         ([-1, -1], 3, "x1 + x2 = 3", "where x1 + x2 <= 3"),
-        ([0, -4], 2, "x2 = 0.5", "where x2 <= 0.5"),
         ([1e-9, 5], 1, "x2 = -0.2", "where x2 >= -0.2"),
         ([0, 0], -1, "no line", "nowhere"),
         ([0, 0], 0, "no line", "everywhere"),
@@ -134,7 +119,7 @@ number = st.floats(-20, 20).map(lambda value: round(value, 2))
 
 
 @given(st.tuples(number, number), number, st.tuples(number, number))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
     net_input = weight[0] * point[0] + weight[1] * point[1] + bias
     largest = max(map(abs, weight))
@@ -147,25 +132,15 @@ def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
     assert fires == (net_input >= 0)
 
 
-@pytest.mark.parametrize(("value", "text"), [(-0.0, "0"), (1.0, "1"), (-2.34567, "-2.346")])
-def test_short(value, text):
-    assert check.short(value) == text
-
-
 # The scales that make the sigmoid network right
 
 
 def small_net(weight, bias, out_weight, out_bias) -> check.MLP:
     """A network with hidden weights from x1 only."""
     net = check.MLP(len(bias))
-    net.enter_weights(
-        {
-            "in_hid_weight": [[w, 0] for w in weight],
-            "hid_bias": bias,
-            "hid_out_weight": [out_weight],
-            "out_bias": [out_bias],
-        }
-    )
+    weights = [[[w, 0] for w in weight], bias, [out_weight], [out_bias]]
+    names = [name for name, _ in net.named_parameters()]
+    net.enter_weights(dict(zip(names, weights, strict=True)))
     return net
 
 
@@ -178,69 +153,42 @@ def scales(net: check.MLP, *items: tuple[float, int]) -> list[tuple[float, float
 def test_the_smallest_scale_is_where_the_sigmoid_network_begins_to_work():
     ((least, most),) = correct_scales(by_hand("sig"), POINTS, TARGET)
     assert (f"{least:.4f}", most) == ("1.9804", math.inf)
-    for factor, works in ((0.98, False), (0.9999, False), (1.0001, True), (1.5, True), (20, True)):
+    for factor, works in ((0.9999, False), (1.0001, True), (20, True)):
         net = by_hand("sig", least * factor).double()
         assert check.right_items(net, POINTS.double(), TARGET).all() == works
-    # It does not depend on the scale that the weights have already.
-    ((rescaled, _),) = correct_scales(by_hand("sig", 4), POINTS, TARGET)
-    assert rescaled == pytest.approx(least / 4)
 
 
-@pytest.mark.parametrize("size", [1.0, 10.0, 1e-5])
-@pytest.mark.parametrize(("share", "border"), [(0.75, math.log(3)), (0.9, math.log(9))])
-def test_one_unit_has_a_smallest_scale_in_closed_form(size, share, border):
-    # sigmoid(s size) - share >= 0 for s >= log(share / (1 - share)) / size.
-    net = small_net([size], [0], [1], -share)
-    assert scales(net, (1, 1), (-1, 0)) == [(pytest.approx(border / size), math.inf)]
+@pytest.mark.parametrize("share", [0.75, 0.9])
+def test_one_unit_has_a_smallest_scale_in_closed_form(share):
+    # sigmoid(10 s) - share >= 0 for s >= log(share / (1 - share)) / 10.
+    net = small_net([10], [0], [1], -share)
+    border = math.log(share / (1 - share)) / 10
+    assert scales(net, (1, 1), (-1, 0)) == [(pytest.approx(border), math.inf)]
     # The step network that the scale leads to has every point wrong.
     assert scales(net, (1, 0), (-1, 1)) == []
 
 
-def test_a_step_network_that_no_scale_makes_a_sigmoid_network():
-    """With output bias -1 the output's net input is 0 on step units, below 0 on sigmoid units."""
-    step, sigmoid = by_hand("step"), by_hand("sig")
-    with torch.no_grad():
-        step.out_bias[:] = sigmoid.out_bias[:] = -1
-    assert check.right_items(step, POINTS, TARGET).all()
-    assert correct_scales(sigmoid, POINTS, TARGET) == []
-
-
-def test_no_scale_mends_weights_of_the_wrong_sign():
-    assert correct_scales(by_hand("sig", -1), POINTS, TARGET) == []
-
-
 @pytest.mark.parametrize(
-    ("net", "target"),
+    "net",
     [
-        # sigmoid(-s) > 0 although it vanishes for large s, and sigmoid(s) - 1 < 0.
-        (([-1], [0], [1], 0), 1),
-        (([1], [0], [1], -1), 0),
+        # sigmoid(-s) > 0 although it vanishes for large s.
+        ([-1], [0], [1], 0),
         # sigmoid(-s) - sigmoid(-2 s) > 0: the slower one decides.
-        (([-1, -2], [0, 0], [1, -1], 0), 1),
+        ([-1, -2], [0, 0], [1, -1], 0),
         # The hidden net input is 0 as it was entered (not in float32), so the output is 1/2.
-        (([0.7], [-0.7], [1], -0.5), 1),
-        (([0.1, 0.3], [0.2, 0], [1, -1], 0), 1),
-        (([0], [0], [0], 0), 1),
+        ([0.7], [-0.7], [1], -0.5),
     ],
 )
-def test_a_tie_in_the_limit_is_decided_by_what_is_left(net, target):
-    assert scales(small_net(*net), (1, target)) == [(0, math.inf)]
-    assert scales(small_net(*net), (1, 1 - target)) == []
-
-
-def test_scales_that_are_right_only_in_between():
-    """15 (sigmoid(-s) - sigmoid(-2 s)) - 2, with u = exp(-s): (2 u - 1)(u^2 + 9 u - 2) <= 0."""
-    net = small_net([-1, -2], [0, 0], [15, -15], -2)
-    low, high = math.log(2), -math.log((math.sqrt(89) - 9) / 2)
-    assert scales(net, (1, 1)) == [(pytest.approx(low), pytest.approx(high))]
-    assert scales(net, (1, 0)) == [(0, pytest.approx(low)), (pytest.approx(high), math.inf)]
+def test_a_tie_in_the_limit_is_decided_by_what_is_left(net):
+    assert scales(small_net(*net), (1, 1)) == [(0, math.inf)]
+    assert scales(small_net(*net), (1, 0)) == []
 
 
 tenths = st.integers(-30, 30).map(lambda value: value / 10)
 
 
 @given(st.lists(st.tuples(tenths, tenths, tenths), min_size=1, max_size=4), tenths, st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_scales_are_those_at_which_a_float64_network_is_right(units, out_bias, data):
     net = small_net(*map(list, zip(*units, strict=True)), out_bias)
     target = torch.tensor(data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=3, max_size=3)))
@@ -261,13 +209,7 @@ def test_the_scales_are_those_at_which_a_float64_network_is_right(units, out_bia
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "X1,X2,T\n0,1,1\n2,0,0\n",
-        "\ufeffX1,X2,T\r\n0,1,1\r\n2,0,0\r\n",
-        " X, Y, T\n 0, 1, 1\n\n 2, 0, 0",
-        '"X1","X2","T"\n"0","1","1"\n2e0,0.0,0',
-    ],
+    "text", ["\ufeffX1,X2,T\r\n0,1,1\r\n\r\n2,0,0\r\n", '"X1","X2","T"\n"0", 1, 1\n2e0,0.0,0']
 )
 def test_a_table_is_read_however_it_is_written(text, tmp_path):
     path = tmp_path / "点.csv"
@@ -282,16 +224,11 @@ def test_a_table_is_read_however_it_is_written(text, tmp_path):
     [
         ("", "has no data"),
         ("X1,X2,T\n", "has no data"),
-        ("X1,T\n0,1\n", "row 1: the header is X1,T, not X1,X2,T"),
         ("0,0,1\n0,1,1\n", "row 1: the header is 0,0,1, not X1,X2,T"),
         ("X1,X2,T\n0,1,1\n0,1\n", "row 3: 2 values, not one for each of X1,X2,T"),
-        ("X1,X2,T\n0,1,1,1\n", "row 2: 4 values"),
         ("X1,X2,T\n0,1,1\n0,b,1\n", "row 3: X2 is 'b', not a number"),
-        ("X1,X2,T\n0,,1\n", "row 2: X2 is '', not a number"),
-        ("X1,X2,T\n0,1,2\n", "row 2: T is '2', not 0 or 1"),
-        ("X1,X2,T\n0,1,0.5\n", "row 2: T is '0.5', not 0 or 1"),
         ("X1,X2,T\nnan,1,0\n", "row 2: X1 is 'nan', not a number"),
-        ("X1,X2,T\n1,inf,0\n", "row 2: X2 is 'inf', not a number"),
+        ("X1,X2,T\n0,1,0.5\n", "row 2: T is '0.5', not 0 or 1"),
         (
             "X1,X2,T\n1,2,0\n3,4,0\n1,2,1\n",
             "row 4: the point of row 2 again, with a different target",

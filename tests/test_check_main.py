@@ -37,15 +37,6 @@ TABLE = """| X1 | X2 | H1 | H2 | H3 | H4 | Output | Target |
 """
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As main does; the other tests of this session get their threads back."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def run(*words, capsys, status=0) -> str:
     """Run main in this process; what it printed."""
     assert check_main.main([str(word) for word in words]) == status
@@ -108,27 +99,15 @@ def test_rescaled_sigmoid_units_as_in_the_brief(tmp_path):
     check_pictures(tmp_path / "plot", 4)
 
 
-@pytest.mark.usefixtures("no_pictures")
-def test_scale_decides_what_the_sigmoid_network_can_do(tmp_path, capsys):
-    words = ["--act", "sig", "--set_weights", "--plot", tmp_path]
-    printed = run(*words, "--scale", 1.9, capsys=capsys, status=3)
-    assert re.search(r"^Wrong: \(", printed, flags=re.MULTILINE)
-    run(*words, "--scale", 2, capsys=capsys)
-    printed = run(*words, "--act", "step", "--scale", 3, capsys=capsys)
-    assert "tensor([[ 3., -3.]," in printed
-
-
 @pytest.mark.parametrize(
     ("scales", "sentence"),
     [
         ([], "no scale makes the sigmoid network classify all points correctly, however large"),
         ([(0, math.inf)], "classifies all points correctly at every scale tried"),
-        ([(1234.56, math.inf)], "smallest scale at which .*: 1234.6 "),
-        ([(0.5, 2)], "scales at which .*: 0.5 to 2$"),
         ([(0, 2), (3, math.inf)], "scales at which .*: 0 to 2, from 3 on$"),
     ],
 )
-def test_what_is_said_of_scales_is_what_holds(scales, sentence):
+def test_the_scales_are_printed_in_a_sentence(scales, sentence):
     assert re.search(sentence, check_main.scale_sentence(scales))
 
 
@@ -162,11 +141,6 @@ def test_other_data_are_solved(tmp_path, capsys):
     path.write_text("X1,X2,T\n-1,-1,0\n-1,1,1\n1,-1,1\n1,1,0\n")
     words = ["--data", path, "--plot", tmp_path / "plot"]
     assert "So 2 hidden step units" in run("--design", *words, capsys=capsys)
-    printed = run("--hid", 2, "--epoch", 500, "--seed", 0, *words, capsys=capsys)
-    assert "All 4 points are right." in printed
-    path.write_text("X1,X2,T\n0,0,1\n0,1,1\n")
-    with pytest.raises(check_main.UserError, match="all targets are the same"):
-        check_main.main(["--design", "--data", str(path), "--plot", str(tmp_path)])
 
 
 def plain_loop(weights, lr: float, epochs: int):
@@ -187,7 +161,7 @@ def plain_loop(weights, lr: float, epochs: int):
 
 @pytest.mark.parametrize("restarts", [1, 3])
 def test_side_by_side_each_network_trains_as_if_alone(restarts):
-    words = ["--hid", "3", "--restarts", str(restarts), "--epoch", "200", "--lr", "0.05"]
+    words = ["--hid", "3", "--restarts", str(restarts), "--epoch", "100", "--lr", "0.05"]
     args = check_main.parse(words)
     torch.manual_seed(4)
     start = check.MLP(3, networks=restarts)
@@ -196,8 +170,8 @@ def test_side_by_side_each_network_trains_as_if_alone(restarts):
     with check_main.Stop() as stop:
         best, _ = check_main.train(args, POINTS, TARGET, stop)
     alone = [
-        plain_loop([parameter[copy] for parameter in start.parameters()], 0.05, 200)
-        for copy in range(restarts)
+        plain_loop([parameter[index] for parameter in start.parameters()], 0.05, 100)
+        for index in range(restarts)
     ]
     found = [
         all(
@@ -209,45 +183,34 @@ def test_side_by_side_each_network_trains_as_if_alone(restarts):
     assert any(found)
 
 
-@pytest.mark.usefixtures("no_pictures")
-def test_the_recipe_brief_is_the_course_s(tmp_path, capsys):
+def test_the_recipe_assignment_is_the_course_s():
     args = check_main.parse(["--recipe", "assignment", "--hid", "5"])
     assert (args.lr, args.init, args.epoch, args.restarts) == (0.001, 0.15, 200_000, 1)
-    words = ["--recipe", "assignment", "--hid", 5, "--seed", 0, "--epoch", 200, "--plot", tmp_path]
-    printed = run(*words, capsys=capsys, status=3)
-    # A small start says nothing yet: the loss of guessing, close to log 2.
-    assert re.search(r"^ep: 100 loss: 0\.[67]\d{3} acc: ", printed, flags=re.MULTILINE)
 
 
-def test_training_of_four_units_succeeds_the_first_time():
-    torch.manual_seed(0)
-    with check_main.Stop() as stop:
-        net, _ = check_main.train(check_main.parse(["--hid", "4"]), POINTS, TARGET, stop)
-    assert check.right_items(net, POINTS, TARGET).all()
+@pytest.mark.usefixtures("no_pictures")
+def test_a_seed_decides_the_weights(tmp_path, capsys):
+    words = ["--hid", 3, "--epoch", 50, "--restarts", 2, "--plot", tmp_path, "--seed"]
+    one, same, other = (run(*words, seed, capsys=capsys, status=3) for seed in (1, 1, 2))
+    assert one == same
+    assert one.split("Weights:")[1] != other.split("Weights:")[1]
 
 
+# Flags that are right each by itself; tests/faults has every flag's bad values.
 BAD = [
     (["--act", "step"], 2, "--act step cannot be trained"),
-    (["--act", "relu"], 2, "argument --act: invalid choice: 'relu'"),
-    (["--hid", "0"], 2, "argument --hid: '0' is not a whole number"),
     (["--lr", "nan"], 2, "argument --lr: 'nan' is not a number"),
-    (["--init", "-1"], 2, "argument --init"),
-    (["--epoch", "0"], 2, "argument --epoch"),
-    (["--scale", "0", "--set_weights"], 2, "argument --scale"),
     (["--scale", "5"], 2, "--scale multiplies the weights of --set_weights"),
     (["--design", "--set_weights"], 2, "leave out --set_weights"),
     (["--hid", "5", "--set_weights"], 1, "but 5 hidden units need (5, 2)"),
-    (["--data", "nothing.csv"], 1, "--data nothing.csv: there is no such file"),
-    (["--data", "."], 1, "--data .: this is not a file"),
-    (["--data", "bad.csv"], 1, "--data bad.csv, row 2: T is '7', not 0 or 1"),
-    (["--plot", "bad.csv"], 1, "cannot write into bad.csv: it is not a folder"),
+    (["--design", "--data", "bad.csv"], 1, "all targets are the same"),
 ]
 
 
 @pytest.mark.parametrize(("words", "status", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
 def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "bad.csv").write_text("X1,X2,T\n0,0,7\n")
+    (tmp_path / "bad.csv").write_text("X1,X2,T\n0,0,1\n0,1,1\n")
     check_refused("check_main", words, status, message, capsys)
 
 
@@ -274,12 +237,8 @@ def test_ctrl_c_ends_training_and_shows_what_was_learned(tmp_path, monkeypatch, 
     ("weight", "bias", "label"),
     [
         ([1, 0], -0.7, "line x1 = 0.7"),
-        ([0, -1], 1.6, "line x2 = 1.6"),
-        ([1, -1], -0.5, "line x1 - x2 = 0.5"),
         ([20, -1], -30, "line x1 - 0.05 x2 = 1.5"),
-        ([-1e-20, 3e-20], -1e-20, "line x2 - 0.333 x1 = 0.333"),
         ([1, 1], 9, "line x1 + x2 = -9: outside this picture"),
-        ([0, 3], -9, "line x2 = 3: outside this picture"),
         ([0, 0], -1, "no line: both weights are 0"),
     ],
 )

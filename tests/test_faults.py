@@ -33,7 +33,7 @@ def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
-def test_a_full_disk_is_told_in_one_line_and_leaves_the_old_file(tmp_path):
+def test_a_full_disk_is_reported_in_one_line_and_leaves_the_old_file(tmp_path):
     (tmp_path / "a.txt").write_text("old")
     done = run_code(
         "from cli import process\nprocess.run(lambda: files.write('a.txt', 'x' * 10_000))",

@@ -36,40 +36,33 @@ def test_parameters_of_the_brief(net, formula, count):
     assert kuzu.parameter_count(net) == count == eval(formula)
 
 
-@settings(max_examples=25, deadline=None)
+sizes = st.sampled_from([1, 3, 5, 7])
+
+
+@settings(max_examples=15, deadline=None)
 @given(
     st.tuples(st.integers(1, 12), st.integers(1, 12)),
-    st.tuples(st.sampled_from([1, 3, 5, 7]), st.sampled_from([1, 3, 5, 7])),
+    st.tuples(sizes, sizes),
     st.integers(0, 20),
     st.booleans(),
+    st.integers(1, 400),
 )
-def test_parameter_sum_of_any_netconv_is_what_its_tensors_hold(filters, kernels, fc, batch_norm):
-    net = kuzu.NetConv(filters, kernels, fc, batch_norm)
-    assert eval(net.parameter_sum()) == kuzu.parameter_count(net)
-
-
-@given(st.integers(1, 400))
-@settings(max_examples=20, deadline=None)
-def test_parameter_sum_of_any_netfull_is_what_its_tensors_hold(hid):
-    net = kuzu.NetFull(hid)
-    assert eval(net.parameter_sum()) == kuzu.parameter_count(net) == 795 * hid + 10
+def test_the_parameter_sum_is_what_the_tensors_hold(filters, kernels, fc, batch_norm, hid):
+    for net in (kuzu.NetConv(filters, kernels, fc, batch_norm), kuzu.NetFull(hid)):
+        assert eval(net.parameter_sum()) == kuzu.parameter_count(net)
 
 
 def test_netlin_is_log_softmax_of_a_linear_function():
     net = kuzu.NetLin()
-    weight = arrays(net)
-    pixels = images(5)
-    expected = log_softmax(
-        pixels.numpy().reshape(5, 784) @ weight["output.weight"].T + weight["output.bias"], axis=1
-    )
-    assert np.allclose(net(pixels).detach(), expected, atol=1e-5)
+    weight, pixels = arrays(net), images(5).numpy().reshape(5, 784)
+    expected = log_softmax(pixels @ weight["output.weight"].T + weight["output.bias"], axis=1)
+    assert np.allclose(net(images(5)).detach(), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("hid", [1, 7, 130])
+@pytest.mark.parametrize("hid", [1, 130])
 def test_netfull_has_one_tanh_layer(hid):
     net = kuzu.NetFull(hid, dropout=0.5).eval()
-    weight = arrays(net)
-    pixels = images(4).numpy().reshape(4, 784)
+    weight, pixels = arrays(net), images(4).numpy().reshape(4, 784)
     hidden = np.tanh(pixels @ weight["hidden.weight"].T + weight["hidden.bias"])
     expected = log_softmax(hidden @ weight["output.weight"].T + weight["output.bias"], axis=1)
     assert np.allclose(net(images(4)).detach(), expected, atol=1e-5)
@@ -126,30 +119,6 @@ def test_netconv_is_the_brief_s_sequence_of_layers(fc, batch_norm):
             hidden = np.maximum(normalisation(hidden, weight, "norm3"), 0)
         expected = log_softmax(weight["output.weight"] @ hidden + weight["output.bias"])
         assert np.allclose(net(pixels[None]).detach(), expected, atol=1e-4)
-
-
-def test_pooling_before_relu_changes_nothing():
-    maps = torch.randn(2, 3, 8, 8)
-    after = torch.relu(torch.nn.functional.max_pool2d(maps, 2))
-    assert torch.equal(after, torch.nn.functional.max_pool2d(torch.relu(maps), 2))
-
-
-def test_a_bias_before_batch_normalisation_would_not_be_independent():
-    net = kuzu.NetConv((2, 2), (3, 3), fc=4)
-    net.train()
-    before = net(images(8))
-    moved = torch.nn.Conv2d(1, 2, 3, padding="same")
-    moved.weight = net.conv1.weight
-    net.conv1 = moved
-    assert torch.allclose(before, net(images(8)), atol=1e-4)
-
-
-@pytest.mark.parametrize("net", [kuzu.NetLin(), kuzu.NetFull(20), kuzu.NetConv()])
-@pytest.mark.parametrize("count", [2, 9])
-def test_outputs_are_log_probabilities(net, count):
-    output = net(images(count))
-    assert output.shape == (count, 10)
-    assert torch.allclose(output.exp().sum(dim=1), torch.ones(count), atol=1e-5)
 
 
 def test_even_kernels_are_refused():

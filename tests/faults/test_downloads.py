@@ -1,6 +1,7 @@
 """Downloads that fail: told in one line, nothing is left behind, and the next one succeeds."""
 
 import os
+import socket
 
 import pytest
 from conftest import NOWHERE
@@ -8,62 +9,43 @@ from conftest import NOWHERE
 from kuzushiji import dataset
 from kuzushiji.dataset import FILES, Unavailable
 
-
-def set_all(host, **values):
-    for name, value in values.items():
-        setattr(host, name, value)
-
-
-# What the server does, and a word of the message.
-FAULTS = {
-    "404": (lambda host: set_all(host, status=404), "404"),
-    "truncated": (lambda host: set_all(host, spoil=lambda c: c[: len(c) // 2]), "corrupted"),
-    "nothing at all": (lambda host: set_all(host, spoil=lambda c: b""), "corrupted"),
-    "wrong md5": (lambda host: set_all(host, spoil=lambda c: bytes(len(c))), "corrupted"),
-    "another file": (lambda host: set_all(host, spoil=lambda c: c[:4] + b"date" + c[8:]), "corr"),
-    "stall": (lambda host: set_all(host, spoil=host.stall), "timed out"),
-    "silent": (lambda host: set_all(host, silent=True), "no answer|timed out"),
-    "redirect loop": (lambda host: set_all(host, redirect=lambda path: path), "redirect"),
-    "redirects without end": (
-        lambda host: set_all(host, redirect=lambda path: f"/x{path}"), "redirect",
-    ),
-    "redirect to a file": (
-        lambda host: set_all(host, redirect=lambda path: "file:///etc/passwd"), "redirect",
-    ),
-    "redirect to no address": (
-        lambda host: set_all(host, redirect=lambda path: f"http://{'a' * 100}.org/"), "label",
-    ),
-}  # fmt: skip
+# What becomes of the first file on the server, and a word of the reason that is printed.
+DAMAGE = {
+    "not found": (lambda path: path.unlink(), "404"),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "corrupted"),
+    "another file": (lambda path: path.write_bytes(b"<html></html>"), "corrupted"),
+}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_failed_download_leaves_nothing_and_a_later_one_succeeds(
-    host, tmp_path, monkeypatch, fault
-):
-    monkeypatch.setattr(dataset, "DOWNLOAD_TIMEOUT", 0.5)
-    break_it, word = FAULTS[fault]
-    break_it(host)
-    data = tmp_path / "new"
-    with pytest.raises(Unavailable, match=f"(?is){word}") as told:
-        dataset.load_kmnist(data)
-    host.go_on.set()
-    for expected in (host.url, str(data), *(f"{name}.gz" for name in FILES[:2])):
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_failed_download_leaves_nothing_and_a_later_one_succeeds(damage, host, tmp_path):
+    path = host / f"{FILES[0]}.gz"
+    whole, (change, reason) = path.read_bytes(), DAMAGE[damage]
+    change(path)
+    raw = tmp_path / "new" / "KMNIST" / "raw"
+    with pytest.raises(Unavailable, match=f"(?is){reason}") as told:
+        dataset.load_kmnist(tmp_path / "new")
+    for expected in (dataset.HOST, str(raw), *(f"{name}.gz" for name in FILES[:2])):
         assert expected in str(told.value)
     assert os.listdir(tmp_path) == ["source"]
-    host.mend()
-    assert len(dataset.load_kmnist(data).train) == 300
-
-
-def test_a_redirect_to_the_right_place_is_followed(host, tmp_path):
-    host.redirect = lambda path: None if path.startswith("/moved/") else f"/moved{path}"
+    path.write_bytes(whole)
     assert len(dataset.load_kmnist(tmp_path / "new").train) == 300
 
 
-@pytest.mark.parametrize("place", ["a_file", "a_file/data", "/proc/nothing"])
-def test_a_folder_that_cannot_be_written_is_told(place, host, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("address", ["silent", "refused"])
+def test_a_host_that_does_not_answer_is_given_up(address, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "DOWNLOAD_TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        monkeypatch.setattr(dataset, "HOST", url if address == "silent" else NOWHERE)
+        with pytest.raises(Unavailable, match=r"no answer|timed out|refused"):
+            dataset.load_kmnist(tmp_path / "new")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(host, tmp_path):
     (tmp_path / "a_file").touch()
-    with pytest.raises(Unavailable, match=f"{place}/KMNIST/raw lacks"):
-        dataset.load_kmnist(place)
-    assert dataset.HOST != NOWHERE
+    for place in (tmp_path / "a_file", tmp_path / "a_file" / "data"):
+        with pytest.raises(Unavailable, match=f"{place}/KMNIST/raw lacks"):
+            dataset.load_kmnist(place)
     assert sorted(os.listdir(tmp_path)) == ["a_file", "source"]
