@@ -77,7 +77,7 @@ RECIPES = {
 OVERRIDES = {
     ("anb2nc3n", "lstm"): dict(lr=0.02),
     ("reber", "srn"): dict(lr=0.05, init=0.5, identity=False),
-    ("reber_embed", "lstm"): dict(batch=25),
+    ("reber_embed", "lstm"): dict(batch=(25,)),
 }
 
 
