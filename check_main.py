@@ -48,8 +48,8 @@ def build_parser() -> flags.Parser:
     """Build the parser."""
     parser = flags.Parser(
         description="Train a two-layer perceptron on points in the plane, or enter its weights.",
-        epilog="The recipe 'tuned' trains 32 networks side by side (--lr 0.1 --init 1 --epoch 6000) "
-        "and shows the best one; 'assignment' trains one as the course does (--lr 0.001 "
+        epilog="The recipe 'tuned' trains 32 networks side by side (--lr 0.1 --init 1 --epoch "
+        "6000) and shows the best one; 'assignment' trains one as the course does (--lr 0.001 "
         "--init 0.15 --epoch 200000).",
     )
     parser.add_argument("--hid", type=flags.Integer(1, 1000), default=4, help="hidden units")
@@ -118,8 +118,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 # Training
 
 
-def train(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
-    """Train `--restarts` networks on all points (N, 2) at once; return the best, on the CPU.
+def train(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[MLP, int]:
+    """Train `--restarts` networks on all points (N, 2) at once.
+
+    Returns the best one, on the CPU, and for how many epochs it was trained.
 
     Each trains as if it were alone: Adam treats every number by itself, and a network's loss
     depends on its own weights only. Ends when one has been right on all points for 2,000 epochs.
@@ -152,18 +154,21 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
         if done:
             break
         progress.update(epoch, f"epoch {epoch} of at most {args.epoch}")
-    return nets.cpu().select(best)
+    return nets.cpu().select(best), epoch
 
 
-def by_training(args, points: Tensor, target: Tensor, stop: Stop) -> MLP:
-    """Train from the seed; print the weights and their accuracy."""
-    process.seed_everything(args.seed)
+def by_training(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[MLP, dict]:
+    """Train from the seed; print the weights and their accuracy.
+
+    Returns the network and the figures of its training.
+    """
+    seed = process.seed_everything(args.seed)
     if args.restarts > 1:
         print(f"{args.restarts} networks are trained side by side; the best one is shown.")
-    net = train(args, points.to(args.device), target.to(args.device), stop)
+    net, epochs = train(args, points.to(args.device), target.to(args.device), stop)
     show_weights(net, "Final")
     print("Final Accuracy: ", accuracy(net, points, target))
-    return net
+    return net, {"seed": seed, "epochs": epochs}
 
 
 # What is printed
@@ -200,19 +205,24 @@ def explain(net: MLP, points: Tensor, target: Tensor) -> None:
     print(f"\nWrong: {', '.join(wrong)}" if wrong else f"\nAll {len(points)} points are right.")
 
 
-def by_hand(args, points: Tensor, target: Tensor) -> MLP:
-    """Take the weights entered in check.py; print them and their accuracy."""
+def by_hand(args, points: Tensor, target: Tensor) -> tuple[MLP, dict]:
+    """Take the weights entered in check.py; print them and their accuracy.
+
+    Returns the network, its scale, and the scales at which a sigmoid network is right.
+    """
     scale = args.scale or (1.0 if args.act == "step" else 10.0)
     net = MLP(args.hid, args.act)
     net.set_weights(scale)
     show_weights(net, "Initial")
     print("Initial Accuracy: ", accuracy(net, points, target))
+    figures = {"scale": scale}
     if args.act == "sig":
         plain = MLP(args.hid, args.act)
         plain.set_weights()
+        figures["correct_scales"] = correct_scales(plain, points, target)
         print(f"\nThe weights of check.py are multiplied by {scale:g}.")
-        print(scale_sentence(correct_scales(plain, points, target)))
-    return net
+        print(scale_sentence(figures["correct_scales"]))
+    return net, figures
 
 
 def scale_sentence(scales: list[tuple[float, float]]) -> str:
@@ -234,8 +244,11 @@ def scale_sentence(scales: list[tuple[float, float]]) -> str:
     return f"scales at which {what}: {', '.join(spans)}"
 
 
-def by_search(points: Tensor, target: Tensor) -> MLP:
-    """Find the step network with the fewest hidden units by trying all; print the proof."""
+def by_search(points: Tensor, target: Tensor) -> tuple[MLP, dict]:
+    """Find the step network with the fewest hidden units by trying all; print the proof.
+
+    Returns the network and how many sets of lines were tried.
+    """
     if target.min() == target.max():
         raise UserError("all targets are the same: the data need no hidden unit")
     design = fewest_units(points.double().numpy(), target.squeeze(1).int().numpy())
@@ -245,7 +258,11 @@ def by_search(points: Tensor, target: Tensor) -> MLP:
     net = MLP(len(design.hidden), "step")
     net.enter_weights(design_weights(design))
     print("\nAccuracy: ", accuracy(net, points, target))
-    return net
+    tried = [
+        {"hidden_units": count, "sets_of_lines": sets, "solutions": solutions}
+        for count, (sets, solutions) in design.tried.items()
+    ]
+    return net, {"tried": tried}
 
 
 def show_design(design: Design, points: Tensor) -> None:
@@ -275,6 +292,22 @@ def design_weights(design: Design) -> dict[str, list]:
     }
 
 
+def network_figures(net: MLP, points: Tensor, target: Tensor) -> dict:
+    """Return the figures of a network, as --json writes them."""
+    output = net(points)
+    return {
+        "act": net.act,
+        "accuracy": accuracy(net, points, target),
+        # Of step units there is none.
+        "loss": F.binary_cross_entropy(output, target).item() if net.act == "sig" else None,
+        "weights": {name: values.detach() for name, values in net.named_parameters()},
+        "dividing_lines": [{"line": line, "active": side} for line, side in dividing_lines(net)],
+        "points": points,
+        "target": target.flatten(),
+        "activations": activation_table(net, points),
+    }
+
+
 # Pictures
 
 
@@ -299,18 +332,22 @@ def main(argv: list[str] | None = None) -> int:
     """Run the script with the flags `argv` and return its exit status, 3 if a point is wrong."""
     args = parse(argv)
     files.require_writable(args.plot)
+    if args.json:
+        files.require_savable(args.json, "--json")
     # The matrices are so small that threads would only wait for each other.
     torch.set_num_threads(1)
     points, target = read_table(args.data)
     with Stop() as stop:
         if args.design:
-            net = by_search(points, target)
+            net, figures = by_search(points, target)
         elif args.set_weights:
-            net = by_hand(args, points, target)
+            net, figures = by_hand(args, points, target)
         else:
-            net = by_training(args, points, target, stop)
+            net, figures = by_training(args, points, target, stop)
         explain(net, points, target)
         draw(net, points, target, args.plot)
+        if args.json:
+            files.write_json(args.json, network_figures(net, points, target) | figures)
     return stop.status or (0 if accuracy(net, points, target) == 100 else 3)
 
 

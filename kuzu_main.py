@@ -16,7 +16,7 @@ import argparse
 import math
 import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -195,11 +195,15 @@ def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool 
 
 @dataclass
 class Result:
-    """What a test gives: the (10, 10) confusion matrix, the average loss and (N, 10) outputs."""
+    """What a test gives: the (10, 10) confusion matrix, the average loss and (N, 10) outputs.
+
+    seconds: how long training took, with its tests; None for a network that was loaded.
+    """
 
     matrix: np.ndarray
     loss: float
     log_probabilities: np.ndarray
+    seconds: float | None = None
 
     @property
     def accuracy(self) -> float:
@@ -243,7 +247,7 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
     progress = Progress(
         run.epochs * len(batches(torch.arange(len(images.train)), run.recipe.batch))
     )
-    ended, result = True, None
+    ended, result, begun = True, None, time.monotonic()
     while ended and run.epoch < run.epochs:
         ended = train(run, images, stop, progress, quiet)
         if ended and save_to:
@@ -253,6 +257,7 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
             progress.clear()
         if not quiet:
             result.show()
+    result.seconds = time.monotonic() - begun
     return result
 
 
@@ -267,8 +272,10 @@ def describe(net: torch.nn.Module) -> str:
 # What was learned
 
 
-def explain(args, recipe: Recipe, net: torch.nn.Module, result: Result, images: Images) -> None:
-    """Print what is mistaken for what and why, and draw it into --plot."""
+def explain(
+    args, recipe: Recipe, net: torch.nn.Module, result: Result, images: Images
+) -> list[str]:
+    """Print what is mistaken for what and why, and draw it into --plot; return the reasons."""
     glyphs = _printable("".join(images.glyphs))
     name = recipe.title
     print("Accuracy of each character:")
@@ -276,8 +283,8 @@ def explain(args, recipe: Recipe, net: torch.nn.Module, result: Result, images: 
     print("Most frequent confusions (target -> chosen):")
     print("\n".join(confusion.confusion_lines(result.matrix, images, glyphs)))
     print("Why, measured on the training images:")
-    print("\n".join(features.reason_lines(result.matrix, images)))
-    print("\n".join(features.feature_lines(net)))
+    reasons = features.reason_lines(result.matrix, images) + features.feature_lines(net)
+    print("\n".join(reasons))
     right, total = int(result.matrix.trace()), int(result.matrix.sum())
     title = f"{name} on {images.name}: {right} of {total} right, {result.accuracy:.2%}"
     print(title)
@@ -294,6 +301,44 @@ def explain(args, recipe: Recipe, net: torch.nn.Module, result: Result, images: 
     title = f"What {name} looks at ({images.name}): red speaks for, blue against"
     picture = features.features_picture(net, images, recipe.normalize, title)
     files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_features.jpg")
+    return reasons
+
+
+def network_figures(
+    recipe: Recipe,
+    net: torch.nn.Module,
+    result: Result,
+    images: Images,
+    epochs: int | None = None,
+    reasons: list[str] | None = None,
+) -> dict:
+    """Return the figures of one network, as --json writes them.
+
+    epochs: how many it was trained for; reasons: what `explain` printed. None where there are none.
+    """
+    confusions = confusion.worst_confusions(result.matrix, 10)
+    return {
+        "net": recipe.net,
+        "title": recipe.title,
+        "recipe": asdict(recipe),
+        "parameter_sum": net.parameter_sum(),
+        "parameters": kuzu.parameter_count(net),
+        "epochs": epochs,
+        "seconds": result.seconds,
+        "loss": result.loss,
+        "accuracy": result.accuracy,
+        "matrix": result.matrix,
+        "confusions": [
+            {
+                "target": images.classes[target],
+                "chosen": images.classes[chosen],
+                "count": count,
+                "total": total,
+            }
+            for target, chosen, count, total in confusions
+        ],
+        "reasons": reasons,
+    }
 
 
 def _printable(text: str) -> bool:
@@ -307,38 +352,44 @@ def _printable(text: str) -> bool:
     return True
 
 
-def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> None:
-    """Train NetFull with each number of hidden nodes in --sweep; print a table, draw a curve."""
-    rows = []
+def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
+    """Train NetFull with each number of hidden nodes in --sweep; print a table, draw a curve.
+
+    Returns the figures of each.
+    """
+    networks = []
     for hid in dict.fromkeys(args.sweep):
         torch.manual_seed(args.seed)
-        begun = time.monotonic()
         run = start(recipe_for(args, "full", hid=hid), args.epochs, args.seed, images)
         result = fit(run, images, stop, quiet=True)
         print(result.line, flush=True)
         if stop:
             break
-        seconds = time.monotonic() - begun
-        rows.append((hid, kuzu.parameter_count(run.net), result.accuracy, seconds))
+        networks.append(network_figures(run.recipe, run.net, result, images, run.epoch))
     print(f"\nNetFull on {images.name}, {args.epochs} epochs:")
     print("hidden nodes  parameters  accuracy  seconds")
-    for hid, parameters, accuracy, seconds in rows:
-        print(f"{hid:12}  {parameters:10}  {accuracy:8.2%}  {seconds:7.1f}")
-    enough = [hid for hid, _, accuracy, _ in rows if accuracy >= WANTED]
+    sizes = [row["recipe"]["hid"] for row in networks]
+    accuracies = [row["accuracy"] for row in networks]
+    for hid, row in zip(sizes, networks, strict=True):
+        print(f"{hid:12}  {row['parameters']:10}  {row['accuracy']:8.2%}  {row['seconds']:7.1f}")
+    enough = [hid for hid, share in zip(sizes, accuracies, strict=True) if share >= WANTED]
     if enough:
         print(f"{min(enough)} hidden nodes are the fewest of these that reach {WANTED:.0%}")
     else:
         print(f"none of these reaches {WANTED:.0%}: try more hidden nodes or more epochs")
-    if rows:
-        sizes, accuracies = [row[0] for row in rows], [row[2] for row in rows]
+    if networks:
         title = f"NetFull on {images.name}"
         picture = pictures.sweep_picture(sizes, accuracies, WANTED, title)
         files.save_picture(picture, args.plot / "kuzu_sweep.jpg")
+    return networks
 
 
-def compare(args: argparse.Namespace, images: Images, stop: Stop) -> None:
-    """Train the three networks; print the brief's table and how the confusions change."""
-    results, table = {}, []
+def compare(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
+    """Train the three networks; print the brief's table and how the confusions change.
+
+    Returns the figures of each.
+    """
+    networks, results, table = [], {}, []
     for name in NETS:
         torch.manual_seed(args.seed)
         run = start(recipe_for(args, name), args.epochs, args.seed, images)
@@ -346,8 +397,10 @@ def compare(args: argparse.Namespace, images: Images, stop: Stop) -> None:
         result.show()
         if stop:
             print("not all three networks were trained: no comparison")
-            return
-        explain(args, run.recipe, run.net, result, images)
+            return networks
+        reasons = explain(args, run.recipe, run.net, result, images)
+        figures = network_figures(run.recipe, run.net, result, images, run.epoch, reasons)
+        networks.append(figures)
         print()
         title = run.recipe.title
         results[title] = result.matrix
@@ -355,7 +408,8 @@ def compare(args: argparse.Namespace, images: Images, stop: Stop) -> None:
     print(f"On {images.name}, {args.epochs} epochs:\n")
     print("| Model | Accuracy | Number of independent parameters |\n| --- | --- | --- |")
     print("\n".join(table))
-    print(f"\n{confusion.comparison(results, images)}")
+    print(f"\n{confusion.comparison(results, images.classes)}")
+    return networks
 
 
 # The script
@@ -367,6 +421,8 @@ def main(argv: list[str] | None = None) -> int:
     files.require_writable(args.plot)
     if args.save:
         files.require_savable(args.save, "--save")
+    if args.json:
+        files.require_savable(args.json, "--json")
     path = args.load or args.resume
     saved = read(path, "--load" if args.load else "--resume") if path else (None, None, {})
     recipe, net, content = saved
@@ -387,11 +443,12 @@ def main(argv: list[str] | None = None) -> int:
             print(describe(net))
             result = test(recipe, net.to(device), images)
             result.show()
-            explain(args, recipe, net, result, images)
+            reasons = explain(args, recipe, net, result, images)
+            networks = [network_figures(recipe, net, result, images, reasons=reasons)]
         elif args.sweep or args.compare:
             # One seed for all, so that the networks differ in nothing else.
             args.seed = process.seed_everything(args.seed)
-            (sweep if args.sweep else compare)(args, images, stop)
+            networks = (sweep if args.sweep else compare)(args, images, stop)
         else:
             if args.resume:
                 run, save_to = resume(path, recipe, net, content, images), args.save or path
@@ -399,9 +456,15 @@ def main(argv: list[str] | None = None) -> int:
                 recipe = recipe_for(args, args.net or "full")
                 seed, save_to = process.seed_everything(args.seed), args.save
                 run = start(recipe, args.epochs, seed, images)
-            result = fit(run, images, stop, save_to)
-            explain(args, recipe, run.net, result, images)
+            args.seed, result = run.seed, fit(run, images, stop, save_to)
+            reasons = explain(args, recipe, run.net, result, images)
+            networks = [network_figures(recipe, run.net, result, images, run.epoch, reasons)]
             finish(run, save_to, stop)
+        if args.json:
+            about = {"name": images.name, "split": images.split, "classes": images.classes}
+            about |= {"train": len(images.train), "test": len(images.test)}
+            figures = {"images": about, "seed": args.seed, "networks": networks}
+            files.write_json(args.json, figures)
     return stop.status
 
 

@@ -6,7 +6,7 @@
 
 Reads a checkpoint of seq_train.py (or the course's own); where there is none, seq_train.py makes it
 first. Printed by section: weights and sequences (scatter), states and machine (states), maps, fixed
-points and counting (dynamics), what the units do over time (context).
+points and counting (dynamics), what the units do over time (context); --only film draws a film.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,17 @@ import torch
 
 from cli import checkpoint, files, flags, process
 from cli.errors import UserError
-from recurrent import dynamics, explain, explain_machine, extraction, machine, pictures
+from recurrent import (
+    diagrams,
+    dynamics,
+    explain,
+    explain_machine,
+    extraction,
+    film,
+    machine,
+    maps,
+    pictures,
+)
 from recurrent.extraction import Trajectory
 from recurrent.language import Language, Sequences
 from recurrent.metrics import evaluation_set, exact
@@ -43,7 +54,9 @@ from recurrent.task import (
 )
 from seq_models import LSTM, SRN
 
-SECTIONS = ("scatter", "states", "dynamics", "context")
+SECTIONS = ("scatter", "states", "dynamics", "context", "film")
+# Without --only, because a film takes as long as all the rest.
+DEFAULT_SECTIONS = SECTIONS[:-1]
 # More hidden units than these have hundreds of pairs.
 MAX_HIDDEN = 10
 # More checkpoints than these are not listed.
@@ -76,9 +89,9 @@ def build_parser() -> flags.Parser:
     parser.add_argument(
         "--only",
         type=flags.CommaSeparated(_section),
-        default=SECTIONS,
+        default=DEFAULT_SECTIONS,
         metavar="SECTION,...",
-        help=f"what to print and draw: {','.join(SECTIONS)} (default: all)",
+        help=f"what to print and draw: {','.join(SECTIONS)} (default: all but film)",
     )
     parser.add_argument(
         "--context", action="store_true", help="print context units beside hidden units (lstm)"
@@ -195,17 +208,23 @@ class Analysis:
     def language(self) -> Language:
         return self.task.language
 
+    @cached_property
+    def extracted(self) -> extraction.Extraction:
+        """The machine in the network; several sections draw it."""
+        return extraction.find_machine(self.net, self.language, self.sequences)
+
     def save(self, figure, what: str) -> None:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{what}.jpg")
 
 
-def scatter(analysis: Analysis, args: argparse.Namespace) -> None:
-    """Weights and sequences, printed; hidden units against each other, drawn."""
+def scatter(analysis: Analysis, args: argparse.Namespace) -> dict:
+    """Print weights and sequences, draw hidden units against each other; return the sequences'
+    activations."""
     net, language = analysis.net, analysis.language
     for name, weights in net.state_dict().items():
         print(f"{name}:\n{weights.cpu().numpy()}")
-    for text in language.to_strings(analysis.drawn):
-        print_sequence(net, language, text, args.context)
+    texts = language.to_strings(analysis.drawn)
+    sequences = [print_sequence(net, language, text, args.context) for text in texts]
     hidden, number, _ = _dots(analysis)
     title = analysis.title
     start = net.initial(1)[0][0].detach().cpu().numpy() if net.blocks == 1 else None
@@ -217,6 +236,7 @@ def scatter(analysis: Analysis, args: argparse.Namespace) -> None:
     if net.hid > 2:
         figure = pictures.cube_picture(hidden, number, "hidden unit", title, language)
         analysis.save(figure, "3d")
+    return {"sequences": sequences}
 
 
 def _dots(analysis: Analysis) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -252,47 +272,52 @@ def window(analysis: Analysis) -> None:
     pyplot.show()
 
 
-def states(analysis: Analysis, args: argparse.Namespace) -> None:
-    """Print and draw the machine in the network's state vectors; compare it with the language's."""
+def states(analysis: Analysis, args: argparse.Namespace) -> dict:
+    """Print and draw the machine in the network's state vectors; compare it with the language's.
+
+    Returns the sizes of both machines and how they compare.
+    """
     net, language, sequences = analysis.net, analysis.language, analysis.sequences
-    lengths = sequences.mask.sum(dim=0).float()
-    # A sequence of one word must be able to reach its end.
-    steps = round(float(lengths.mean() if language.chained else lengths.max() + 1))
-    samples = extraction.generate(net, language, steps, seed=0)
-    trajectory = extraction.trajectory(net, language, samples)
-    found = extraction.extract(trajectory, language)
-    small, number = machine.minimal(found.machine)
-    reference, nodes = machine.minimal(machine.of_language(language))
-    members = [nodes == state for state in range(reference.count)]
-    labels = [language.labels[int(np.flatnonzero(member)[0])] for member in members]
-    places = np.stack([language.places[member].mean(axis=0) for member in members])
-    overlap = extraction.overlap(small, language, reference, sequences)
-    names = machine.names(overlap, labels)
-    fresh = extraction.generate(net, language, LONGER * steps, seed=1)
+    found = analysis.extracted
+    small, names, labels = found.machine, found.names, found.labels
+    fresh = extraction.generate(net, language, LONGER * found.steps, seed=1)
     agree = extraction.agreement(net, language, small, fresh)
     print("\n--- States and machine ---")
     print(explain_machine.threshold(language))
-    print(explain_machine.found_states(found, small, trajectory))
+    print(explain_machine.found_states(found.states, small, found.trajectory))
     print(machine.as_table(small, names))
     print(
         f"machine and network agree on {agree}/{fresh.count} sequences (symbols allowed after each "
-        f"symbol; sequences of up to {LONGER * steps} symbols, generated afresh by the network; "
-        f"those that made the machine have up to {steps})"
+        f"symbol; sequences of up to {LONGER * found.steps} symbols, generated afresh by the "
+        f"network; those that made the machine have up to {found.steps})"
     )
-    print(explain_machine.compared(small, reference, overlap, names, labels, language.name))
-    different = extraction.differences(net, language, reference, sequences)
+    print(
+        explain_machine.compared(
+            small, found.reference, found.overlap, names, labels, language.name
+        )
+    )
+    different = extraction.differences(net, language, found.reference, sequences)
     print(explain_machine.difference_table(different, labels, language, sequences.count))
-    figure = pictures.states_picture(
-        trajectory, found, [names[state] if state >= 0 else "" for state in number], language,
+    figure = diagrams.states_picture(
+        found.trajectory, found.states, found.cluster_names, language,
         f"States of the {analysis.title}",
     )  # fmt: skip
     analysis.save(figure, "states")
-    where = pictures.places_of(small, overlap, places)
+    where = diagrams.places_of(small, found.overlap, found.places)
     title = f"Machine in the {analysis.title}"
-    analysis.save(pictures.machine_picture(small, names, where, title), "fsm")
+    analysis.save(diagrams.machine_picture(small, names, where, title), "fsm")
     dot = analysis.folder / f"{analysis.task.stem}_fsm.dot"
     files.write(dot, machine.as_dot(small, names))
     print(f"for Graphviz: {dot}")
+    return {
+        "clusters": found.states.machine.count,
+        "inconsistent": found.states.inconsistent,
+        "states": small.count,
+        "minimal_states": found.reference.count,
+        "isomorphic": small == found.reference,
+        "agreement": agree,
+        "agreement_of": fresh.count,
+    }
 
 
 def dynamics_of(analysis: Analysis, args: argparse.Namespace) -> None:
@@ -314,7 +339,7 @@ def dynamics_of(analysis: Analysis, args: argparse.Namespace) -> None:
     elif language.long_range:
         print(explain.long_range(net, language))
     title = f"Maps of the symbols: {analysis.title}"
-    analysis.save(pictures.dynamics_picture(net, language, trajectory, points, title), "dynamics")
+    analysis.save(maps.dynamics_picture(net, language, trajectory, points, title), "dynamics")
 
 
 def context(analysis: Analysis, args: argparse.Namespace) -> None:
@@ -350,6 +375,14 @@ def context(analysis: Analysis, args: argparse.Namespace) -> None:
     analysis.save(pictures.time_picture(net, language, f"One word: {analysis.title}"), "time")
 
 
+def film_of(analysis: Analysis, args: argparse.Namespace) -> None:
+    """A film of the network and its machine as they read a few words."""
+    content = film.film(analysis.net, analysis.language, analysis.extracted, analysis.title)
+    path = analysis.folder / f"{analysis.task.stem}_film.gif"
+    files.write(path, content)
+    print(f"film: {path}")
+
+
 # Checkpoints
 
 
@@ -379,6 +412,8 @@ def load(path: Path, args: argparse.Namespace) -> tuple[Task, SRN | LSTM, str]:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     files.require_writable(args.plot)
+    if args.json:
+        files.require_savable(args.json, "--json")
     asked = resolve_task(args)
     epoch = asked.default_epoch if args.epoch is None else args.epoch
     path = asked.checkpoint(args.out_path, epoch)
@@ -395,10 +430,13 @@ def main(argv: list[str] | None = None) -> int:
     drawn = task.language.batch(args.num_plot, np.random.default_rng(seed))
     trajectory = extraction.trajectory(net, task.language, sequences)
     analysis = Analysis(net, task, title, args.plot, sequences, drawn, trajectory)
-    sections = dict(zip(SECTIONS, (scatter, states, dynamics_of, context), strict=True))
+    sections = dict(zip(SECTIONS, (scatter, states, dynamics_of, context, film_of), strict=True))
+    figures = {"title": title, "task": asdict(task), "epoch": epoch, "seed": seed}
     for name, section in sections.items():
         if name in args.only:
-            section(analysis, args)
+            figures |= section(analysis, args) or {}
+    if args.json:
+        files.write_json(args.json, figures)
     if args.show and net.hid > 2 and "scatter" in args.only:
         window(analysis)
     return 0

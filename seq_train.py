@@ -2,7 +2,7 @@
 
     python3 seq_train.py --lang anb2n                              the brief's SRN
     python3 seq_train.py --lang anb2nc3n --model lstm --hid 3      the brief's LSTM
-    python3 seq_train.py --lang anb2n --recipe assignment               as the course trains
+    python3 seq_train.py --lang anb2n --recipe assignment          as the course trains
     python3 seq_train.py --lang reber --embed --model lstm         a language that needs a memory
     python3 seq_train.py --resume net/anb2n_srn2_40.pth            go on where a run ended
 
@@ -16,90 +16,36 @@ import argparse
 import math
 import shlex
 import time
-from dataclasses import asdict, astuple, dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from torch import optim
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
-from cli import checkpoint, files, flags, process
+from cli import files, flags, process
 from cli.errors import UserError
 from cli.process import Progress, Stop
-from recurrent import explain
 from recurrent.language import Language, Sequences
-from recurrent.metrics import Score, evaluation_set, loss_floor, max_exact_n, score
+from recurrent.metrics import QUICK, Score, long_range_score, max_exact_n, score
+from recurrent.recipes import add_recipe_flags
+from recurrent.runs import Run, new_run, resume, save
 from recurrent.task import (
     CHECKPOINT_EVERY,
     FAILED,
-    TASK_FLAGS,
-    Task,
+    REPORT_EVERY,
     add_task_flags,
-    build_network,
     folder_flags,
-    is_bare,
-    load_checkpoint,
     print_numbers_as_the_course,
     print_sequence,
-    resolve_task,
 )
 
-# Sequences between two reports; they are sampled together, by a seed of their own.
-REPORT_EVERY = 1000
 # Success is a loss below the threshold in this many last reports, and an exact prediction.
 SUCCESS_WINDOW = 10
 # Symbols of a word that a report shows, at most, where there are any so short.
 SHORT = 12
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained: a field for each training flag, None where the network has none."""
-
-    optim: str
-    lr: float
-    mom: float
-    beta2: float
-    weight_decay: float
-    batch: int
-    schedule: str
-    clip: float
-    init: float | None = None
-    identity: bool | None = None
-
-    @property
-    def values(self) -> dict:
-        """The flags that the network has, each with its value."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-
-# The values of flags that are not given. "assignment" is the course's own training, "tuned" was
-# chosen by experiment (docs/recipes.md).
-_ASSIGNMENT = Recipe(
-    optim="sgd", lr=0.005, mom=0.0, beta2=0.999, weight_decay=1e-4, batch=1, schedule="constant",
-    clip=0.0,
-)  # fmt: skip
-_TUNED = Recipe(
-    optim="adam", lr=0.03, mom=0.9, beta2=0.99, weight_decay=0.0, batch=50, schedule="onecycle",
-    clip=1.0,
-)  # fmt: skip
-RECIPES = {
-    "assignment": {"srn": replace(_ASSIGNMENT, init=0.001, identity=False), "lstm": _ASSIGNMENT},
-    "tuned": {"srn": replace(_TUNED, batch=20, init=0.1, identity=True), "lstm": _TUNED},
-}
-# Changes to "tuned" for single languages. The assignment plots the LSTM half way, where with a rate
-# of 0.03 two of ten networks had no clear states. Reber's states need no counting, which is what
-# the identity is for.
-OVERRIDES = {
-    ("anb2nc3n", "lstm"): dict(lr=0.02),
-    ("reber", "srn"): dict(lr=0.05, init=0.5, identity=False),
-    ("reber_embed", "lstm"): dict(batch=25),
-}
 
 
 # Flags
@@ -121,141 +67,11 @@ def build_parser() -> flags.Parser:
         metavar="FILE",
         help="go on from a checkpoint, with its flags; the end is that of an unbroken run",
     )
-
-    group = parser.add_argument_group("training")
-    group.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        default="tuned",
-        help="values of the flags below that are not given: the course's own "
-        "(SGD, one sequence at a time) or those tuned by experiment",
-    )
-    group.add_argument("--optim", choices=("sgd", "adam"), help="optimiser")
-    group.add_argument(
-        "--lr", type=flags.Number(0, 100, low_excluded=True), help="(highest) learning rate"
-    )
-    group.add_argument("--mom", type=flags.Number(0, 0.9999), help="momentum (adam: beta 1)")
-    group.add_argument("--beta2", type=flags.Number(0, 0.99999), help="adam: beta 2")
-    group.add_argument("--weight_decay", type=flags.Number(0, 100), help="weight decay")
-    group.add_argument(
-        "--init", type=flags.Number(0, 100), help="deviation of the first weights (srn)"
-    )
-    flags.add_switch(group, "--identity", "start the recurrent weights at the identity (srn)")
-    group.add_argument(
-        "--batch", type=flags.Integer(1, REPORT_EVERY), help="sequences in an update"
-    )
-    group.add_argument(
-        "--schedule",
-        choices=("constant", "cosine", "onecycle"),
-        help="learning rate over time: constant, down to 0, or up and then down to 0",
-    )
-    group.add_argument("--clip", type=flags.Number(0, 1e9), help="longest gradient, 0 for any")
+    add_recipe_flags(parser)
     return parser
 
 
-def resolve_recipe(args: argparse.Namespace, task: Task) -> Recipe:
-    """Return the Recipe that the flags ask for, with nothing left open."""
-    recipe = RECIPES[args.recipe][task.model]
-    if args.recipe == "tuned":
-        recipe = replace(recipe, **OVERRIDES.get((task.language.name, task.model), {}))
-    given = {name: getattr(args, name) for name in recipe.values}
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
-
-
 # Training
-
-
-@dataclass
-class Run:
-    """A network in training, and what it was trained with and on so far.
-
-    epoch: thousands of sequences in all; seen: sequences seen; reports: (seen, Score) each;
-    seconds: spent training.
-    """
-
-    task: Task
-    recipe: Recipe
-    seed: int
-    epoch: int
-    net: torch.nn.Module
-    optimizer: optim.Optimizer
-    scheduler: LRScheduler
-    seen: int = 0
-    reports: list[tuple[int, Score]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def language(self) -> Language:
-        return self.task.language
-
-    @property
-    def stem(self) -> str:
-        return self.task.stem
-
-    @property
-    def scores(self) -> list[Score]:
-        return [score for _, score in self.reports]
-
-    @cached_property
-    def evaluation(self) -> Sequences:
-        """The sequences on which the network is judged."""
-        return evaluation_set(self.language)
-
-    @cached_property
-    def floor(self) -> float:
-        """The loss of the best possible predictor."""
-        return loss_floor(self.language, self.evaluation)
-
-    @property
-    def plot_command(self) -> str:
-        """What shows the run's last checkpoint."""
-        words = [*self.task.flags, "--epoch", str(self.seen // REPORT_EVERY)]
-        return f"python3 seq_plot.py {shlex.join(words)}"
-
-
-def new_run(args: argparse.Namespace) -> Run:
-    """Return a new Run, as the flags describe it."""
-    task = resolve_task(args)
-    recipe = resolve_recipe(args, task)
-    seed = process.seed_everything(args.seed)
-    net = build_network(task, recipe.init, recipe.identity).to(args.device)
-    epoch = args.epoch or task.default_epoch
-    optimizer = make_optimizer(recipe, net)
-    return Run(task, recipe, seed, epoch, net, optimizer, make_scheduler(recipe, optimizer, epoch))
-
-
-def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> optim.Optimizer:
-    if recipe.optim == "sgd":
-        return optim.SGD(net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.weight_decay)
-    betas = (recipe.mom, recipe.beta2)
-    return optim.Adam(
-        net.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True
-    )
-
-
-def make_scheduler(
-    recipe: Recipe, optimizer: optim.Optimizer, epoch: int, seen: int = 0
-) -> LRScheduler:
-    """Return the learning rate's schedule, an update a step, as it is after `seen` sequences of a
-    run of `epoch` thousand."""
-    if recipe.schedule == "constant":
-        return ConstantLR(optimizer, factor=1)
-    in_block = math.ceil(REPORT_EVERY / recipe.batch)
-    done = seen // REPORT_EVERY * in_block + seen % REPORT_EVERY // recipe.batch
-    # A one-cycle without a rise is a cosine. CosineAnnealingLR multiplies the rate before, so that
-    # a resumed run would be rounded in another way than an unbroken one.
-    make = partial(
-        OneCycleLR,
-        optimizer,
-        recipe.lr,
-        # OneCycleLR divides by 0 where there are 5 updates.
-        total_steps=max(10, epoch * in_block),
-        pct_start=0.2 if recipe.schedule == "onecycle" else 0.0,
-        cycle_momentum=False,
-    )
-    scheduler = make()
-    # A schedule can only begin later where an earlier one has set the optimizer's limits.
-    return make(last_epoch=done - 1) if done else scheduler
 
 
 def sample_block(language: Language, seed: int, block: int) -> Sequences:
@@ -266,36 +82,39 @@ def sample_block(language: Language, seed: int, block: int) -> Sequences:
 def train(run: Run, sequences: Sequences, stop: Stop) -> None:
     """Train on the rest of a block of sequences; ends early when `stop` is asked for."""
     recipe, net, optimizer = run.recipe, run.net, run.optimizer
+    size = recipe.batch_at(run.seen // REPORT_EVERY / run.epoch)
     sequences = sequences.to(net.V.device)
     # A symbol of -100 is none: cross entropy leaves it out.
     target = sequences.symbols[1:].masked_fill(~sequences.mask, -100)
-    for begin in range(run.seen % REPORT_EVERY, sequences.count, recipe.batch):
+    for begin in range(run.seen % REPORT_EVERY, sequences.count, size):
         if stop:
             return
-        part = sequences.part(begin, begin + recipe.batch)
-        wanted = target[: len(part.mask), begin : begin + recipe.batch]
+        part = sequences.part(begin, begin + size)
+        wanted = target[: len(part.mask), begin : begin + size]
         logits = net(part.symbols[:-1]).logits
         loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
         optimizer.zero_grad()
         loss.backward()
         if recipe.clip:
             clip_grad_norm_(net.parameters(), recipe.clip)
+        optimizer.param_groups[0]["lr"] = recipe.lr_at(run.progress)
         optimizer.step()
-        run.scheduler.step()
         run.seen += part.count
 
 
 def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
     """Train to the run's end or until `stop`; report every 1,000 sequences, save every 10,000.
 
-    Returns the last checkpoint's path.
+    Every tenth report and the last one are on the whole evaluation set, the others on a quarter of
+    it. Returns the last checkpoint's path.
     """
     kept = args.resume
     blocks = range(run.seen // REPORT_EVERY, run.epoch)
     progress = Progress(len(blocks))
 
-    def look() -> None:
-        now = score(run.net, run.language, run.evaluation)
+    def look(thorough: bool) -> None:
+        sequences = run.evaluation if thorough else run.evaluation.part(0, QUICK)
+        now = score(run.net, run.language, sequences)
         progress.clear()
         if not math.isfinite(now.loss):
             raise UserError(
@@ -308,14 +127,15 @@ def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
         report(run, shown_text(run, args.verbose), now)
 
     if not run.reports:
-        look()
+        look(thorough=True)
         kept = save(run, args.out_path)
     for block in blocks:
         start = time.perf_counter()
         train(run, sample_block(run.language, run.seed, block), stop)
         run.seconds += time.perf_counter() - start
-        look()
-        if stop or block + 1 == run.epoch or (block + 1) % CHECKPOINT_EVERY == 0:
+        thorough = block + 1 == run.epoch or (block + 1) % CHECKPOINT_EVERY == 0
+        look(thorough)
+        if thorough or stop:
             kept = save(run, args.out_path)
         if stop:
             break
@@ -395,12 +215,33 @@ def curve_picture(run: Run) -> Figure:
     return figure
 
 
-def print_summary(run: Run) -> None:
+def summarise(run: Run) -> dict:
+    """Return a run's figures, as --json writes them.
+
+    max_loss: of the last reports, on which success depends; max_exact_n: how far it counts, in
+    single words and in pairs of words, None where the language does not count.
+    """
+    language, last = run.language, run.scores[-SUCCESS_WINDOW:]
+    return {
+        "task": asdict(run.task),
+        "recipe": run.recipe.values,
+        "seed": run.seed,
+        "reports": [{"seen": seen, **asdict(score)} for seen, score in run.reports],
+        "max_loss": max(score.loss for score in last),
+        "loss_threshold": language.loss_threshold,
+        "loss_floor": run.floor,
+        "succeeded": succeeded(run.scores, language.loss_threshold),
+        "max_exact_n": max_exact_n(run.net, language) if language.times else None,
+        "seconds": run.seconds,
+    }
+
+
+def print_summary(run: Run, figures: dict) -> None:
     """Print whether training succeeded, how long it took and how well the network generalises."""
     language, last = run.language, run.scores[-SUCCESS_WINDOW:]
-    verdict = "succeeded" if succeeded(last, language.loss_threshold) else "did not succeed"
+    verdict = "succeeded" if figures["succeeded"] else "did not succeed"
     print(
-        f"training {verdict}: loss at most {max(score.loss for score in last):.4f} in the last "
+        f"training {verdict}: loss at most {figures['max_loss']:.4f} in the last "
         f"{len(last)} reports (threshold: {language.loss_threshold:.3g}), deterministic symbols "
         f"correct: {last[-1].correct}/{last[-1].total}"
     )
@@ -411,79 +252,13 @@ def print_summary(run: Run) -> None:
     )
     print(f"time: {run.seconds:.1f} s for {run.seen} sequences")
     if language.times:
-        alone, pairs = max_exact_n(run.net, language)
+        alone, pairs = figures["max_exact_n"]
         print(
             f"generalisation: trained on n <= {language.max_n}; exact up to n = {alone} (single "
             f"words), n = {pairs} (pairs)"
         )
     elif language.long_range:
-        print(explain.long_range(run.net, language))
-
-
-# Checkpoints
-
-
-def save(run: Run, folder: Path) -> Path:
-    """Write all that `resume` and seq_plot.py need into `folder`; return the checkpoint's path."""
-    path = run.task.checkpoint(folder, run.seen // REPORT_EVERY)
-    content = {
-        "task": asdict(run.task),
-        "recipe": run.recipe.values,
-        "seed": run.seed,
-        "epoch": run.epoch,
-        "seen": run.seen,
-        "reports": [(seen, *astuple(score)) for seen, score in run.reports],
-        "seconds": run.seconds,
-        "net": run.net.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
-    }
-    checkpoint.write(path, content)
-    return path
-
-
-def resume(args: argparse.Namespace) -> Run:
-    """Return the Run that --resume goes on with.
-
-    Raises UserError if the file or the flags do not allow it.
-    """
-    content = checkpoint.read(args.resume, "--resume")
-    if is_bare(content):
-        return start_from(content, args)
-    for name in ("seed", *TASK_FLAGS, *RECIPES["tuned"]["srn"].values):
-        if getattr(args, name, None) is not None:
-            raise UserError(f"--resume takes --{name} from the file: leave it out", status=2)
-    try:
-        task, net = load_checkpoint(content)
-        recipe = Recipe(**content["recipe"])
-        optimizer = make_optimizer(recipe, net.to(args.device))
-        moments = {"state": content["optimizer"]["state"]}
-        optimizer.load_state_dict(optimizer.state_dict() | moments)
-        reports = [(seen, Score(*score)) for seen, *score in content["reports"]]
-        seen, seconds = content["seen"], content["seconds"]
-        epoch = args.epoch or content["epoch"]
-        seed = process.seed_everything(content["seed"])
-    except checkpoint.UNFIT as error:
-        raise UserError(f"--resume {args.resume}: not a whole checkpoint of this script") from error
-    if seen >= epoch * REPORT_EVERY:
-        raise UserError(
-            f"--resume {args.resume}: the run has seen all of its {seen} sequences; "
-            f"a higher --epoch than {epoch} makes it longer"
-        )
-    scheduler = make_scheduler(recipe, optimizer, epoch, seen)
-    return Run(task, recipe, seed, epoch, net, optimizer, scheduler, seen, reports, seconds)
-
-
-def start_from(weights: dict, args: argparse.Namespace) -> Run:
-    """Return a new Run that starts from weights of the course's own.
-
-    Raises UserError if they are of another network.
-    """
-    run = new_run(args)
-    try:
-        checkpoint.load_weights(run.net, weights)
-    except checkpoint.UNFIT as error:
-        raise UserError(f"--resume {args.resume}: weights of another network: {error}") from error
-    return run
+        print(f"last symbol but one of fresh words: {long_range_score(run.net, language)}")
 
 
 # The script
@@ -494,6 +269,8 @@ def main(argv: list[str] | None = None) -> int:
     # What can be refused is refused before minutes are spent.
     files.require_writable(args.plot)
     files.require_writable(args.out_path)
+    if args.json:
+        files.require_savable(args.json, "--json")
     print_numbers_as_the_course()
     # More threads than one only wait for each other on matrices as small as these.
     torch.set_num_threads(1)
@@ -502,9 +279,12 @@ def main(argv: list[str] | None = None) -> int:
     print(f"recipe: {flags.as_flags(run.recipe.values)} --epoch {run.epoch}")
     with Stop() as stop:
         kept = run_training(run, args, stop)
-        print_summary(run)
+        figures = summarise(run)
+        print_summary(run, figures)
         if len(run.reports) > 1:
             files.save_picture(curve_picture(run), args.plot / f"{run.stem}_loss.jpg")
+        if args.json:
+            files.write_json(args.json, figures | {"checkpoint": kept})
     folders = "".join(f" {word}" for word in map(shlex.quote, folder_flags(args)))
     print(f"checkpoint: {kept}\nto plot it: {run.plot_command}{folders}")
     if stop:

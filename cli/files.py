@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -91,6 +93,25 @@ def write(path: str | Path, content: bytes | str) -> None:
     content = content.encode("utf-8") if isinstance(content, str) else content
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_json(path: str | Path, figures: dict) -> None:
+    """Write the figures of a run as JSON, atomically, and print the path."""
+    write(path, json.dumps(_plain(figures), ensure_ascii=False, allow_nan=False) + "\n")
+    print(f"figures: {path}")
+
+
+def _plain(value):
+    """Return a value as JSON has it: arrays and tensors as lists, nan and infinity as None."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def require_file(path: Path, flag: str) -> Path:

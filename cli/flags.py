@@ -122,7 +122,7 @@ def device(text: str) -> torch.device:
 
 
 def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None = "cpu") -> None:
-    """Add the flags that every script here has: --seed, --plot, --device and --no_cuda."""
+    """Add the flags that every script here has: --seed, --plot, --json, --device and --no_cuda."""
     parser.add_argument(
         "--seed",
         type=Integer(0, 2**32 - 1),
@@ -130,6 +130,12 @@ def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None
     )
     parser.add_argument(
         "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
+    )
+    parser.add_argument(
+        "--json",
+        type=path,
+        metavar="FILE",
+        help="write the figures of this run as JSON, for tables and plots of your own",
     )
     parser.add_argument(
         "--device",

@@ -2,11 +2,17 @@
 
     python3 docs/make_report.py                   on Kuzushiji-10k, split 0
     python3 docs/make_report.py --data DIR        on the images in DIR/KMNIST/raw
-    python3 docs/make_report.py --quick           a trial: a minute, short training, one seed
+    python3 docs/make_report.py --quick           a trial: short training, one seed
 
-Every run is a command that a reader can type; what it printed and drew stays in --work and is used
-again, so that an interrupted report goes on where it was. Figures are taken from what the commands
-printed: report_text.py has the words around them.
+Every run is a command that a reader can type; what it printed, drew and wrote with --json stays in
+--work and is used again, so that an interrupted report resumes where it was. The words are in
+report_template.md, with places in braces:
+
+    {lin.command}                    a command
+    {lin[networks][0][loss]:.4f}     a figure of its JSON
+    {section[srn_0_plot][Dynamics]}  what it printed under a heading
+    {picture[kuzu_lin/NAME]}         a picture that it drew, by the run's folder
+    {sizes[sweep]}                   what a function below makes of a run, or of several
 """
 
 from __future__ import annotations
@@ -14,33 +20,48 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import string
 import subprocess
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise, product
 from pathlib import Path
+from statistics import mean
+
+import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cli import files, flags, process
-from kuzushiji.dataset import load_kmnist, load_kuzushiji10k
+from cli.errors import UserError
+from kuzushiji.confusion import comparison
+from kuzushiji.dataset import CLASSES, load_kmnist, load_kuzushiji10k
 
 ROOT = Path(__file__).resolve().parent.parent
-# Training shows a network so many images: ten epochs of KMNIST.
-IMAGES = 600_000
+# Training images that a network sees: ten epochs of KMNIST.
+IMAGES_SEEN = 600_000
 SWEEP = "10,20,50,100,200,300"
-# A run that ends with 3 has trained without success, which is a result too.
+NETS = ("lin", "full", "conv")
+# Exit statuses of a run with figures; 3 is training without success, a result too.
 ENDED = (0, 3)
+# Bytes of a picture, at most, so that the repository stays small.
+LARGEST = 190_000
+# What the lines begin with that divide printed output, and those that only say where files are.
+HEADINGS = ("---", "Initial Weights:", "Final Weights:", "Activations:")
+PATHS = ("picture: ", "figures: ", "for Graphviz: ", "checkpoint: ", "to plot it: ")
 
 
 def build_parser() -> flags.Parser:
+    """Return the script's flags."""
     parser = flags.Parser(
         description="Write docs/report.md from runs of all three parts; half an hour on two cores."
     )
     parser.add_argument(
-        "--data",
-        type=flags.path,
-        metavar="DIR",
-        help="folder of KMNIST/raw (default: none)",
+        "--data", type=flags.path, metavar="DIR", help="folder of KMNIST/raw (default: none)"
     )
     parser.add_argument(
         "--out", type=flags.path, default=ROOT / "docs", metavar="DIR", help="where report.md goes"
@@ -60,16 +81,19 @@ def build_parser() -> flags.Parser:
 # The runs
 
 
+class Missing(Exception):
+    """What a place of the template needs is missing, because a run failed."""
+
+
 class Run:
-    """A command, what it printed, and the folder it ran in.
+    """A command, and what it printed and wrote in its folder.
 
     words: as a reader types them after `python3`; status: None until it has run.
     """
 
     def __init__(self, folder: Path, *words):
         self.folder, self.words = folder, [str(word) for word in words]
-        self.status: int | None = None
-        self.printed = self.told = ""
+        self.status, self.printed, self.told, self.figures = None, "", "", None
 
     @property
     def command(self) -> str:
@@ -83,26 +107,40 @@ class Run:
     def _record(self) -> Path:
         return self.folder / f"{hashlib.sha256(self.command.encode()).hexdigest()[:12]}.json"
 
+    def require(self) -> None:
+        """Raise Missing if the run failed."""
+        if not self.good:
+            reason = self.told.strip() or "it was not reached"
+            raise Missing(f"`{self.command}` failed: {reason.splitlines()[-1]}")
+
+    def __getitem__(self, name: str):
+        """Return a figure of the run; raises Missing if it failed."""
+        self.require()
+        return self.figures[name]
+
     def recall(self) -> bool:
         """Take the result of an earlier run of the same command; whether there is a good one."""
         try:
             kept = json.loads(self._record.read_text(encoding="utf-8"))
-            self.status, self.printed, self.told = kept["status"], kept["printed"], kept["told"]
+            self.status, self.printed, self.told, self.figures = kept["result"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return self.good
 
     def go(self) -> None:
-        """Run the command in its folder, on one thread, so that runs side by side repeat."""
+        """Run the command in its folder and keep its result."""
+        path = self.folder / "figures.json"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.status, self.printed, self.told = self.result()
-        kept = {"command": self.command, "status": self.status, "printed": self.printed}
-        files.write(self._record, json.dumps(kept | {"told": self.told}))
+        path.unlink(missing_ok=True)
+        self.status, self.printed, self.told = self.execute([*self.words, "--json", path.name])
+        self.figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        result = [self.status, self.printed, self.told, self.figures]
+        files.write(self._record, json.dumps({"command": self.command, "result": result}))
 
-    def result(self) -> tuple[int, str, str]:
-        """Exit status, output and errors of the command."""
+    def execute(self, words: list[str]) -> tuple[int, str, str]:
+        """Return exit status, output and errors; one thread, so that runs side by side repeat."""
         done = subprocess.run(
-            [sys.executable, ROOT / self.words[0], *self.words[1:]],
+            [sys.executable, ROOT / words[0], *words[1:]],
             cwd=self.folder,
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
             capture_output=True,
@@ -111,52 +149,49 @@ class Run:
         return done.returncode, done.stdout, done.stderr
 
 
-def plan(args, work: Path, images: list[str], epochs: int) -> dict[str, list[Run]]:
-    """All runs, by name; those of one name follow each other in one folder. Long ones first."""
-    quick, seeds = args.quick, range(1 if args.quick else 5)
-    sweep = ["--sweep", "5,10" if quick else SWEEP, "--epochs", max(1, epochs // 4)]
+def plan(quick: bool, work: Path, images: list, epochs: int) -> list[dict[str, Run]]:
+    """Return all runs by name, in chains that run one after the other, long ones first."""
+    seeds, short = range(1 if quick else 5), ["--epoch", 10] if quick else []
     part1 = {
         "assignment": ["--compare", "--recipe", "assignment", "--epochs", epochs],
-        **{name: ["--net", name, "--epochs", epochs] for name in ("conv", "full", "lin")},
-        "sweep": sweep,
+        **{net: ["--net", net, "--epochs", epochs] for net in reversed(NETS)},
+        "sweep": ["--sweep", "5,10" if quick else SWEEP, "--epochs", max(1, epochs // 4)],
     }
-    runs = {
-        f"kuzu_{name}": [Run(work / name, "kuzu_main.py", *words, "--seed", 0, *images)]
-        for name, words in part1.items()
-    }
-    short = ["--epoch", 10] if quick else []
-    for seed in seeds:
-        for name, task, epoch in (
-            ("anb2n", ["--lang", "anb2n"], 100),
-            ("anb2nc3n", ["--lang", "anb2nc3n", "--model", "lstm"], 50),
-        ):
-            folder, own = work / f"{name}_{seed}", ["--seed", seed]
-            hid = ["--hid", 3] if name == "anb2nc3n" else []
-            only = [] if seed == 0 else ["--only", "states"]
-            epoch = 10 if quick else epoch
-            runs[f"{name}_{seed}"] = [
-                Run(folder, "seq_train.py", *task, *hid, *short, *own),
-                Run(folder, "seq_plot.py", *task, "--epoch", epoch, *own, "--no_show", *only),
-            ]
-    for name, words in {
+    part2 = {
         "train": ["--act", "sig", "--hid", 5, "--seed", 0],
         "step": ["--act", "step", "--hid", 4, "--set_weights"],
         "sig": ["--act", "sig", "--hid", 4, "--set_weights"],
         "design": ["--design"],
-    }.items():
-        runs[f"check_{name}"] = [Run(work / f"check_{name}", "check_main.py", *words)]
-    seeds = ["--seeds", 1 if quick else 20, "--course", 0 if quick else 1]
-    runs["check_bench"] = [Run(work / "bench", "bench/check.py", "--hid", 5, *seeds)]
-    return runs
+    }
+    part3 = {
+        "srn": (["--lang", "anb2n"], [], 100),
+        "lstm": (["--lang", "anb2nc3n", "--model", "lstm"], ["--hid", 3], 50),
+    }
+    chains = [
+        {name: Run(work / f"kuzu_{name}", "kuzu_main.py", *words, "--seed", 0, *images)}
+        for name, words in part1.items()
+    ]
+    for seed, (name, (task, hid, epoch)) in product(seeds, part3.items()):
+        folder, own = work / f"{task[1]}_{seed}", ["--seed", seed]
+        only = ["--only", "states"] if seed else []
+        shown = [*(short or ["--epoch", epoch]), *own, "--no_show", *only]
+        train = Run(folder, "seq_train.py", *task, *hid, *short, *own)
+        plot = Run(folder, "seq_plot.py", *task, *shown)
+        chains.append({f"{name}_{seed}": train, f"{name}_{seed}_plot": plot})
+    chains += [
+        {name: Run(work / f"check_{name}", "check_main.py", *words)}
+        for name, words in part2.items()
+    ]
+    return chains
 
 
-def carry_out(runs: dict[str, list[Run]], jobs: int) -> None:
-    """Run what has no result yet, `jobs` at a time, with a line for each."""
-    count, start, ended = sum(map(len, runs.values())), time.monotonic(), 0
+def carry_out(chains: list[dict[str, Run]], jobs: int) -> None:
+    """Run what has no result yet, `jobs` chains at a time, with a line for each run."""
+    count, start, ended = sum(map(len, chains)), time.monotonic(), 0
 
-    def follow(name: str) -> None:
+    def follow(chain: dict[str, Run]) -> None:
         nonlocal ended
-        for run in runs[name]:
+        for run in chain.values():
             before = time.monotonic()
             known = run.recall()
             if not known:
@@ -168,37 +203,187 @@ def carry_out(runs: dict[str, list[Run]], jobs: int) -> None:
             if not run.good:
                 break
 
-    if jobs == 1:
-        # In the main thread, the only one in which a run inside this process may catch signals.
-        for name in runs:
-            follow(name)
-    else:
-        with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(follow, runs))
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(follow, chains))
     print(f"all runs: {time.monotonic() - start:.0f} s")
+
+
+# What the template has places for
+
+
+def section(run: Run) -> dict[str, str]:
+    """Return what a run printed, by its headings: `--- Dynamics ---`, `Activations:`, or "report"
+    for `-----`; "start" is what comes before the first one."""
+    run.require()
+    found, title = {"start": ""}, "start"
+    for line in run.printed.splitlines(keepends=True):
+        if line.startswith(HEADINGS):
+            title = line.strip("-: \n") or "report"
+            found[title] = ""
+        elif not line.startswith(PATHS):
+            found[title] += line
+    return {title: text.strip("\n") for title, text in found.items()}
+
+
+def nets(run: Run) -> list[dict]:
+    """Return the figures of a run's networks: the matrix as it is printed, the reasons as lines,
+    and the share of a target's images that are taken for a character, by both names."""
+    names = run["images"]["classes"]
+    return [
+        network
+        | {
+            "matrix": str(np.array(network["matrix"])),
+            "reasons": "\n".join(network["reasons"] or ()),
+            "share": {
+                target: {chosen: count / sum(row) for chosen, count in zip(names, row, strict=True)}
+                for target, row in zip(names, network["matrix"], strict=True)
+            },
+        }
+        for network in run["networks"]
+    ]
+
+
+def compared(runs: list[Run]) -> str:
+    """Return the worst confusions with a column for each of the runs' networks."""
+    networks = [run["networks"][0] for run in runs]
+    matrices = {network["title"]: np.array(network["matrix"]) for network in networks}
+    return comparison(matrices, runs[0]["images"]["classes"])
+
+
+def table(head: list[str], rows: list[list]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def sizes(run: Run) -> str:
+    """Return the table of a sweep of hidden nodes."""
+    rows = [
+        [each["recipe"]["hid"], each["parameters"], f"{each['accuracy']:.2%}"]
+        for each in run["networks"]
+    ]
+    return table(["hidden nodes", "parameters", "accuracy"], rows)
+
+
+def predictions(run: Run) -> str:
+    """Return the table of the probabilities that a network predicts, by what it has read.
+
+    After an A: of a B, which may come or not. After any other symbol: of the next one.
+    """
+    found, sequences = defaultdict(list), run["sequences"]
+    alphabet = sorted({symbol for text in sequences for symbol in text["symbols"]})
+    for text in sequences:
+        read = 0
+        steps = zip(pairwise(text["symbols"]), text["probabilities"], strict=True)
+        for (symbol, after), row in steps:
+            read = read + 1 if symbol == "A" else 0
+            key = (f"{read} A", "B") if read else (f"{symbol}, {after} comes next", after)
+            found[key].append(row[alphabet.index(key[1])])
+    rows = [
+        [*key, *(f"{of(p):.2f}" for of in (min, mean, max))] for key, p in sorted(found.items())
+    ]
+    return table(["read", "P of", "lowest", "mean", "highest"], rows)
+
+
+def learned(chains: list[tuple[Run, Run]]) -> str:
+    """Return the table of training and machine of a recurrent network with several seeds."""
+    count = len(chains)
+    right = [run["succeeded"] for run, _ in chains]
+    losses = [run["max_loss"] for run, _ in chains]
+    reach = [run["max_exact_n"][1] for run, _ in chains]
+    seconds = [run["seconds"] for run, _ in chains]
+    same = [plot["isomorphic"] for _, plot in chains]
+    rows = [
+        ["training succeeded", f"{sum(right)} of {count}", ""],
+        ["highest loss of the last 10 reports", f"{mean(losses):.4f}", f"{max(losses):.4f}"],
+        ["highest n up to which all pairs of words are exact", f"{mean(reach):.3g}", min(reach)],
+        ["seconds of training", f"{mean(seconds):.0f}", f"{max(seconds):.0f}"],
+        ["machine is the language's minimal one", f"{sum(same)} of {count}", ""],
+    ]
+    return table(["", "mean, or count", "worst"], rows)
+
+
+class View:
+    """What a function makes of a run, or of several, by their name."""
+
+    def __init__(self, make: Callable, runs: dict):
+        self.make, self.runs = make, runs
+
+    def __getitem__(self, name: str):
+        return self.make(self.runs[name])
+
+
+class Pictures:
+    """The pictures in the folders of `work`, copied to `folder` when they are asked for."""
+
+    def __init__(self, work: Path, folder: Path):
+        self.work, self.folder = work, files.require_writable(folder)
+
+    def __getitem__(self, name: str) -> str:
+        """Return the path of `run's folder/picture` in the report; raises Missing without it."""
+        run, picture = name.split("/")
+        copy = self.folder / f"{run}_{picture}"
+        try:
+            shutil.copyfile(self.work / run / "plot" / picture, copy)
+        except FileNotFoundError:
+            raise Missing(f"{name} was not drawn") from None
+        quality = 85
+        while copy.stat().st_size > LARGEST and quality > 30:
+            with Image.open(copy) as image:
+                image.load()
+            image.save(copy, quality=quality)
+            quality -= 10
+        return f"{self.folder.name}/{copy.name}"
+
+
+class Filler(string.Formatter):
+    """Fills in the template; a place that cannot be filled shows why."""
+
+    def get_field(self, name: str, args, kwargs):
+        try:
+            return super().get_field(name, args, kwargs)
+        except Missing as missing:
+            return missing, name
+
+    def format_field(self, value, form: str) -> str:
+        if isinstance(value, Missing):
+            return f"**missing: {value}**"
+        return super().format_field(value, form)
+
+
+def fill(template: str, runs: dict[str, Run], **places) -> str:
+    """Return the template, filled in with the runs and `places`."""
+    groups = {"tuned": [runs[name] for name in NETS]}
+    for name in ("srn", "lstm"):
+        plots = [other for other in runs if other.startswith(name) and other.endswith("plot")]
+        groups[name] = [(runs[plot.removesuffix("_plot")], runs[plot]) for plot in plots]
+    for make, named in (
+        *((make, runs) for make in (section, nets, sizes, predictions)),
+        *((make, groups) for make in (compared, learned)),
+    ):
+        places[make.__name__] = View(make, named)
+    return Filler().vformat(template, (), runs | places)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     files.require_writable(args.out)
     work = files.require_writable(args.work).resolve()
-
-    if args.data:
-        images, flag = load_kmnist(args.data), ["--data", args.data.resolve()]
-    else:
-        images, flag = load_kuzushiji10k(0), ["--split", 0]
-    epochs = 1 if args.quick else min(100, round(IMAGES / len(images.train)))
+    images = load_kmnist(args.data) if args.data else load_kuzushiji10k(0)
+    if images.classes != CLASSES:
+        raise UserError(f"--data {args.data}: the report is about other characters")
+    epochs = 1 if args.quick else min(100, round(IMAGES_SEEN / len(images.train)))
     print(f"images: {images.name}, {epochs} epochs")
-    runs = plan(args, work, flag, epochs)
-    carry_out(runs, args.jobs)
-
-    import report_text
-
-    text = report_text.report(runs, images, epochs, args.out / "img")
+    flag = ["--data", args.data.resolve()] if args.data else ["--split", 0]
+    chains = plan(args.quick, work, flag, epochs)
+    carry_out(chains, args.jobs)
+    runs = {name: run for chain in chains for name, run in chain.items()}
+    pictures = Pictures(work, args.out / "img")
+    template = Path(__file__).with_name("report_template.md").read_text(encoding="utf-8")
+    text = fill(template, runs, picture=pictures, images=images.name, epochs=epochs)
     # A reader has the images somewhere else.
-    text = text.replace(str(work), "WORK")
     text = text.replace(str(args.data.resolve()), "DIR") if args.data else text
-    files.write(args.out / "report.md", text)
+    files.write(args.out / "report.md", text.replace(str(work), "WORK"))
     print(f"report: {args.out / 'report.md'}")
     return 0
 

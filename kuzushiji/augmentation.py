@@ -6,6 +6,7 @@ DataLoader, take over ten times as long (docs/recipes.md, "Speed").
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -49,14 +50,29 @@ def augment(pixels: Tensor, strength: float) -> Tensor:
     angle, shear = uniform(math.radians(10)), uniform(0.1)
     wide, high = uniform(0.1).exp(), uniform(0.1).exp()
     matrix = affine(angle, shear, wide, high, uniform(2) * pixel, uniform(2) * pixel)
-    where = F.affine_grid(matrix, list(pixels.shape), align_corners=False)
-    nodes = torch.randn(count, 2, 5, 5, device=device) * (strength * pixel / 2)
-    bend = F.interpolate(nodes, size=(SIDE, SIDE), mode="bicubic", align_corners=True)
-    moved = F.grid_sample(pixels, where + bend.permute(0, 2, 3, 1), align_corners=False)
+    nodes = torch.randn(count, 2, 5 * 5, device=device) * (strength * pixel / 2)
+    where = torch.cat([matrix, nodes], dim=2) @ _places().to(device)
+    where = where.view(count, 2, SIDE, SIDE).permute(0, 2, 3, 1)
+    moved = F.grid_sample(pixels, where, align_corners=False)
     # A fuller or a drier brush: part of the way to the dilated or to the eroded image.
     brush = uniform(0.5).view(-1, 1, 1, 1)
     sign = brush.sign()
     return moved.lerp(dilation(moved * sign) * sign, brush.abs().clamp(max=1))
+
+
+@functools.cache
+def _places() -> Tensor:
+    """Return (28, 784): how the numbers of an augmentation move the place of each pixel.
+
+    Of a row of an affine matrix these are x, y and 1 at each pixel; of the 5 x 5 nodes, their
+    shares in it by bicubic interpolation. One product with all of them takes a tenth of the time of
+    affine_grid and interpolate.
+    """
+    where = (torch.arange(SIDE) + 0.5) * 2 / SIDE - 1
+    x, y = where.expand(SIDE, SIDE), where[:, None].expand(SIDE, SIDE)
+    nodes = torch.eye(25).view(25, 1, 5, 5)
+    shares = F.interpolate(nodes, size=(SIDE, SIDE), mode="bicubic", align_corners=True)
+    return torch.cat([torch.stack([x, y, torch.ones(SIDE, SIDE)]), shares[:, 0]]).flatten(1)
 
 
 def dilation(pixels: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ chose, and holds numbers of images (Part 1 of the assignment).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -69,10 +70,10 @@ def class_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[str]:
     return lines
 
 
-def comparison(matrices: dict[str, np.ndarray], images: Images) -> str:
+def comparison(matrices: dict[str, np.ndarray], classes: Sequence[str]) -> str:
     """Return how the confusions change from the first network to the last: a table.
 
-    matrices: the confusion matrix of each network, by its name, the simplest first. Its rows are
+    matrices: the confusion matrix of each network, by its name, the simplest first. The rows are
     the worst confusions of the first network and those of the last.
     """
     first, *_, last = matrices.values()
@@ -84,7 +85,7 @@ def comparison(matrices: dict[str, np.ndarray], images: Images) -> str:
         len(worst_confusions(matrix, matrix.size)) for matrix in matrices.values()
     ]
     for pair in pairs:
-        name = " -> ".join(images.classes[index] for index in pair)
+        name = " -> ".join(classes[index] for index in pair)
         rows[name] = [int(matrix[pair]) for matrix in matrices.values()]
     width = max(map(len, rows))
     head = " " * width + "".join(f"{name:>9}" for name in matrices)

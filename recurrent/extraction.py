@@ -15,7 +15,16 @@ import torch
 from torch import Tensor
 
 from recurrent.language import Language, Sequences, walk
-from recurrent.machine import Machine, Samples, States, find_states, probability_threshold
+from recurrent.machine import (
+    Machine,
+    Samples,
+    States,
+    find_states,
+    minimal,
+    names,
+    of_language,
+    probability_threshold,
+)
 from recurrent.metrics import logits
 
 # Sequences that a network generates.
@@ -194,3 +203,51 @@ def overlap(
     inside = (states >= 0) & (others >= 0)
     both[states[inside], others[inside]] = True
     return both
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """The machine in a network, beside the minimal machine of its language.
+
+    steps:      the symbols of the longest sequence that it was made of.
+    trajectory: the vectors that the network's own sequences lead to.
+    states:     their K clusters.
+    number:     the machine's state of each cluster, -1 where the start does not lead to it.
+    machine:    the clusters' minimal machine, M states; names: what they are called.
+    reference:  the language's minimal machine, N states; labels: what they are called;
+        places: (N, 2), where a diagram draws them.
+    overlap:    (M, N) bool, see `overlap`.
+    """
+
+    steps: int
+    trajectory: Trajectory
+    states: States
+    number: np.ndarray
+    machine: Machine
+    names: list[str]
+    reference: Machine
+    labels: list[str]
+    places: np.ndarray
+    overlap: np.ndarray
+
+    @property
+    def cluster_names(self) -> list[str]:
+        return [self.names[state] if state >= 0 else "" for state in self.number]
+
+
+def find_machine(net, language: Language, sequences: Sequences) -> Extraction:
+    """Return the machine in a network that generates sequences as long as those of the language."""
+    lengths = sequences.mask.sum(dim=0).float()
+    # A sequence of one word must be able to reach its end.
+    steps = round(float(lengths.mean() if language.chained else lengths.max() + 1))
+    samples = trajectory(net, language, generate(net, language, steps, seed=0))
+    states = extract(samples, language)
+    small, number = minimal(states.machine)
+    reference, nodes = minimal(of_language(language))
+    members = [nodes == state for state in range(reference.count)]
+    labels = [language.labels[int(np.flatnonzero(member)[0])] for member in members]
+    places = np.stack([language.places[member].mean(axis=0) for member in members])
+    both = overlap(small, language, reference, sequences)
+    return Extraction(
+        steps, samples, states, number, small, names(both, labels), reference, labels, places, both
+    )

@@ -1,40 +1,19 @@
-"""Pictures of recurrent networks: hidden units, states, maps of symbols, and a word over time."""
+"""Pictures of units: against each other, in space, and over time; the colours of all pictures."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
-from itertools import combinations, pairwise
-
-import networkx
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch
-from matplotlib.path import Path
-from matplotlib.textpath import TextPath
-from scipy.spatial import ConvexHull, QhullError, cKDTree
 from scipy.spatial.distance import pdist
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from recurrent.dynamics import FixedPoint, states_along, symbol_map
-from recurrent.extraction import Trajectory
 from recurrent.language import Language
-from recurrent.layout import Layout
-from recurrent.machine import Machine, States
 
 DPI = 100
+# The sides of the box in space, as matplotlib has them.
+BOX = (4, 4, 3)
 # One colour for each symbol (its arrows, panels and phases), for the colour-blind too.
 SYMBOLS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea6", "#333333")
-# More states than these leave no room for the names of all: their picture shows the shape only,
-# arrows in the colours of their symbols.
-CROWDED = 60
-# More clusters than these are not outlined: nobody could tell them apart.
-MAX_OUTLINED = 150
-# A fixed point's mark by its kind.
-MARKS = {"attractor": "o", "saddle": "X", "repeller": "^"}
 # What the colours of the dots mean, for each kind of language.
 COUNTING = "state number: A's so far; later what is left of n (0: a run's last symbol)"
 GRAMMAR = "state number: node of the grammar"
@@ -45,7 +24,7 @@ def symbol_colour(symbol: int) -> str:
 
 
 def colour_label(language: Language) -> str:
-    """What the colour bar of a language's dots says."""
+    """Return the label of the colour bar of a language's dots."""
     return COUNTING if language.times else GRAMMAR
 
 
@@ -61,7 +40,7 @@ def pair_picture(
     language: Language,
     start: np.ndarray | None = None,
 ) -> Figure:
-    """Two units against each other, a dot for each symbol read.
+    """Draw two units against each other, a dot for each symbol read.
 
     values: (P, H) activations; number: (P,) state numbers, which are the colours (jet, as the
     assignment has it); units: what a unit is called; start: (H,) the initial state, a cross.
@@ -82,16 +61,17 @@ def pair_picture(
             [], [], "x", color="black", markersize=9, markeredgewidth=2, label="initial state"
         )
         figure.legend(loc="lower right", frameon=False)
-    axes.set(xlabel=f"{units} {one}", ylabel=f"{units} {other}", title=title)
+    axes.set(xlabel=f"{units} {one}", ylabel=f"{units} {other}")
+    axes.set_title(title, fontsize=10)
     axes.margins(0.06)
     axes.grid(alpha=0.25)
-    _colour_bar(figure, dots, language, cax=figure.add_axes((0.845, 0.13, 0.025, 0.79)))
+    colour_bar(figure, dots, language, cax=figure.add_axes((0.845, 0.13, 0.025, 0.79)))
     return figure
 
 
-def _colour_bar(figure: Figure, dots, language: Language, **place) -> None:
+def colour_bar(figure: Figure, dots, language: Language, **place) -> None:
     bar = figure.colorbar(dots, **place)
-    bar.set_label(colour_label(language), fontsize=9)
+    bar.set_label(colour_label(language), fontsize=8)
     if language.number.max() <= 20:
         bar.set_ticks(np.arange(language.number.max() + 1))
 
@@ -104,370 +84,53 @@ def cube_picture(
     language: Language,
     figure: Figure | None = None,
 ) -> Figure:
-    """The first three units as a cloud in space; in `figure`, if one is given."""
-    figure = figure or Figure(figsize=(7.4, 6), dpi=DPI)
-    axes = figure.add_subplot(projection="3d")
+    """Draw the first three units in space; in `figure`, if one is given.
+
+    values: (P, H) activations; number: (P,) state numbers.
+    """
+    figure = figure or Figure(figsize=(7.4, 5.6), dpi=DPI)
+    axes = figure.add_axes((0.03, 0.04, 0.78, 0.88), projection="3d")
     dots = axes.scatter(
         *values[:, :3].T, c=number, cmap="jet", s=26, edgecolors="0.25", linewidths=0.4,
         vmin=0, vmax=language.number.max(), depthshade=False,
     )  # fmt: skip
-    axes.set(xlabel=f"{units} 0", ylabel=f"{units} 1", zlabel=f"{units} 2", title=title)
-    axes.set_box_aspect(None, zoom=0.86)
-    _colour_bar(figure, dots, language, ax=axes, shrink=0.75, pad=0.1)
+    axes.set(xlabel=f"{units} 0", ylabel=f"{units} 1", zlabel=f"{units} 2")
+    axes.set_title(title, fontsize=10)
+    axes.locator_params(nbins=5)
+    axes.tick_params(labelsize=8)
+    elevation, azimuth = best_view(values[:, :3], number)
+    axes.view_init(elevation, azimuth)
+    axes.set_box_aspect(BOX, zoom=0.95)
+    colour_bar(figure, dots, language, cax=figure.add_axes((0.87, 0.15, 0.025, 0.7)))
     return figure
 
 
-# States, as clusters of dots and as a diagram
+def best_view(points: np.ndarray, number: np.ndarray) -> tuple[float, float]:
+    """Return the elevation and azimuth (degrees) in which dots of other numbers lie farthest apart.
 
-
-def best_plane(vectors: np.ndarray, cluster: np.ndarray, names: list[str]):
-    """A plane in which the clusters lie apart: (P, 2) coordinates and the names of both axes.
-
-    Tried are all pairs of components, the plane of the largest spread (PCA) and that which
-    separates the clusters most (LDA); taken is that in which the fewest centres come close.
+    points: (P, 3); number: (P,).
     """
-    width = vectors.shape[1]
-    if width == 1:
-        return np.column_stack([vectors, np.zeros(len(vectors))]), (names[0], "")
-    # Of many components the pairs would take minutes.
-    pairs = combinations(range(width if width <= 12 else 2), 2)
-    planes = [(vectors[:, pair], (names[pair[0]], names[pair[1]])) for pair in pairs]
-    if width > 2:
-        axes = ("first principal component", "second principal component")
-        planes.append((PCA(2).fit_transform(vectors), axes))
-    # LDA has one axis fewer than clusters.
-    if width > 2 and len(vectors) > cluster.max() + 1 > 2:
-        axes = ("first discriminant", "second discriminant")
-        planes.append(
-            (LinearDiscriminantAnalysis(n_components=2).fit_transform(vectors, cluster), axes)
-        )
-    crowds = []
-    for plane, _ in planes:
-        low, spread = plane.min(axis=0), np.maximum(np.ptp(plane, axis=0), 1e-9)
-        centres = np.array([plane[cluster == g].mean(axis=0) for g in range(cluster.max() + 1)])
-        # A pair costs more the closer it is; what is a tenth of the picture apart costs nothing.
-        crowds.append(np.clip(0.1 - pdist((centres - low) / spread), 0, None).sum())
-    return planes[int(np.argmin(crowds))]
+    scaled = (points - points.min(axis=0)) / np.maximum(np.ptp(points, axis=0), 1e-9)
+    # Dots that cannot be told apart in space are one.
+    dots = np.unique(np.column_stack([scaled.round(2) * BOX, number]), axis=0)
+    other = pdist(dots[:, 3:]) > 0
+    views = [(e, a) for e in (15, 25, 35) for a in range(-180, 180, 15)]
+
+    def crowd(view: tuple[int, int]) -> float:
+        e, a = np.radians(view)
+        across = (-np.sin(a), np.cos(a), 0)
+        up = (-np.sin(e) * np.cos(a), -np.sin(e) * np.sin(a), np.cos(e))
+        apart = pdist(dots[:, :3] @ np.array([across, up]).T)[other]
+        # What is more than a tenth of the box apart costs nothing.
+        return np.clip(0.1 * BOX[0] - apart, 0, None).sum()
+
+    return min(views, key=crowd)
 
 
-def states_picture(
-    trajectory: Trajectory, states: States, names: list[str], language: Language, title: str
-) -> Figure:
-    """The clusters of a network's vectors with their boundaries and names, and arrows between them.
-
-    names: of each cluster. The picture is the annotated one that the assignment asks for. Dots
-    outside the language have no colour. Of more than MAX_OUTLINED clusters only the dots are drawn.
-    """
-    vectors, cluster = trajectory.state[:, : states.size], states.cluster
-    # A sequence's end is a state without vectors: no arrow can point to it here.
-    count = int(cluster.max()) + 1
-    inner = states.machine.transitions[:count]
-    machine = replace(states.machine, transitions=np.where(inner < count, inner, -1))
-    axis_names = [f"hidden unit {unit}" for unit in range(trajectory.hid)]
-    axis_names += [f"context unit {unit}" for unit in range(trajectory.hid)]
-    plane, labels = best_plane(vectors, cluster, axis_names)
-    many = count > 16
-    font = 8 if many else 10
-    figure, axes = _canvas((13, 10) if many else (10, 7.6), plane, 0.07)
-    window = axes.get_window_extent()
-    # Places in pixels from the corner of the axes, for the layout, and back.
-    pixels = axes.transData.transform(plane) - window.p0
-
-    def back(places: np.ndarray) -> np.ndarray:
-        return axes.transData.inverted().transform(places + window.p0)
-
-    dots = axes.scatter(
-        *plane.T, c=np.where(trajectory.node >= 0, language.number[trajectory.node], np.nan), cmap="jet", s=14,
-        edgecolors="0.25", linewidths=0.3, vmin=0, vmax=language.number.max(), zorder=4,
-        plotnonfinite=True,
-    )  # fmt: skip
-    axes.plot(*plane[0], "x", color="black", markersize=12, markeredgewidth=2.6, zorder=6)
-    axes.set(xlabel=labels[0], ylabel=labels[1])
-    axes.set_title(title, fontsize=11)
-    _colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
-    if count > MAX_OUTLINED:
-        return figure
-    padding = _padding(pixels, cluster)
-    rings = [_ring(pixels[cluster == g]) for g in range(count)]
-    layout = Layout(window.size, [_dense(ring) for ring in rings], np.full(len(rings), padding))
-    for ring in rings:
-        _boundary(axes, back(ring), padding)
-    arrows = _route(layout, machine)
-    for g, name in enumerate(names if count <= CROWDED else []):
-        width, height = text_size(name, font)
-        at = layout.text(g, (width + 4, height + 4))
-        near = layout.shapes[g][np.linalg.norm(layout.shapes[g] - at, axis=1).argmin()]
-        if np.linalg.norm(near - at) > 14 + padding + np.hypot(width, height) / 2:
-            axes.plot(*back(np.array([near, at])).T, color="0.5", linewidth=0.7, zorder=2)
-        axes.text(
-            *back(at), name, fontsize=font, weight="bold", ha="center", va="center", zorder=7,
-            bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.6),
-        )  # fmt: skip
-    _draw_arrows(axes, layout, arrows, machine.symbols, back, font)
-    return figure
+# A word over time
 
 
-def _canvas(inches: tuple[float, float], plane: np.ndarray, margin: float):
-    """A figure whose axes stay where they are, so that places can be reckoned in pixels."""
-    figure = Figure(figsize=inches, dpi=DPI)
-    axes = figure.add_axes((0.08, 0.08, 0.81, 0.86))
-    low, high = plane.min(axis=0), plane.max(axis=0)
-    room = np.maximum((high - low) * margin, 1e-3)
-    axes.set_xlim(low[0] - room[0], high[0] + room[0])
-    axes.set_ylim(low[1] - room[1], high[1] + room[1])
-    return figure, axes
-
-
-def _padding(pixels: np.ndarray, cluster: np.ndarray) -> float:
-    """How far a boundary keeps from its dots: less where clusters are close to each other."""
-    gaps = []
-    for g in range(cluster.max() + 1):
-        rest = pixels[cluster != g]
-        if len(rest):
-            gaps.append(cKDTree(rest).query(pixels[cluster == g])[0].min())
-    return float(np.clip(0.45 * np.percentile(gaps, 20), 6, 11)) if gaps else 11.0
-
-
-def _ring(places: np.ndarray) -> np.ndarray:
-    """The corners (K, 2) of the convex hull of places, closed: the first corner comes last too."""
-    try:
-        places = places[ConvexHull(places).vertices]
-    except (QhullError, ValueError):
-        # Too few of them, or all on a line.
-        order = np.lexsort(places.T)
-        places = places[[order[0], order[-1]]]
-    return np.vstack([places, places[:1]])
-
-
-def _dense(ring: np.ndarray, step: float = 5.0) -> np.ndarray:
-    """Places along a ring, no farther from each other than `step`."""
-    sides = pairwise(ring)
-    return np.concatenate(
-        [
-            np.linspace(a, b, 1 + int(np.ceil(np.linalg.norm(b - a) / step)), endpoint=False)
-            for a, b in sides
-        ]
-    )
-
-
-def _boundary(axes, ring: np.ndarray, padding: float) -> None:
-    """A line round a ring, `padding` pixels wider: a thick line with round corners, and on it a
-    thinner one in the colour of the ground."""
-    for colour, width, layer in (("0.35", padding * 2, 1), ("#f3efe2", padding * 2 - 2.4, 1.1)):
-        points = width * 72 / DPI
-        style = dict(solid_capstyle="round", solid_joinstyle="round", zorder=layer)
-        axes.plot(*ring.T, color=colour, linewidth=points, **style)
-        axes.fill(*ring.T, facecolor=colour, edgecolor="none", zorder=layer)
-
-
-@cache
-def text_size(text: str, font: float) -> tuple[float, float]:
-    """Width and height of a text of one or more lines, in pixels."""
-    lines = text.split("\n")
-    widths = [TextPath((0, 0), line or " ", size=font).get_extents().width for line in lines]
-    return max(widths) * 1.12 * DPI / 72, len(lines) * 1.25 * font * DPI / 72
-
-
-def _route(layout: Layout, machine: Machine) -> list[tuple[int, list[int]]]:
-    """Put a machine's arrows on a layout whose shapes are its states: (arrow, its symbols) each."""
-    arrows = {}
-    for state, row in enumerate(machine.transitions):
-        for symbol, after in enumerate(row):
-            if after >= 0:
-                arrows.setdefault((state, int(after)), []).append(symbol)
-
-    def length(pair: tuple[int, int]) -> float:
-        return np.linalg.norm(np.subtract(*layout.centres[list(pair)]))
-
-    search = machine.count <= CROWDED
-    # Short arrows have the least choice.
-    return [(layout.arrow(*pair, search), arrows[pair]) for pair in sorted(arrows, key=length)]
-
-
-def _draw_arrows(axes, layout: Layout, arrows, symbols: str, back, font: float) -> None:
-    """Draw what _route has put on the layout, each arrow with its symbols. back: from pixels to
-    the units of the axes."""
-    for number, read in arrows:
-        colour = symbol_colour(read[0]) if len(read) == 1 else "0.25"
-        route = back(layout.routes[number])
-        codes = [Path.MOVETO] + [Path.CURVE3 if len(route) == 3 else Path.CURVE4] * (len(route) - 1)
-        axes.add_patch(
-            FancyArrowPatch(
-                path=Path(route, codes), arrowstyle="-|>", mutation_scale=11, color=colour,
-                linewidth=1.2, zorder=3, shrinkA=0, shrinkB=0,
-            )
-        )  # fmt: skip
-        if len(layout.shapes) > CROWDED:
-            continue
-        text = ",".join(symbols[symbol] for symbol in read)
-        width, height = text_size(text, font)
-        axes.text(
-            *back(layout.label(number, (width + 3, height))), text, fontsize=font, color=colour,
-            zorder=5, ha="center", va="center",
-            bbox=dict(facecolor="white", edgecolor="none", pad=0.6, alpha=0.85),
-        )  # fmt: skip
-
-
-def machine_picture(machine: Machine, names: list[str], places: np.ndarray, title: str) -> Figure:
-    """A machine as circles and arrows. places: (M, 2), where its states are drawn.
-
-    The state before the first symbol has an arrow from nowhere and, since words begin and end in
-    it, a second circle; a circle's colour is that of the symbol which is certain to come.
-    """
-    scale, radius, room = 92.0, 24.0, 150.0
-    names = [name.replace(" ", "\n") for name in names]
-    pixels = (places - places.min(axis=0)) * scale + room
-    circles = [place[None] for place in pixels]
-    layout = Layout(pixels.max(axis=0) + room, circles, np.full(len(pixels), radius))
-    # One unit of the axes is a pixel.
-    figure = Figure(dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    _draw_arrows(axes, layout, _route(layout, machine), machine.symbols, lambda place: place, 10)
-    for state, (place, name) in enumerate(zip(pixels, names, strict=True)):
-        (allowed,) = np.nonzero(machine.prediction[state])
-        face = symbol_colour(allowed[0]) + "30" if len(allowed) == 1 else "white"
-        axes.add_patch(Circle(place, radius, facecolor="white", edgecolor="none", zorder=5.9))
-        axes.add_patch(Circle(place, radius, facecolor=face, edgecolor="black", zorder=6))
-        if state == machine.start:
-            axes.add_patch(Circle(place, radius - 3.5, fill=False, edgecolor="black", zorder=6))
-        font = 9 if max(map(len, name.split("\n"))) < 4 else 7.5
-        axes.text(*place, name, fontsize=font, ha="center", va="center", zorder=7)
-    start = pixels[machine.start]
-    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False) + np.pi
-    ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    tips = start + ways[:, None] * (radius + np.linspace(4, 46, 8))[:, None]
-    tip, tail = tips[layout.crowd(tips).argmin()][[0, -1]]
-    style = dict(arrowstyle="-|>", color="black", linewidth=1.4, shrinkA=0, shrinkB=0)
-    axes.annotate("", tip, tail, arrowprops=style)
-    low, high = layout.extent()
-    low, high = np.minimum(low, tail) - 22, np.maximum(high, tail) + np.array([22, 48])
-    # Wide enough for the title.
-    spare = max(0.0, text_size(title, 11)[0] + 40 - (high - low)[0]) / 2
-    low, high = low - np.array([spare, 0]), high + np.array([spare, 0])
-    axes.set_xlim(low[0], high[0])
-    axes.set_ylim(low[1], high[1])
-    figure.set_size_inches(*(high - low) / DPI)
-    axes.text((low[0] + high[0]) / 2, high[1] - 12, title, fontsize=11, ha="center", va="top")
-    return figure
-
-
-def places_of(machine: Machine, overlap: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Where a machine's states are drawn (M, 2): where the language's states that they overlap
-    are; by their distances alone (Kamada and Kawai, 1989) if two would come to one place.
-
-    overlap: (M, N), reference: (N, 2).
-    """
-    counts = overlap.sum(axis=1)
-    if counts.all():
-        places = (overlap @ reference) / counts[:, None]
-        if pdist(places).min(initial=1) > 0.6:
-            return places
-    graph = networkx.empty_graph(machine.count)
-    graph.add_edges_from(
-        (int(state), int(machine.transitions[state, symbol]))
-        for state, symbol in np.argwhere(machine.prediction)
-    )
-    layout = networkx.kamada_kawai_layout(graph)
-    places = np.array([layout[state] for state in range(machine.count)])
-    return places / max(pdist(places).min(initial=1), 1e-3) * 0.9
-
-
-# Maps
-
-
-def dynamics_picture(
-    net, language: Language, trajectory: Trajectory, points: dict[int, list[FixedPoint]], title: str
-) -> Figure:
-    """A panel for each symbol: where its map moves the state, words' paths, and fixed points.
-
-    Two hidden units of an SRN are drawn as they are, with the field of the map and the line at
-    which the output's choice changes; anything larger in its plane of largest spread.
-    """
-    plane = _Plane(net, trajectory)
-    columns = min(len(points), 4)
-    rows = -(-len(points) // columns)
-    figure = Figure(figsize=(1.2 + 4.7 * columns, 1 + 4.6 * rows), dpi=DPI, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    words = _words(language)
-    shades = colormaps["viridis"](np.linspace(0.05, 0.85, len(words)))
-    gold = dict(markerfacecolor="gold", markeredgecolor="black")
-    for axes in grid.flat[len(points) :]:
-        axes.axis("off")
-    for axes, (symbol, found) in zip(grid.flat, points.items(), strict=False):
-        plane.frame(axes)
-        if plane.direct:
-            _field(axes, net, symbol)
-            _decision(axes, net, language)
-        else:
-            axes.plot(*plane.of(trajectory.state).T, ".", color="0.82", markersize=3, zorder=1)
-        for text, shade in zip(words, shades, strict=True):
-            _steps(axes, net, language, plane, text, symbol, shade)
-        places = [plane.of(fixed.point[None])[0] for fixed in found]
-        shown = [plane.inside(place) for place in places]
-        for fixed, place, inside in zip(found, places, shown, strict=True):
-            if inside:
-                axes.plot(*place, MARKS[fixed.kind], markersize=11, zorder=6, **gold)
-        if not all(shown):
-            axes.text(
-                0.98, 0.02, f"fixed points outside: {shown.count(False)}", ha="right",
-                transform=axes.transAxes, fontsize=9, color="0.3",
-            )  # fmt: skip
-        axes.set_title(f"symbol {language.symbols[symbol]}", color=symbol_colour(symbol))
-        axes.set(xlabel=plane.names[0], ylabel=plane.names[1])
-    blank = grid.flat[0]
-    handles = [
-        blank.plot([], [], color=shade, linewidth=2, label=_word_name(language, text))[0]
-        for text, shade in zip(words, shades, strict=True)
-    ]
-    handles += [
-        blank.plot([], [], mark, markersize=9, label=f"{kind} of the map", **gold)[0]
-        for kind, mark in MARKS.items()
-    ]
-    if plane.direct:
-        handles += blank.plot([], [], "--", color="black", label="output's choice changes")
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    figure.suptitle(title, fontsize=11)
-    return figure
-
-
-class _Plane:
-    """The plane in which state vectors are drawn, and the part of it that is shown."""
-
-    def __init__(self, net, trajectory: Trajectory):
-        self.direct = net.blocks == 1 and net.hid == 2
-        if self.direct:
-            self.names = ("hidden unit 0", "hidden unit 1")
-            self.low, self.high = np.full(2, -1.08), np.full(2, 1.08)
-        else:
-            self._pca = PCA(2).fit(self._wide(trajectory.state))
-            share = 100 * self._pca.explained_variance_ratio_
-            state = "hidden and context units" if net.blocks > 1 else "hidden units"
-            self.names = tuple(
-                f"{order} principal component of\n{state} ({part:.0f} % of the spread)"
-                for order, part in zip(("first", "second"), share, strict=True)
-            )
-            places = self.of(trajectory.state)
-            room = 0.12 * np.ptp(places, axis=0) + 1e-6
-            self.low, self.high = places.min(axis=0) - room, places.max(axis=0) + room
-
-    def of(self, states: np.ndarray) -> np.ndarray:
-        return states if self.direct else self._pca.transform(self._wide(states))
-
-    @staticmethod
-    def _wide(states: np.ndarray) -> np.ndarray:
-        """States with at least two components, the second of a single unit being 0."""
-        return np.pad(states, ((0, 0), (0, max(0, 2 - states.shape[1]))))
-
-    def inside(self, place: np.ndarray) -> bool:
-        return bool((place > self.low).all() and (place < self.high).all())
-
-    def frame(self, axes) -> None:
-        axes.set_xlim(self.low[0], self.high[0])
-        axes.set_ylim(self.low[1], self.high[1])
-
-
-def _words(language: Language) -> tuple[str, ...]:
+def words_shown(language: Language) -> tuple[str, ...]:
     """Return the words that are shown: all of a counting language's, else the four shortest."""
     if language.all_words:
         return language.all_words
@@ -477,73 +140,19 @@ def _words(language: Language) -> tuple[str, ...]:
     return tuple(words[:4])
 
 
-def _context(language: Language) -> str:
+def word_before(language: Language) -> str:
     """Return the word that is read before one that is shown; none where a sequence is one word."""
-    return _words(language)[0] if language.chained else ""
+    return words_shown(language)[0] if language.chained else ""
 
 
-def _word_name(language: Language, text: str) -> str:
+def word_name(language: Language, text: str) -> str:
     return f"n = {language.all_words.index(text) + 1}" if language.all_words else text
-
-
-def _steps(axes, net, language: Language, plane: _Plane, text: str, symbol: int, shade) -> None:
-    """The steps of a word that one symbol makes, as arrows, the word read after another one."""
-    symbols = language.encode(_context(language) + text)
-    states = plane.of(states_along(net, symbols))[-len(text) - 1 :]
-    numbers = language.encode(text)
-    for (one, other), read in zip(pairwise(states), numbers, strict=True):
-        if read == symbol:
-            axes.annotate(
-                "", other, one, zorder=4,
-                arrowprops=dict(arrowstyle="-|>", color=shade, linewidth=1.6, shrinkA=0, shrinkB=0),
-            )  # fmt: skip
-
-
-def _field(axes, net, symbol: int) -> None:
-    """Small arrows that show where the map of a symbol moves hidden vectors."""
-    across = np.linspace(-1, 1, 17)
-    grid = np.stack(np.meshgrid(across, across), axis=-1).reshape(-1, 2)
-    moved = symbol_map(net, symbol)(torch.from_numpy(grid)).numpy() - grid
-    # Lengths are compressed: a slow passage is as important as a jump.
-    length = np.linalg.norm(moved, axis=1, keepdims=True)
-    moved = moved / np.maximum(length, 1e-9) * 0.11 * np.clip(length, 0, 1) ** 0.5
-    axes.quiver(
-        *grid.T, *moved.T, color="0.72", angles="xy", scale_units="xy", scale=1, width=0.004,
-        zorder=1,
-    )  # fmt: skip
-
-
-def _decision(axes, net, language: Language) -> None:
-    """Dashed lines where the most probable symbol changes."""
-    across = np.linspace(-1.08, 1.08, 300)
-    grid = np.stack(np.meshgrid(across, across), axis=-1)
-    with torch.no_grad():
-        output = net.read_out(torch.from_numpy(grid).to(net.V)).cpu().numpy()
-    choice = output.argmax(axis=-1)
-    for symbol in range(language.classes):
-        if (choice == symbol).any() and (choice != symbol).any():
-            lead = output[..., symbol] - np.delete(output, symbol, axis=-1).max(axis=-1)
-            axes.contour(
-                across, across, lead, levels=[0], colors="black", linestyles="--", linewidths=1.2,
-                zorder=2,
-            )  # fmt: skip
-            rows, columns = np.nonzero(choice == symbol)
-            if len(rows) < 60:
-                continue
-            place = across[int(np.median(columns))], across[int(np.median(rows))]
-            axes.text(
-                *place, language.symbols[symbol], color=symbol_colour(symbol), fontsize=22,
-                alpha=0.35, ha="center", va="center", zorder=1.5, weight="bold",
-            )  # fmt: skip
-
-
-# A word over time
 
 
 @torch.no_grad()
 def time_picture(net, language: Language, title: str) -> Figure:
-    """All units, gates and probabilities along one long word, read after another one."""
-    before, text = _context(language), _words(language)[-1]
+    """Draw all units, gates and probabilities along one long word, read after another one."""
+    before, text = word_before(language), words_shown(language)[-1]
     symbols = torch.from_numpy(language.encode(before + text))[:, None]
     run = net(symbols)
     rows = [("hidden units", run.hidden)]
@@ -575,7 +184,7 @@ def time_picture(net, language: Language, title: str) -> Figure:
     axes.set_xticks(places, list(before + text), fontsize=8)
     axes.set_xlim(-0.5, len(symbols) - 0.5)
     axes.set_xlabel(
-        f"symbol read: {_word_name(language, before)}, then {_word_name(language, text)}"
+        f"symbol read: {word_name(language, before)}, then {word_name(language, text)}"
         if language.times
         else "symbol read"
     )

@@ -21,6 +21,8 @@ from cli.errors import UserError
 from recurrent.language import Language
 from seq_models import LSTM, PARAMETERS, SRN
 
+# Sequences between two reports of training; they are sampled together, by a seed of their own.
+REPORT_EVERY = 1000
 # Thousands of sequences between two checkpoints.
 CHECKPOINT_EVERY = 10
 # Exit status of training that ends without success.
@@ -208,18 +210,31 @@ def print_numbers_as_the_course() -> None:
 
 
 @torch.no_grad()
-def print_sequence(net, language: Language, text: str, context: bool = False) -> None:
-    """Print the activations of a network on `text`: a line for each symbol read, with the hidden
-    units after it, the context units if asked for, and the output probabilities."""
+def activations(net, language: Language, text: str) -> dict:
+    """Return what a network does on `text`, after each of the T symbols that it reads.
+
+    symbols: T + 1 of them, the last is predicted; hidden (T, H); context (T, H), None of an SRN,
+    whose context units are a copy of its hidden units; probabilities (T, C).
+    """
     sequences = language.from_strings([text])
     run = net(sequences.symbols[:-1])
-    # An SRN's context units are a copy of its hidden units.
-    context = context and run.context is not None
-    columns = [run.hidden, run.context] if context else [run.hidden]
-    columns = [values[:, 0].cpu().numpy() for values in (*columns, run.logits.softmax(-1))]
-    print(f"-----\nsymbol= {language.decode(sequences.symbols[:, 0])}")
+    return {
+        "symbols": language.decode(sequences.symbols[:, 0]),
+        "hidden": run.hidden[:, 0].cpu().numpy(),
+        "context": None if run.context is None else run.context[:, 0].cpu().numpy(),
+        "probabilities": run.logits.softmax(-1)[:, 0].cpu().numpy(),
+    }
+
+
+def print_sequence(net, language: Language, text: str, context: bool = False) -> dict:
+    """Print and return the activations of a network on `text`: a line for each symbol read, with
+    the hidden units after it, the context units if asked for, and the output probabilities."""
+    found = activations(net, language, text)
+    context = context and found["context"] is not None
+    names = ("hidden", "context", "probabilities") if context else ("hidden", "probabilities")
+    print(f"-----\nsymbol= {found['symbols']}")
     units = "hidden and context" if context else "hidden"
     print(f"{units} activations and output probabilities [{language.symbols}]:")
-    # The last symbol is predicted, not read.
-    for row in zip(language.decode(sequences.symbols[:-1, 0]), *columns, strict=True):
+    for row in zip(found["symbols"][:-1], *(found[name] for name in names), strict=True):
         print(*row)
+    return found

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from conftest import characters
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,15 @@ def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide,
     expected = rotation @ np.array([[1, shear], [0, 1]]) @ np.diag([wide, high])
     assert np.allclose(ours[0, :, :2], expected)
     assert np.allclose(ours[0, :, 2], [x, y])
+
+
+def test_places_are_those_of_affine_grid_and_bicubic_interpolation():
+    torch.manual_seed(0)
+    matrix, nodes = torch.randn(3, 2, 3), torch.randn(3, 2, 25)
+    grid = F.affine_grid(matrix, [3, 1, 28, 28], align_corners=False).permute(0, 3, 1, 2)
+    bend = F.interpolate(nodes.view(3, 2, 5, 5), (28, 28), mode="bicubic", align_corners=True)
+    places = torch.cat([matrix, nodes], dim=2) @ augmentation._places()
+    assert torch.allclose(places.view(3, 2, 28, 28), grid + bend, atol=1e-5)
 
 
 def test_hardly_any_augmentation_hardly_changes_an_image():

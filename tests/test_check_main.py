@@ -1,5 +1,6 @@
 """check_main.py as a user runs it: the brief's three commands, the design, faults and Ctrl-C."""
 
+import json
 import math
 import os
 import re
@@ -112,7 +113,11 @@ def test_the_scales_are_printed_in_a_sentence(scales, sentence):
 
 @pytest.mark.usefixtures("no_pictures")
 def test_design_prints_what_check_py_takes(tmp_path, capsys):
-    printed = run("--design", "--plot", tmp_path, capsys=capsys)
+    path = tmp_path / "design.json"
+    printed = run("--design", "--plot", tmp_path, "--json", path, capsys=capsys)
+    figures = json.loads(path.read_text())
+    assert [row["solutions"] for row in figures["tried"]] == [0, 0, 0, 3]
+    assert [row[-1] for row in figures["activations"]] == figures["target"]
     assert "3 hidden units: 3276 sets of lines tried, none can solve the data" in printed
     assert "4 hidden units: 20475 sets of lines tried, 3 can solve the data" in printed
     assert "So 4 hidden step units are the fewest that solve these 9 points." in printed
@@ -163,7 +168,7 @@ def test_side_by_side_each_network_trains_as_if_alone(restarts):
     start.draw_weights(args.init)
     torch.manual_seed(4)
     with check_main.Stop() as stop:
-        best = check_main.train(args, POINTS, TARGET, stop)
+        best, _ = check_main.train(args, POINTS, TARGET, stop)
     alone = [
         plain_loop([parameter[index] for parameter in start.parameters()], 0.05, 100)
         for index in range(restarts)

@@ -71,7 +71,7 @@ def test_a_confusion_that_happened_once_is_not_listed():
 def test_comparison_is_a_table_with_a_column_for_each_network():
     first, last = 90 * np.eye(10), 99 * np.eye(10)
     first[6, 2], first[5, 2], last[6, 2], last[0, 1] = 40, 25, 4, 1
-    head, *rows = confusion.comparison({"NetLin": first, "NetConv": last}, images()).splitlines()
+    head, *rows = confusion.comparison({"NetLin": first, "NetConv": last}, CLASSES).splitlines()
     assert head.split() == ["NetLin", "NetConv"]
     assert [row.split()[-2:] for row in rows] == [["65", "5"], ["2", "2"], ["40", "4"], ["25", "0"]]
     assert [row[:8] for row in rows[2:]] == ["ma -> su", "ha -> su"]

@@ -1,6 +1,7 @@
 """kuzu_main.py as a user runs it: the brief's commands, its printed lines, faults and Ctrl-C."""
 
 import hashlib
+import json
 import os
 import re
 
@@ -214,13 +215,19 @@ def test_a_last_batch_of_one_image_can_be_normalised(tmp_path, capsys):
 
 def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(kuzu_main, "WANTED", 0.5)
-    words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path]
+    path = tmp_path / "sweep.json"
+    words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path, "--json", path]
     printed = run(*words, capsys=capsys, data=small)
     rows = re.findall(r"^ +(\d+) +(\d+) +([\d.]+)% +[\d.]+$", printed, flags=re.MULTILINE)
     assert [(int(hid), int(count)) for hid, count, _ in rows] == [(2, 1600), (40, 31810)]
     reached = [int(hid) for hid, _, percent in rows if float(percent) >= 50]
     assert reached == [40]
     assert "40 hidden nodes are the fewest of these that reach 50%" in printed
+    networks = json.loads(path.read_text())["networks"]
+    for (hid, count, percent), net in zip(rows, networks, strict=True):
+        assert (net["recipe"]["hid"], net["parameters"]) == (int(hid), int(count))
+        right = sum(row[index] for index, row in enumerate(net["matrix"]))
+        assert right / 120 == net["accuracy"] == pytest.approx(float(percent) / 100, abs=1e-4)
     assert (tmp_path / "kuzu_sweep.jpg").stat().st_size > 5000
     assert "Train Epoch" not in printed
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import shlex
 from functools import partial
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import automaton_net, check_refused
+from PIL import Image, ImageSequence
 
 import seq_plot
 import seq_train
 from cli.errors import UserError
 from cli.process import Terminated
+from recurrent.film import GLIDE, LONGEST
+from recurrent.pictures import best_view
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -53,7 +57,14 @@ def names(folder) -> set[str]:
 
 def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
     flags = keep(tmp_path / "net", lang="anbn", length=2)
+    flags += ["--json", tmp_path / "figures.json"]
     out = plot(*flags, "--seed", 1, "--num_plot", 3, folder=tmp_path / "plot", capsys=capsys)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert (figures["states"], figures["minimal_states"], figures["isomorphic"]) == (4, 4, True)
+    for text in figures["sequences"]:
+        assert f"symbol= {text['symbols']}\n" in out
+        assert np.allclose(np.sum(text["probabilities"], axis=1), 1)
+        assert np.shape(text["hidden"]) == (len(text["symbols"]) - 1, 5)
     stem = "anbn_srn5"
     pairs = {f"{stem}_{one}{other}.jpg" for one in range(5) for other in range(one + 1, 5)}
     rest = {f"{stem}_{what}" for what in ("3d.jpg", "states.jpg", "fsm.jpg", "fsm.dot")}
@@ -67,7 +78,7 @@ def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
         assert name in out
 
 
-@pytest.mark.parametrize(("lang", "embed", "count"), [("reber", False, 7), ("reber", True, 19)])
+@pytest.mark.parametrize(("lang", "embed", "count"), [("reber", False, 8), ("reber", True, 20)])
 def test_the_machine_of_reber_s_grammar(lang, embed, count, tmp_path, capsys):
     flags = keep(tmp_path / "net", lang, embed)
     out = plot(*flags, "--only", "states", folder=tmp_path / "plot", capsys=capsys)
@@ -91,6 +102,26 @@ def test_only_draws_what_is_asked_for(section, kinds, tmp_path, capsys):
     found = {re.sub(r".*_(\w+)\.jpg", r"\1", name) for name in names(tmp_path / "plot")}
     assert kinds <= found
     assert not found & ({"states", "fsm", "dynamics", "time", "3d", "01"} - kinds)
+
+
+def test_the_best_view_is_not_along_the_line_between_two_kinds_of_dots():
+    points = np.random.default_rng(0).normal(0, 0.02, (40, 3))
+    points[::2, 0] += 1
+    _, azimuth = best_view(points, np.arange(40) % 2)
+    assert abs(np.sin(np.radians(azimuth))) > 0.4
+
+
+def test_a_film_is_made_where_it_is_asked_for(tmp_path, capsys):
+    flags = keep(tmp_path / "net", lang="anbn", length=2)
+    out = plot(*flags, "--only", "film", folder=tmp_path / "plot", capsys=capsys)
+    path = tmp_path / "plot" / "anbn_srn5_film.gif"
+    assert list((tmp_path / "plot").iterdir()) == [path]
+    assert f"film: {path}" in out
+    with Image.open(path) as film:
+        assert film.size == (800, 600)
+        # The start and six symbols.
+        assert film.n_frames == 1 + 6 * GLIDE
+        assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(film)) == 7 * LONGEST
 
 
 def test_context_units_are_printed_and_drawn(tmp_path, capsys):
@@ -289,7 +320,7 @@ def test_context_units_of_an_srn_are_its_hidden_units(tmp_path, capsys):
     [
         (["--only", "sactter"], 2, "'sactter' is none of scatter, states, dynamics, context"),
         (["--num_plot", "0"], 2, "'0' is not a whole number from 1 to 1000"),
-        (["--lang", "anb"], 2, "'anb' is no language"),
+        (["--lang", "anb"], 2, "'anb' is not a language"),
         (["--embed", "--lang", "anbn"], 2, "--embed goes with --lang reber"),
         (["--show", "--no_show"], 2, "not allowed with argument"),
         (["--plot", "net/x.pth"], 1, "cannot write into net/x.pth: it is not a folder"),

@@ -1,5 +1,6 @@
 """seq_train.py as a user runs it: the brief's commands, checkpoints, resuming, faults, signals."""
 
+import json
 import re
 
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image
 import seq_train
 from cli.errors import UserError
 from recurrent.metrics import Score
-from recurrent.task import make_language
+from recurrent.recipes import Recipe, resolve_recipe
+from recurrent.task import make_language, resolve_task
 from seq_models import SRN
 
 SYMBOL = re.compile(r"[A-C] \[[ \-.\d]+\] \[[ .\d]+\]")
@@ -37,7 +39,8 @@ def content(path) -> dict:
     ],
 )
 def test_the_brief_s_commands(words, stem, threshold, floor, tmp_path):
-    done = run_script("seq_train.py", *words, "--seed", 1, cwd=tmp_path)
+    flags = ["--seed", 1, "--json", "figures.json"]
+    done = run_script("seq_train.py", *words, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     assert done.stderr == ""
     blocks = done.stdout.split("-----\n")[1:]
@@ -53,6 +56,10 @@ def test_the_brief_s_commands(words, stem, threshold, floor, tmp_path):
     assert max(losses[-10:]) < threshold < losses[0]
     assert "(learning)" in blocks[0]
     assert "(learned)" in blocks[-1]
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert [round(report["loss"], 4) for report in figures["reports"]] == losses
+    assert figures["succeeded"] is True
+    assert figures["max_exact_n"][0] >= 4
     assert "training succeeded" in blocks[-1]
     assert f"\nloss floor: {floor:.4f} " in blocks[-1]
     names = {path.name for path in (tmp_path / "net").iterdir()}
@@ -190,31 +197,36 @@ def test_flags_of_a_resumed_run_come_from_the_file(tmp_path, capsys):
     assert (tmp_path / "net" / "anb2n_srn2_2.pth").exists()
 
 
-def rates(schedule: str, batch: int = 10, epoch: int = 1) -> list[float]:
-    """The learning rate of every update of a run."""
-    words = ["--schedule", schedule, "--lr", 2, "--batch", batch, "--epoch", epoch]
-    run = seq_train.new_run(seq_train.build_parser().parse_args(list(map(str, words))))
-    found = []
-    for _ in range(epoch * (1000 // batch)):
-        found.append(run.optimizer.param_groups[0]["lr"])
-        run.optimizer.step()
-        run.scheduler.step()
-    return found
+def recipe_of(*words) -> Recipe:
+    args = seq_train.build_parser().parse_args(list(map(str, words)))
+    return resolve_recipe(args, resolve_task(args))
 
 
-def test_rates_of_the_schedules():
-    assert rates("constant") == [2.0] * 100
-    falling = rates("cosine")
-    # Half a period of a cosine, from the rate down to 0 at the last update.
-    expected = 1 + np.cos(np.linspace(0, np.pi, 101)[1:])
-    assert falling == pytest.approx(expected, abs=1e-4)
-    cycle = rates("onecycle")
-    assert cycle[0] == pytest.approx(0.08)
-    assert max(cycle) == cycle[19] == 2
-    assert cycle[-1] == pytest.approx(0, abs=1e-4)
-    assert cycle == sorted(cycle[:19]) + sorted(cycle[19:], reverse=True)
-    # A single update has a schedule too.
-    assert 0 < rates("onecycle", batch=1000)[0] <= 2
+def test_the_learning_rate_is_that_of_torch_s_schedules():
+    steps, places = 1000, np.linspace(0, 1, 1000)
+    for schedule, rise in (("onecycle", 0.2), ("cosine", 0.0)):
+        recipe = recipe_of("--schedule", schedule, "--lr", 2)
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 2)
+        torchs = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, 2, total_steps=steps, pct_start=rise, cycle_momentum=False
+        )
+        expected = []
+        for _ in range(steps):
+            expected.append(torchs.get_last_lr()[0])
+            optimizer.step()
+            if len(expected) < steps:
+                torchs.step()
+        # torch's rise ends an update early.
+        assert [recipe.lr_at(place) for place in places] == pytest.approx(expected, abs=0.01)
+    assert recipe_of("--schedule", "constant", "--lr", 2).lr_at(0.9) == 2
+
+
+def test_each_size_of_batch_serves_for_an_equal_part_of_training():
+    recipe = recipe_of("--batch", "20,50,100")
+    assert [recipe.batch_at(progress) for progress in (0, 0.33, 0.34, 0.66, 0.67, 0.99)] == [
+        20, 20, 50, 50, 100, 100,
+    ]  # fmt: skip
+    assert recipe_of("--recipe", "assignment").batch == (1,)
 
 
 def test_the_status_of_training():
@@ -239,4 +251,6 @@ def test_a_reber_run_is_named_and_shows_a_word_of_the_minimum_length(tmp_path, c
     assert len(first) >= 14
     assert (tmp_path / "net" / "reber_embed_lstm8_1.pth").exists()
     assert "seq_plot.py --lang reber --embed --length 14 --model lstm --hid 8 --epoch 1" in printed
-    assert "/10000 correct in fresh words" in printed
+    assert re.search(
+        r"^last symbol but one of fresh words: \d+/10000 correct", printed, re.MULTILINE
+    )

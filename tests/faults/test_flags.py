@@ -41,6 +41,7 @@ PLACES = {
     "--plot": FOLDER_WRITTEN,
     "--out_path": FOLDER_WRITTEN,
     "--save": FILE_WRITTEN,
+    "--json": FILE_WRITTEN,
     "--load": READ,
     "--resume": READ,
     "--data": READ,
