@@ -67,19 +67,6 @@ def test_networks_side_by_side_are_networks():
     assert torch.equal(right[2], check.right_items(nets.select(2), POINTS, TARGET))
 
 
-def test_gradients_agree_with_finite_differences():
-    net = check.MLP(3).double()
-    net.draw_weights(1.0)
-    names = [name for name, _ in net.named_parameters()]
-
-    def outputs(*values):
-        parameters = dict(zip(names, values, strict=True))
-        return torch.func.functional_call(net, parameters, (POINTS.double(),))
-
-    inputs = [parameter.detach().requires_grad_() for parameter in net.parameters()]
-    assert torch.autograd.gradcheck(outputs, inputs)
-
-
 def test_the_hand_made_weights_give_the_brief_s_table():
     expected = np.array([line.split() for line in BRIEF.strip().splitlines()], float)
     assert np.array_equal(check.activation_table(by_hand("step"), POINTS), expected[:, 2:])

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import StopAfter, check_refused, run_script, write_characters, write_idx
+from conftest import StopAfter, check_refused, run_script, write_characters
 from PIL import Image
 
 import kuzu_main
@@ -55,20 +55,6 @@ def test_the_assignment_s_commands(net, least, tmp_path):
             picture.load()
             assert min(picture.size) > 200
     assert os.listdir(tmp_path) == ["plot"]
-
-
-@pytest.mark.usefixtures("unexplained")
-@pytest.mark.parametrize("flags", [["--recipe", "assignment"], ["--batch", "100"]])
-def test_lines_come_every_6400_images_as_in_the_brief(flags, tmp_path, capsys):
-    random = np.random.default_rng(0)
-    raw = tmp_path / "KMNIST" / "raw"
-    for split, count in (("train", 14_000), ("t10k", 50)):
-        write_idx(raw / f"{split}-images-idx3-ubyte", random.integers(0, 256, (count, 28, 28)))
-        write_idx(raw / f"{split}-labels-idx1-ubyte", random.integers(0, 10, count))
-    words = ["--net", "lin", "--epochs", "1", "--plot", tmp_path, *flags]
-    printed = run(*words, capsys=capsys, data=tmp_path)
-    assert [int(match[1]) for match in TRAIN.findall(printed)] == [0, 6400, 12800]
-    assert "[6400/14000 (46%)]" in printed
 
 
 @pytest.fixture

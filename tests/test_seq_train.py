@@ -242,13 +242,6 @@ def test_the_status_of_training():
         assert seq_train.training_status(scores, threshold) == status
 
 
-def test_verbose_prints_whole_sequences(tmp_path, capsys):
-    _, printed = run("--epoch", 1, "--verbose", "--seed", 1, folder=tmp_path, capsys=capsys)
-    texts = re.findall(r"^symbol= (\w+)$", printed, re.MULTILINE)
-    assert len(set(texts)) == 2
-    assert all(re.fullmatch(r"(A+B+){5}A", text) for text in texts)
-
-
 def test_a_reber_run_is_named_and_shows_a_word_of_the_minimum_length(tmp_path, capsys):
     words = ["--lang", "reber", "--embed", "--length", 14, "--model", "lstm", "--epoch", 1]
     status, printed = run(*words, "--seed", 1, folder=tmp_path, capsys=capsys)

@@ -11,7 +11,6 @@ from conftest import Bomb, check_refused
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-import check
 import seq_train
 from cli import checkpoint
 from cli.errors import UserError
@@ -128,33 +127,3 @@ def test_the_files_of_other_programs_are_refused_and_no_code_in_them_is_run(
     # The bomb is no dud: a reader that trusts its file runs it.
     pickle.loads(bombs[0])
     assert canary.exists()
-
-
-# Tables
-
-
-cells = st.one_of(
-    st.sampled_from(["0", "1", "2", "-1", "0.5", "", " ", "nan", "inf", "1e9", "0x1", '"', "一"]),
-    st.text(max_size=3),
-)
-
-
-@examples(150)
-@given(
-    st.lists(st.lists(cells, max_size=4).map(",".join), max_size=5),
-    st.sampled_from(["X1,X2,T", "X1,X2", "", "0,0,1"]),
-    st.sampled_from(["\n", "\r\n"]),
-    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "shift_jis"]),
-)
-def test_a_table_of_anything_is_refused_or_right(tmp_path_factory, rows, header, ending, encoding):
-    path = tmp_path_factory.getbasetemp() / "anything.csv"
-    path.write_bytes(ending.join([header, *rows]).encode(encoding, errors="replace"))
-    table, fault = outcome(check.read_table, path)
-    if fault:
-        assert str(path) in fault
-        return
-    points, target = table
-    assert header == "X1,X2,T"
-    assert points.shape == (len(target), 2)
-    assert points.abs().max() <= 1e6
-    assert set(target.flatten().tolist()) <= {0, 1}
