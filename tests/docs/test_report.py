@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import sys
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, StopAfter, characters, write_characters
@@ -64,15 +65,14 @@ class InThisProcess(make_report.Run):
         return status, printed.getvalue(), ""
 
 
-class OneByOne(contextlib.nullcontext):
+def one_by_one(jobs: int):
     """A pool whose tasks run in the main thread, where the scripts may catch signals."""
-
-    map = staticmethod(map)
+    return contextlib.nullcontext(SimpleNamespace(map=map))
 
 
 def test_a_report_from_its_runs_to_its_pages(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(make_report, "Run", InThisProcess)
-    monkeypatch.setattr(make_report, "ThreadPoolExecutor", OneByOne)
+    monkeypatch.setattr(make_report, "ThreadPoolExecutor", one_by_one)
     words = ["--quick", "--out", str(tmp_path), "--work", str(tmp_path / "work")]
     assert make_report.main(words) == 0
     made = capsys.readouterr().out.count("] python3 ")
