@@ -95,7 +95,7 @@ class Run:
 
     def __init__(self, folder: Path, *words):
         self.folder, self.words = folder, [str(word) for word in words]
-        self.status, self.printed, self.told, self.figures = None, "", "", None
+        self.status, self.printed, self.errors, self.figures = None, "", "", None
 
     @property
     def command(self) -> str:
@@ -112,7 +112,7 @@ class Run:
     def require(self) -> None:
         """Raise Missing if the run failed."""
         if not self.good:
-            reason = self.told.strip() or "it was not reached"
+            reason = self.errors.strip() or "it was not reached"
             raise Missing(f"`{self.command}` failed: {reason.splitlines()[-1]}")
 
     def __getitem__(self, name: str):
@@ -124,19 +124,19 @@ class Run:
         """Take the result of an earlier run of the same command; whether there is a good one."""
         try:
             kept = json.loads(self._record.read_text(encoding="utf-8"))
-            self.status, self.printed, self.told, self.figures = kept["result"]
+            self.status, self.printed, self.errors, self.figures = kept["result"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return self.good
 
-    def go(self) -> None:
+    def make(self) -> None:
         """Run the command in its folder and keep its result."""
         path = self.folder / "figures.json"
         self.folder.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        self.status, self.printed, self.told = self.execute([*self.words, "--json", path.name])
+        self.status, self.printed, self.errors = self.execute([*self.words, "--json", path.name])
         self.figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        result = [self.status, self.printed, self.told, self.figures]
+        result = [self.status, self.printed, self.errors, self.figures]
         files.write(self._record, json.dumps({"command": self.command, "result": result}))
 
     def execute(self, words: list[str]) -> tuple[int, str, str]:
@@ -197,7 +197,7 @@ def carry_out(chains: list[dict[str, Run]], jobs: int) -> None:
             before = time.monotonic()
             known = run.recall()
             if not known:
-                run.go()
+                run.make()
             ended += 1
             how = "kept from an earlier run" if known else f"{time.monotonic() - before:.0f} s"
             how += "" if run.good else f", FAILED with status {run.status}"

@@ -87,7 +87,7 @@ def test_a_report_from_its_runs_to_its_pages(tmp_path, monkeypatch, capsys):
     # Other images are never shown as KMNIST.
     assert "Part 1 was run on **a few characters** (300 images to train, 120 to test;" in page
     # A second making runs nothing, and writes the same.
-    monkeypatch.setattr(InThisProcess, "go", None)
+    monkeypatch.setattr(InThisProcess, "make", None)
     assert make_report.main(words) == 0
     assert capsys.readouterr().out.count("kept from an earlier run") == made
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == page
