@@ -298,7 +298,7 @@ def network_figures(net: MLP, points: Tensor, target: Tensor) -> dict:
     return {
         "act": net.act,
         "accuracy": accuracy(net, points, target),
-        # Of step units there is none.
+        # Outputs of step units are not probabilities.
         "loss": F.binary_cross_entropy(output, target).item() if net.act == "sig" else None,
         "weights": {name: values.detach() for name, values in net.named_parameters()},
         "dividing_lines": [{"line": line, "active": side} for line, side in dividing_lines(net)],

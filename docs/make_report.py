@@ -50,6 +50,8 @@ NETS = ("lin", "full", "conv")
 ENDED = (0, 3)
 # Bytes of a picture, at most, so that the repository stays small.
 LARGEST = 190_000
+# The picture of a machine with hundreds of states has more pixels than pillow trusts.
+Image.MAX_IMAGE_PIXELS = None
 # What the lines begin with that divide printed output, and those that only say where files are.
 HEADINGS = ("---", "Initial Weights:", "Final Weights:", "Activations:")
 PATHS = ("picture: ", "figures: ", "for Graphviz: ", "checkpoint: ", "to plot it: ")
@@ -81,7 +83,7 @@ def build_parser() -> flags.Parser:
 # The runs
 
 
-class Missing(Exception):
+class Missing(LookupError):
     """What a place of the template needs is missing, because a run failed."""
 
 
@@ -93,7 +95,7 @@ class Run:
 
     def __init__(self, folder: Path, *words):
         self.folder, self.words = folder, [str(word) for word in words]
-        self.status, self.printed, self.told, self.figures = None, "", "", None
+        self.status, self.printed, self.errors, self.figures = None, "", "", None
 
     @property
     def command(self) -> str:
@@ -110,7 +112,7 @@ class Run:
     def require(self) -> None:
         """Raise Missing if the run failed."""
         if not self.good:
-            reason = self.told.strip() or "it was not reached"
+            reason = self.errors.strip() or "it was not reached"
             raise Missing(f"`{self.command}` failed: {reason.splitlines()[-1]}")
 
     def __getitem__(self, name: str):
@@ -122,19 +124,19 @@ class Run:
         """Take the result of an earlier run of the same command; whether there is a good one."""
         try:
             kept = json.loads(self._record.read_text(encoding="utf-8"))
-            self.status, self.printed, self.told, self.figures = kept["result"]
+            self.status, self.printed, self.errors, self.figures = kept["result"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return self.good
 
-    def go(self) -> None:
+    def make(self) -> None:
         """Run the command in its folder and keep its result."""
         path = self.folder / "figures.json"
         self.folder.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        self.status, self.printed, self.told = self.execute([*self.words, "--json", path.name])
+        self.status, self.printed, self.errors = self.execute([*self.words, "--json", path.name])
         self.figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        result = [self.status, self.printed, self.told, self.figures]
+        result = [self.status, self.printed, self.errors, self.figures]
         files.write(self._record, json.dumps({"command": self.command, "result": result}))
 
     def execute(self, words: list[str]) -> tuple[int, str, str]:
@@ -151,7 +153,7 @@ class Run:
 
 def plan(quick: bool, work: Path, images: list, epochs: int) -> list[dict[str, Run]]:
     """Return all runs by name, in chains that run one after the other, long ones first."""
-    seeds, short = range(1 if quick else 5), ["--epoch", 10] if quick else []
+    seeds, short = range(1 if quick else 5), ["--epoch", 1] if quick else []
     part1 = {
         "assignment": ["--compare", "--recipe", "assignment", "--epochs", epochs],
         **{net: ["--net", net, "--epochs", epochs] for net in reversed(NETS)},
@@ -195,7 +197,7 @@ def carry_out(chains: list[dict[str, Run]], jobs: int) -> None:
             before = time.monotonic()
             known = run.recall()
             if not known:
-                run.go()
+                run.make()
             ended += 1
             how = "kept from an earlier run" if known else f"{time.monotonic() - before:.0f} s"
             how += "" if run.good else f", FAILED with status {run.status}"
@@ -327,12 +329,10 @@ class Pictures:
             shutil.copyfile(self.work / run / "plot" / picture, copy)
         except FileNotFoundError:
             raise Missing(f"{name} was not drawn") from None
-        quality = 85
-        while copy.stat().st_size > LARGEST and quality > 30:
+        while copy.stat().st_size > LARGEST:
             with Image.open(copy) as image:
-                image.load()
-            image.save(copy, quality=quality)
-            quality -= 10
+                image.thumbnail((0.8 * image.width, 0.8 * image.height))
+                image.save(copy, quality=80)
         return f"{self.folder.name}/{copy.name}"
 
 
@@ -342,13 +342,12 @@ class Filler(string.Formatter):
     def get_field(self, name: str, args, kwargs):
         try:
             return super().get_field(name, args, kwargs)
-        except Missing as missing:
+        except LookupError as missing:
             return missing, name
 
     def format_field(self, value, form: str) -> str:
-        if isinstance(value, Missing):
-            return f"**missing: {value}**"
-        return super().format_field(value, form)
+        missing = isinstance(value, LookupError)
+        return f"**missing: {value}**" if missing else super().format_field(value, form)
 
 
 def fill(template: str, runs: dict[str, Run], **places) -> str:

@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import sys
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, StopAfter, characters, write_characters
@@ -64,15 +65,14 @@ class InThisProcess(make_report.Run):
         return status, printed.getvalue(), ""
 
 
-class OneByOne(contextlib.nullcontext):
+def one_by_one(jobs: int):
     """A pool whose tasks run in the main thread, where the scripts may catch signals."""
-
-    map = staticmethod(map)
+    return contextlib.nullcontext(SimpleNamespace(map=map))
 
 
 def test_a_report_from_its_runs_to_its_pages(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(make_report, "Run", InThisProcess)
-    monkeypatch.setattr(make_report, "ThreadPoolExecutor", OneByOne)
+    monkeypatch.setattr(make_report, "ThreadPoolExecutor", one_by_one)
     words = ["--quick", "--out", str(tmp_path), "--work", str(tmp_path / "work")]
     assert make_report.main(words) == 0
     made = capsys.readouterr().out.count("] python3 ")
@@ -87,7 +87,7 @@ def test_a_report_from_its_runs_to_its_pages(tmp_path, monkeypatch, capsys):
     # Other images are never shown as KMNIST.
     assert "Part 1 was run on **a few characters** (300 images to train, 120 to test;" in page
     # A second making runs nothing, and writes the same.
-    monkeypatch.setattr(InThisProcess, "go", None)
+    monkeypatch.setattr(InThisProcess, "make", None)
     assert make_report.main(words) == 0
     assert capsys.readouterr().out.count("kept from an earlier run") == made
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == page
@@ -145,8 +145,8 @@ def test_every_command_of_the_readme_runs(tmp_path, monkeypatch, capsys):
         with monkeypatch.context() as patch:
             wanted = (0, 3)
             if "--save" in words:
-                # Cut off, so that there is something to go on with.
-                patch.setattr(kuzu_main, "Stop", lambda: StopAfter(65))
+                # Cut off in its second epoch, so that there is something to go on with.
+                patch.setattr(kuzu_main, "Stop", lambda: StopAfter(4))
                 wanted = (130,)
             main = importlib.import_module(name.removesuffix(".py")).main
             assert main([*words, *map(str, short(name, words))]) in wanted, command
