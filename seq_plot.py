@@ -26,10 +26,19 @@ import torch
 
 from cli import checkpoint, files, flags, process
 from cli.errors import UserError
-from recurrent import dynamics, explain, explain_machine, extraction, machine, pictures
+from recurrent import (
+    dynamics,
+    explain,
+    explain_machine,
+    explain_units,
+    extraction,
+    machine,
+    pictures,
+    units,
+)
 from recurrent.extraction import Trajectory
 from recurrent.language import Language, Sequences
-from recurrent.metrics import evaluation_set, exact
+from recurrent.metrics import evaluation_set
 from recurrent.task import (
     FAILED,
     TASK_FLAGS,
@@ -302,44 +311,38 @@ def dynamics_of(analysis: Analysis, args: argparse.Namespace) -> None:
         symbol: dynamics.map_points(net, trajectory, symbol) for symbol in range(language.classes)
     }
     print("\n--- Dynamics ---")
-    print("Each symbol maps the state to the next one; where it maps a state to itself:")
     print(explain.fixed_points(points, language, net.hid))
     if language.times:
         print(explain.counting(net, language, points))
-        longer = language.with_max_n(explain.FAR)
-        right = exact(net, longer, list(longer.all_words))
-        print(f"Trained on n = 1 .. {language.max_n}; each word alone:")
-        print(explain.counts_beyond(net, language, right))
-        print(explain.why_it_breaks(net, language, right, points))
+        runs = dynamics.runs_alone(net, language, explain.FAR)
+        ahead = dynamics.states_along(net, np.zeros(explain.FAR, dtype=np.int64))
+        print(
+            f"Generalisation of the {analysis.title} (trained on n <= {language.max_n}; single "
+            "words; step of A: distance between the states after n - 1 and n A's):"
+        )
+        print(explain.generalisation(runs, dynamics.step_lengths(ahead), language))
     elif language.long_range:
         print(explain.long_range(net, language))
     title = f"Maps of the symbols: {analysis.title}"
-    analysis.save(pictures.dynamics_picture(net, language, trajectory, points, title), "dynamics")
+    still = {
+        symbol: [fixed for fixed in found if fixed.period == 1] for symbol, found in points.items()
+    }
+    analysis.save(pictures.dynamics_picture(net, language, trajectory, still, title), "dynamics")
 
 
 def context(analysis: Analysis, args: argparse.Namespace) -> None:
     """What the units do over time; which of them count, and what breaks without them."""
-    net, language, trajectory = analysis.net, analysis.language, analysis.trajectory
+    net, language = analysis.net, analysis.language
     print("\n--- Units over time ---")
-    units = "hidden unit" if net.blocks == 1 else "context unit"
+    name = "hidden unit" if net.blocks == 1 else "context unit"
     if language.times:
-        values = trajectory.hidden if net.blocks == 1 else trajectory.context
-        phase, count = dynamics.phases(language)
-        # The start is no place in a word.
-        found = dynamics.counters(
-            values[1:], phase[trajectory.node[1:]], count[trajectory.node[1:]]
-        )
-        print(explain.counters(found, language, units))
-        print(explain.roles(found, language, units))
-        results = {
-            (unit, run, how): dynamics.ablate(net, language, unit, run, how)
-            for unit in range(min(net.hid, 8))
-            for run in range(1, language.classes)
-            for how in dynamics.ABLATIONS
-        }
-        print("Proof by disturbing one unit, over the words n = 1 .. " + str(language.max_n) + ":")
-        print(explain.ablations(results, language, units))
-        print(explain.worst_ablations(results, language, units))
+        values = units.unit_values(net, language)
+        found = units.unit_roles(values)
+        print(explain_units.roles(found, language, name))
+        print(explain_units.end_table(found, values, language, name))
+        print(explain_units.transfers(found, values, language, name))
+        print(f"Ablation of single {name}s:")
+        print(explain_units.ablations(units.ablations(net, language), language))
     if net.blocks > 1:
         _, number, values = _dots(analysis)
         for pair in _pairs(net.hid):
