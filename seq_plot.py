@@ -307,9 +307,9 @@ def states(analysis: Analysis, args: argparse.Namespace) -> None:
 def dynamics_of(analysis: Analysis, args: argparse.Namespace) -> None:
     """The maps of the symbols, and how the network counts with them."""
     net, language, trajectory = analysis.net, analysis.language, analysis.trajectory
-    points = {
-        symbol: dynamics.map_points(net, trajectory, symbol) for symbol in range(language.classes)
-    }
+    # Where a sequence is one word, the symbol that ends it is never read.
+    read = np.unique(trajectory.symbol[1:]).tolist()
+    points = {symbol: dynamics.map_points(net, trajectory, symbol) for symbol in read}
     print("\n--- Dynamics ---")
     print(explain.fixed_points(points, language, net.hid))
     if language.times:

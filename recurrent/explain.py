@@ -107,23 +107,32 @@ def fixed_points(points: dict[int, list[FixedPoint]], language: Language, hid: i
 
 
 def trend(steps: np.ndarray) -> str:
-    """Return even, shrinking or growing for step lengths (T,) that all are so, else ""."""
+    """Return even, shrinking, growing, or shrinking then growing for step lengths (T,) that all are
+    so, else ""."""
     if len(steps) < 2:
         return ""
     if steps.max() <= (1 + EVEN) * steps.min():
         return "even"
-    change = np.diff(steps)
-    return "shrinking" if (change < 0).all() else "growing" if (change > 0).all() else ""
+    shortest = int(steps.argmin())
+    before, after = np.diff(steps[: shortest + 1]), np.diff(steps[shortest:])
+    monotone = (before < 0).all() and (after > 0).all()
+    words = ["shrinking"] * (len(before) > 0) + ["growing"] * (len(after) > 0)
+    return ", then ".join(words) if monotone else ""
 
 
-def run_table(runs: list[np.ndarray], language: Language) -> str:
+def run_table(
+    runs: list[np.ndarray], points: dict[int, list[FixedPoint]], language: Language
+) -> str:
     """Return a table of the steps along each run: states (k n + 1, D) as run_states has them."""
-    rows = [["run", "first step", "the next ones", "reversals", ""]]
-    for letter, states in zip(language.symbols, runs, strict=True):
+    rows = [["run", "first step", "the next ones", "", "reversals", "fixed point"]]
+    for symbol, states in enumerate(runs):
         first, *rest = step_lengths(states)
-        turns = f"{reversals(states[1:]):.0%}" if len(rest) > 1 else ""
-        lengths = " ".join(f"{step:.2f}" for step in rest)
-        rows.append([f"{letter}'s", f"{first:.2f}", lengths, turns, trend(np.array(rest))])
+        cells = [f"{language.symbols[symbol]}'s", f"{first:.2f}"]
+        cells += [" ".join(f"{step:.2f}" for step in rest), trend(np.array(rest))]
+        cells.append(f"{reversals(states[1:]):.0%}" if len(rest) > 1 else "")
+        slowest = states[[1 + np.argmin(rest)]] if rest else states[1:]
+        away = [float(fixed.away(slowest)[0]) for fixed in points[symbol]]
+        rows.append([*cells, f"{min(away):.2f}" if away else "none found"])
     return table(rows)
 
 
@@ -135,10 +144,13 @@ def countdown_table(found: list[tuple[int, float, float]]) -> str:
     return table(rows)
 
 
-def rates(points: dict[int, list[FixedPoint]], language: Language, limit: float) -> str:
+def rates(
+    points: dict[int, list[FixedPoint]], language: Language, limit: float, runs: list[np.ndarray]
+) -> str:
     """Return the check of Rodriguez, Wiles and Elman (1999), for points that words come near.
 
-    limit: the distance from words up to which a point is near.
+    limit: the distance from words up to which a point is near; runs: the states of the longest
+    word, as run_states has them.
     """
     a, b = language.symbols[:2]
     nearest = [
@@ -154,26 +166,35 @@ def rates(points: dict[int, list[FixedPoint]], language: Language, limit: float)
         ]
         return (
             f"{head} compare the eigenvalues of an attractor of {a} and a saddle of {b} that words "
-            f"come near (within {limit:.2f}, half their mean step); here {listed(where)}."
+            f"come near (within {limit:.2f}, half their mean step); here {listed(where)}, so that "
+            "the check does not apply."
         )
     up, down = (abs(fixed.values[0]) for fixed in nearest)
     ratio, needed = np.log(1 / max(up, 1e-300)) / np.log(down), language.times[1]
     verdict = "matched" if abs(ratio / needed - 1) <= MATCHED else "not matched"
+    measured = [
+        " ".join(f"{ratio:.2f}" for ratio in away[1:] / np.maximum(away[:-1], 1e-9))
+        for fixed, states in zip(nearest, runs, strict=False)
+        for away in [fixed.away(states[1:])]
+    ]
     return (
-        f"{head}: words come within {nearest[0].distances[0]:.2f} of the attractor of {a}, where "
-        f"an {a} leaves {up:.3f} of a distance, and within {nearest[1].distances[0]:.2f} of the "
-        f"saddle of {b}, where a {b} multiplies it by {down:.3f}. So near them an {a} is undone by "
-        f"log(1/{up:.3f}) / log({down:.3f}) = {ratio:.2f} {b}'s; {needed} are needed: {verdict} "
-        f"(within {MATCHED:.0%})."
+        f"{head}: words come within {nearest[0].distances[0]:.2f} of an attractor of {a}, at which "
+        f"an {a} multiplies distances by {up:.3f} (measured from one {a} to the next of n = "
+        f"{language.max_n}: {measured[0]}), and within {nearest[1].distances[0]:.2f} of a saddle of "
+        f"{b}, at which a {b} does by {down:.3f} (measured: {measured[1]}). By the rates at these "
+        f"points an {a} is undone by log(1/{up:.3f}) / log({down:.3f}) = {ratio:.2f} {b}'s; "
+        f"{needed} are needed: {verdict} (within {MATCHED:.0%})."
     )
 
 
 def counting(net, language: Language, points: dict[int, list[FixedPoint]]) -> str:
     """Return how the network counts: its steps along each run, and whether up and down agree."""
     last, factor = language.symbols[-1], language.times[-1]
+    runs = run_states(net, language, language.max_n)
     lines = [
-        f"Lengths of the steps along n = {language.max_n}, read after a word with n = 1:",
-        run_table(run_states(net, language, language.max_n), language),
+        f"Lengths of the steps along n = {language.max_n}, read after a word with n = 1; distance "
+        "of the nearest fixed point at the shortest of the next ones:",
+        run_table(runs, points, language),
     ]
     if found := countdown_alignment(net, language):
         lines += [
@@ -181,7 +202,7 @@ def counting(net, language: Language, points: dict[int, list[FixedPoint]]) -> st
             f"after, once that of n has read {factor} more:",
             countdown_table(found),
         ]
-    return "\n".join([*lines, rates(points, language, near(net, language))])
+    return "\n".join([*lines, rates(points, language, near(net, language), runs)])
 
 
 def generalisation(runs: Runs, steps: np.ndarray, language: Language) -> str:
@@ -206,8 +227,8 @@ def generalisation(runs: Runs, steps: np.ndarray, language: Language) -> str:
         same_from = int(other[-1]) + 2 if len(other) else 1
         if same_from <= count - 2 and lengths[-1]:
             lines.append(
-                f"For every n from {same_from} to {count} as many {letter}'s are predicted: "
-                f"{lengths[-1]}."
+                f"For every n from {same_from} to {count} the same number of {letter}'s is "
+                f"predicted: {lengths[-1]}."
             )
     return "\n".join([text, " ".join(lines)])
 

@@ -7,16 +7,15 @@ import numpy as np
 from recurrent.dynamics import LIMIT, Runs
 from recurrent.explain import table
 from recurrent.language import Language
-from recurrent.units import EVEN, SAME_COUNT, STILL, UnitRole, Values, values_at
+from recurrent.units import EVEN, STILL, UnitRole, Values, values_at
 
 # Kinds of a UnitRole by which a run leaves its mark on a unit, symbol by symbol.
 COUNTS = ("read", "left", "even")
 LEGEND = (
     "step: median change by a symbol after the run's first (smallest .. largest); even: steps "
     f"within {EVEN:.0%} of the\nmedian; read, left: how far two words are apart at most after as "
-    "many symbols read, or with as many left (below\n"
-    f"{SAME_COUNT} of the shortest step, all of one sign: the unit counts them); still: moves "
-    f"through less than {STILL:.0%} of its range"
+    "many symbols read, or with as many left (less\nthan the shortest step, all steps of one sign: "
+    f"the unit counts them); still: moves through less than {STILL:.0%} of its range"
 )
 
 

@@ -18,12 +18,9 @@ from recurrent.dynamics import Runs, predicted_runs, run_states, states_after
 from recurrent.language import Language
 
 # A unit that moves through less than this share of its whole range in a run holds still.
-STILL = 0.1
+STILL = 0.05
 # A step is even if it is within this share of the median step; steps are even if most of them are.
 EVEN, MOST = 0.25, 0.75
-# Values of different counts do not mix where those of the same count are closer to each other than
-# this share of the shortest step.
-SAME_COUNT = 0.5
 ABLATIONS = ("zeroed", "clamped")
 # Units of a network that are disturbed, at most.
 DISTURBED = 8
@@ -62,7 +59,8 @@ class UnitRole:
             return "still"
         if low * high <= 0:
             return "moves"
-        if min(self.read, self.left) < SAME_COUNT * min(abs(low), abs(high)):
+        # Values of the same count are closer than one step: those of different counts do not mix.
+        if min(self.read, self.left) < min(abs(low), abs(high)):
             return "read" if self.read <= self.left else "left"
         return "even" if self.even >= MOST else "moves"
 

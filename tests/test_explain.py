@@ -82,18 +82,25 @@ def test_an_eigenvalue_near_1_has_more_digits(value, text):
 def test_the_check_of_rodriguez_needs_points_that_words_come_near():
     language = make_language("anb2n")
     up, down = point(0.5, 0.1, distance=0.3), point(np.sqrt(2), 0.2, distance=0.2)
-    text = explain.rates({0: [up], 1: [down]}, language, 0.3)
+    # Distances 8, 4, 3 from the attractor and 1, 2, 8 from the saddle, after each symbol.
+    runs = [
+        np.array([[9.0, 0], [8, 0], [4, 0], [3, 0]]),
+        np.array([[3.0, 0], [1, 0], [2, 0], [8, 0]]),
+    ]
+    text = explain.rates({0: [up], 1: [down]}, language, 0.3, runs)
     assert "= 2.00 B's; 2 are needed: matched" in text
-    assert "within 0.30 of the attractor of A, where an A leaves 0.500 of a distance" in text
-    text = explain.rates({0: [up], 1: [point(2, 0.2, distance=0.2)]}, language, 0.3)
+    assert "within 0.30 of an attractor of A, at which an A multiplies distances by 0.500" in text
+    assert "to the next of n = 4: 0.50 0.75)" in text
+    assert "(measured: 2.00 4.00)" in text
+    text = explain.rates({0: [up], 1: [point(2, 0.2, distance=0.2)]}, language, 0.3, runs)
     assert "= 1.00 B's; 2 are needed: not matched" in text
-    text = explain.rates({0: [up], 1: [down]}, language, 0.29)
+    text = explain.rates({0: [up], 1: [down]}, language, 0.29, runs)
     assert (
         "here the nearest attractor of A is at 0.30 and the nearest saddle of B is at 0.20" in text
     )
     assert "matched" not in text
-    text = explain.rates({0: [down], 1: [up]}, language, 0.3)
-    assert text.endswith("here no attractor of A was found and no saddle of B was found.")
+    text = explain.rates({0: [down], 1: [up]}, language, 0.3, runs)
+    assert "here no attractor of A was found and no saddle of B was found, so that" in text
 
 
 @pytest.mark.parametrize(
@@ -102,11 +109,13 @@ def test_the_check_of_rodriguez_needs_points_that_words_come_near():
         ([1.0, 0.5, 0.2], "shrinking"),
         ([1.0, 0.5, 0.5], ""),
         ([0.2, 0.3, 0.9], "growing"),
+        ([0.14, 0.08, 0.09, 1.13], "shrinking, then growing"),
+        ([0.14, 0.08, 0.08, 1.13], ""),
         # The first one is the shortest, but they do not grow longer and longer.
         ([0.2, 0.9, 0.3], ""),
         ([1.0, 1.1, 1.0], "even"),
         ([1.0, 1.11, 1.0], ""),
-        ([1.60, 1.25, 1.52, 1.98], ""),
+        ([1.60, 1.25, 1.98, 1.52], ""),
         ([1.0], ""),
     ],
 )
@@ -118,9 +127,12 @@ def test_a_run_s_steps_and_reversals():
     language = make_language("anbn")
     there = np.array([[0.0, 0], [3, 0], [4, 0], [4.5, 0]])
     back = np.array([[4.5, 0], [0, 0], [1, 0], [0.5, 0], [0.75, 0]])
-    lines = explain.run_table([there, back], language).splitlines()
-    assert lines[1].split() == ["A's", "3.00", "1.00", "0.50", "0%", "shrinking"]
-    assert lines[2].split() == ["B's", "4.50", "1.00", "0.50", "0.25", "100%", "shrinking"]
+    points = {0: [point(2, 0.5, at=(4, 3)), point(2, 0.5, at=(9, 9))], 1: []}
+    lines = explain.run_table([there, back], points, language).splitlines()
+    # The shortest step is that from (4, 0).
+    assert lines[1].split() == ["A's", "3.00", "1.00", "0.50", "shrinking", "0%", "3.00"]
+    assert lines[2].split()[:6] == ["B's", "4.50", "1.00", "0.50", "0.25", "shrinking"]
+    assert lines[2].endswith("100%       none found")
 
 
 def test_a_network_that_is_the_language_is_reported_to_count():
@@ -152,7 +164,7 @@ def test_generalisation_is_a_table_and_what_follows_from_it():
     assert lines[6].split() == ["6", "0.500", "no", "over", "200", "(12)"]
     assert lines[7] == "The first that is not exact is n = 4."
     text = explain.generalisation(runs_of(2, 4, 6, 6, 6, 6), steps, language)
-    assert text.endswith("n = 4. For every n from 3 to 6 as many B's are predicted: 6.")
+    assert text.endswith("n = 4. For every n from 3 to 6 the same number of B's is predicted: 6.")
     text = explain.generalisation(runs_of(2, 4, 6, 7, 6, 6), steps, language)
     assert text.endswith("The first that is not exact is n = 4.")
     text = explain.generalisation(runs_of(2, 4, 6), steps[:3], language)

@@ -47,9 +47,9 @@ def test_symbols_read_are_told_from_symbols_left():
 
 
 def test_values_of_different_counts_must_not_mix():
-    assert kinds(values_of(1.0, -0.5, offset=0.08)) == ["read", "left"]
-    assert kinds(values_of(1.0, -0.5, offset=0.1)) == ["read", "even"]
-    assert kinds(values_of(1.0, -0.5, offset=0.18)) == ["even", "even"]
+    assert kinds(values_of(1.0, -0.5, offset=0.16)) == ["read", "left"]
+    assert kinds(values_of(1.0, -0.5, offset=0.17)) == ["read", "even"]
+    assert kinds(values_of(1.0, -0.5, offset=0.34)) == ["even", "even"]
 
 
 def test_steps_of_both_signs_or_of_all_lengths_do_not_count():
