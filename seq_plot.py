@@ -32,15 +32,17 @@ from recurrent import (
     dynamics,
     explain,
     explain_machine,
+    explain_units,
     extraction,
     film,
     machine,
     maps,
     pictures,
+    units,
 )
 from recurrent.extraction import Trajectory
 from recurrent.language import Language, Sequences
-from recurrent.metrics import evaluation_set, exact
+from recurrent.metrics import evaluation_set, long_range_score
 from recurrent.task import (
     FAILED,
     TASK_FLAGS,
@@ -323,48 +325,43 @@ def states(analysis: Analysis, args: argparse.Namespace) -> dict:
 def dynamics_of(analysis: Analysis, args: argparse.Namespace) -> None:
     """The maps of the symbols, and how the network counts with them."""
     net, language, trajectory = analysis.net, analysis.language, analysis.trajectory
-    points = {
-        symbol: dynamics.map_points(net, trajectory, symbol) for symbol in range(language.classes)
-    }
+    # Where a sequence is one word, the symbol that ends it is never read.
+    read = np.unique(trajectory.symbol[1:]).tolist()
+    points = {symbol: dynamics.map_points(net, trajectory, symbol) for symbol in read}
     print("\n--- Dynamics ---")
-    print("Each symbol maps the state to the next one; where it maps a state to itself:")
     print(explain.fixed_points(points, language, net.hid))
     if language.times:
         print(explain.counting(net, language, points))
-        longer = language.with_max_n(explain.FAR)
-        right = exact(net, longer, list(longer.all_words))
-        print(f"Trained on n = 1 .. {language.max_n}; each word alone:")
-        print(explain.counts_beyond(net, language, right))
-        print(explain.why_it_breaks(net, language, right, points))
+        runs = dynamics.runs_alone(net, language, explain.FAR)
+        ahead = dynamics.states_along(net, np.zeros(explain.FAR, dtype=np.int64))
+        print(
+            f"Generalisation of the {analysis.title} (trained on n <= {language.max_n}; single "
+            "words; step of A: distance between the states after n - 1 and n A's):"
+        )
+        print(explain.generalisation(runs, dynamics.step_lengths(ahead), language))
     elif language.long_range:
-        print(explain.long_range(net, language))
+        print(f"last symbol but one of fresh words: {long_range_score(net, language)}")
     title = f"Maps of the symbols: {analysis.title}"
-    analysis.save(maps.dynamics_picture(net, language, trajectory, points, title), "dynamics")
+    # A cycle has no single place in a picture.
+    still = {
+        symbol: [fixed for fixed in found if fixed.period == 1] for symbol, found in points.items()
+    }
+    analysis.save(maps.dynamics_picture(net, language, trajectory, still, title), "dynamics")
 
 
 def context(analysis: Analysis, args: argparse.Namespace) -> None:
     """What the units do over time; which of them count, and what breaks without them."""
-    net, language, trajectory = analysis.net, analysis.language, analysis.trajectory
+    net, language = analysis.net, analysis.language
     print("\n--- Units over time ---")
-    units = "hidden unit" if net.blocks == 1 else "context unit"
+    name = "hidden unit" if net.blocks == 1 else "context unit"
     if language.times:
-        values = trajectory.hidden if net.blocks == 1 else trajectory.context
-        phase, count = dynamics.phases(language)
-        # The start is no place in a word.
-        found = dynamics.counters(
-            values[1:], phase[trajectory.node[1:]], count[trajectory.node[1:]]
-        )
-        print(explain.counters(found, language, units))
-        print(explain.roles(found, language, units))
-        results = {
-            (unit, run, how): dynamics.ablate(net, language, unit, run, how)
-            for unit in range(min(net.hid, 8))
-            for run in range(1, language.classes)
-            for how in dynamics.ABLATIONS
-        }
-        print("Proof by disturbing one unit, over the words n = 1 .. " + str(language.max_n) + ":")
-        print(explain.ablations(results, language, units))
-        print(explain.worst_ablations(results, language, units))
+        values = units.unit_values(net, language)
+        found = units.unit_roles(values)
+        print(explain_units.roles(found, language, name))
+        print(explain_units.end_table(found, values, language, name))
+        print(explain_units.transfers(found, values, language, name))
+        print(f"Ablation of single {name}s:")
+        print(explain_units.ablations(units.ablations(net, language), language))
     if net.blocks > 1:
         _, number, values = _dots(analysis)
         for pair in _pairs(net.hid):

@@ -1,6 +1,6 @@
-"""Part 3 in words: what dynamics.py and machine.py measured, as tables and sentences.
+"""Part 3 in words: what dynamics.py measured, as tables and sentences.
 
-Each function returns text. Every figure and every word that depends on one is measured on the
+Each function returns text. Every figure, and every word that depends on one, is measured on the
 network at hand, so that a network that counts in another way is explained in another way.
 """
 
@@ -9,21 +9,28 @@ from __future__ import annotations
 import numpy as np
 
 from recurrent.dynamics import (
-    Counter,
+    FURTHER,
+    LIMIT,
+    MAX_PERIOD,
     FixedPoint,
-    Match,
+    Runs,
+    complete,
     countdown_alignment,
-    countdown,
-    match_rates,
-    limit_cycle,
+    near,
+    reversals,
     run_states,
-    reversal_rate,
+    step_lengths,
 )
 from recurrent.language import Language
-from recurrent.metrics import long_range_score
 
 # How far beyond the trained n the table of counts goes.
 FAR = 20
+# Fixed points of one map that are listed, and components of a state that are printed.
+LISTED, WIDE = 6, 8
+# Steps are even if the longest exceeds the shortest by no more than this share.
+EVEN = 0.1
+# A ratio of eigenvalues matches if it is within this share of what the language needs.
+MATCHED = 0.25
 
 
 def plural(count: int, noun: str) -> str:
@@ -53,301 +60,173 @@ def table(rows: list[list[str]], gap: int = 2) -> str:
 
 
 def eigenvalue(value: complex) -> str:
-    return f"{value.real:.2f}" if abs(value.imag) < 0.005 else f"{value.real:.2f}{value.imag:+.2f}i"
+    """Return 0.26, 0.19+1.16i, or 0.99964 where fewer digits would be 1."""
+    digits = 2 if abs(abs(value) - 1) >= 0.005 else 5
+    real = f"{value.real:.{digits}f}"
+    return real if abs(value.imag) < 0.005 else f"{real}{value.imag:+.{digits}f}i"
 
 
 def fixed_points(points: dict[int, list[FixedPoint]], language: Language, hid: int) -> str:
-    """A line for each fixed point of each symbol's map: kind, place, eigenvalues."""
-    rows = [["map of", "fixed point", "hidden", "context", "eigenvalues, the longest first"]]
+    """Return a table of the fixed points and cycles of each symbol's map, and what is missing."""
+    head = (
+        "Fixed points and attracting cycles found of each symbol's map; distance from the nearest "
+        f"state in words, and after {FURTHER[1]}, {FURTHER[2]}, {FURTHER[3]} more of the symbol:"
+    )
+    later = [f"+{count}" for count in FURTHER[1:]]
+    rows = [["map of", "kind", "hidden", "context", "eigenvalues", "distance", *later]]
+    notes = []
     for symbol, found in points.items():
         letter = language.symbols[symbol]
-        for fixed in found:
-            short = len(fixed.point) <= 8
-            parts = [vector(fixed.point[:hid]), vector(fixed.point[hid:])]
+        for fixed in found[:LISTED]:
+            kind = f"{fixed.kind}, period {fixed.period}" if fixed.period > 1 else fixed.kind
+            short = len(fixed.point) <= WIDE
+            places = [vector(part) if short else "" for part in np.split(fixed.point, [hid])]
             values = [eigenvalue(value) for value in fixed.values[:4]]
             values += ["..."] if len(fixed.values) > 4 else []
-            places = parts if short else ["-", "-"]
-            rows.append([letter, fixed.kind, *places, " ".join(values)])
-        if not found:
-            rows.append([letter, "none found", "", "", ""])
+            distances = [f"{distance:.2f}" for distance in fixed.distances]
+            rows.append([letter, kind, *places, " ".join(values), *distances])
+        if len(found) > LISTED:
+            notes.append(f"{letter}: {len(found) - LISTED} more, farther from the words")
+        if not complete(found):
+            notes.append(
+                f"{letter}: not all were found (the indices of fixed points do not sum to 1)"
+            )
+        if all(fixed.kind != "attractor" for fixed in found):
+            notes.append(
+                f"{letter}: no attractor was found; after {FURTHER[-1]} {letter}'s no state comes "
+                f"back within {MAX_PERIOD} more"
+            )
     # An SRN's context units are a copy of its hidden units, and wide vectors are not printed.
-    blank = [all(row[column] in ("()", "-", "") for row in rows[1:]) for column in range(5)]
-    return table(
-        [[cell for cell, empty in zip(row, blank, strict=True) if not empty] for row in rows]
-    )
+    kept = [any(row[k] not in ("", "()") for row in rows[1:]) for k in range(len(rows[0]))]
+    short = [[cell for cell, keep in zip(row, kept, strict=True) if keep] for row in rows]
+    return "\n".join([head, table(short), *notes])
 
 
 # Counting
 
 
-def steps_of_a_run(states: np.ndarray, letter: str, found: list[FixedPoint], name: str) -> str:
-    """A sentence on how the state moves along a run: states (T + 1, D), before and after it."""
-    steps = np.linalg.norm(np.diff(states, axis=0), axis=1)
-    parts = [f"{letter}: the first one moves the {name} by {steps[0]:.2f}"]
-    if len(steps) > 1:
-        parts.append("the next ones by " + " ".join(f"{step:.2f}" for step in steps[1:]))
-    if len(steps) > 2:
-        turns, slowest = reversal_rate(states[1:]), int(np.argmin(steps[1:]))
-        way = "oscillating" if turns > 0.5 else "turning at times" if turns else "monotone"
-        if steps[1:].max() < 1.5 * steps[1:].min():
-            way += ", even"
-        elif 0 < slowest < len(steps) - 2:
-            way += ", slow in the middle"
-        else:
-            way += ", ever shorter" if slowest else ", ever longer"
-        parts.append(f"{way} ({turns:.0%} of the turns are sharper than a right angle)")
-    if found and len(steps) > 1:
-        away = [np.linalg.norm(states[1:] - fixed.point, axis=1) for fixed in found]
-        nearest = int(np.argmin([distance.min() for distance in away]))
-        fixed, distance = found[nearest], away[nearest]
-        change = distance[-1] / max(distance[0], 1e-9)
-        way = "towards the" if change < 0.5 else "away from the" if change > 2 else "nearest is the"
-        parts.append(
-            f"{way} {fixed.kind} with eigenvalue {eigenvalue(fixed.values[0])} "
-            f"(distance {distance[0]:.2f}, at last {distance[-1]:.2f})"
+def trend(steps: np.ndarray) -> str:
+    """Return even, shrinking, growing, or shrinking then growing for step lengths (T,) that all are
+    so, else ""."""
+    if len(steps) < 2:
+        return ""
+    if steps.max() <= (1 + EVEN) * steps.min():
+        return "even"
+    shortest = int(steps.argmin())
+    before, after = np.diff(steps[: shortest + 1]), np.diff(steps[shortest:])
+    monotone = (before < 0).all() and (after > 0).all()
+    words = ["shrinking"] * (len(before) > 0) + ["growing"] * (len(after) > 0)
+    return ", then ".join(words) if monotone else ""
+
+
+def run_table(
+    runs: list[np.ndarray], points: dict[int, list[FixedPoint]], language: Language
+) -> str:
+    """Return a table of the steps along each run: states (k n + 1, D) as run_states has them."""
+    rows = [["run", "first step", "the next ones", "", "reversals", "fixed point"]]
+    for symbol, states in enumerate(runs):
+        first, *rest = step_lengths(states)
+        cells = [f"{language.symbols[symbol]}'s", f"{first:.2f}"]
+        cells += [" ".join(f"{step:.2f}" for step in rest), trend(np.array(rest))]
+        cells.append(f"{reversals(states[1:]):.0%}" if len(rest) > 1 else "")
+        slowest = states[[1 + np.argmin(rest)]] if rest else states[1:]
+        away = [float(fixed.away(slowest)[0]) for fixed in points[symbol]]
+        rows.append([*cells, f"{min(away):.2f}" if away else "none found"])
+    return table(rows)
+
+
+def countdown_table(found: list[tuple[int, float, float]]) -> str:
+    """Return a table of countdown_alignment's distances."""
+    rows = [["n", "before", "after", "after / before"]]
+    for n, before, after in found:
+        rows.append([str(n), f"{before:.3f}", f"{after:.3f}", f"{after / max(before, 1e-9):.2f}"])
+    return table(rows)
+
+
+def rates(
+    points: dict[int, list[FixedPoint]], language: Language, limit: float, runs: list[np.ndarray]
+) -> str:
+    """Return the check of Rodriguez, Wiles and Elman (1999), for points that words come near.
+
+    limit: the distance from words up to which a point is near; runs: the states of the longest
+    word, as run_states has them.
+    """
+    a, b = language.symbols[:2]
+    nearest = [
+        next((fixed for fixed in points[symbol] if fixed.kind == kind), None)
+        for symbol, kind in enumerate(("attractor", "saddle"))
+    ]
+    head = "Rodriguez, Wiles and Elman (1999)"
+    if any(fixed is None or fixed.distances[0] > limit for fixed in nearest):
+        where = [
+            f"no {name} was found" if fixed is None else f"the nearest {name} is at {distance}"
+            for fixed, name in zip(nearest, (f"attractor of {a}", f"saddle of {b}"), strict=True)
+            for distance in ["" if fixed is None else f"{fixed.distances[0]:.2f}"]
+        ]
+        return (
+            f"{head} compare the eigenvalues of an attractor of {a} and a saddle of {b} that words "
+            f"come near (within {limit:.2f}, half their mean step); here {listed(where)}, so that "
+            "the check does not apply."
         )
-    return "; ".join(parts)
+    up, down = (abs(fixed.values[0]) for fixed in nearest)
+    ratio, needed = np.log(1 / max(up, 1e-300)) / np.log(down), language.times[1]
+    verdict = "matched" if abs(ratio / needed - 1) <= MATCHED else "not matched"
+    measured = [
+        " ".join(f"{ratio:.2f}" for ratio in away[1:] / np.maximum(away[:-1], 1e-9))
+        for fixed, states in zip(nearest, runs, strict=False)
+        for away in [fixed.away(states[1:])]
+    ]
+    return (
+        f"{head}: words come within {nearest[0].distances[0]:.2f} of an attractor of {a}, at which "
+        f"an {a} multiplies distances by {up:.3f} (measured from one {a} to the next of n = "
+        f"{language.max_n}: {measured[0]}), and within {nearest[1].distances[0]:.2f} of a saddle "
+        f"of {b}, at which a {b} does by {down:.3f} (measured: {measured[1]}). By the rates there "
+        f"an {a} is undone by log(1/{up:.3f}) / log({down:.3f}) = {ratio:.2f} {b}'s; "
+        f"{needed} are needed: {verdict} (within {MATCHED:.0%})."
+    )
 
 
 def counting(net, language: Language, points: dict[int, list[FixedPoint]]) -> str:
-    """How the network counts: its steps along each run, and whether up and down are in step."""
-    times, name = language.times, "hidden vector" if net.blocks == 1 else "state vector"
+    """Return how the network counts: its steps along each run, and whether up and down agree."""
+    last, factor = language.symbols[-1], language.times[-1]
     runs = run_states(net, language, language.max_n)
-    lines = [f"How it counts, along the word with n = {language.max_n}:"]
-    for symbol, states in enumerate(runs):
-        letter = f"{language.symbols[symbol]}'s"
-        lines.append("  " + steps_of_a_run(states, letter, points[symbol], name))
-    last, factor = language.symbols[-1], times[-1]
-    if caught := countdown_alignment(net, language):
-        good = [str(n) for n, apart, left in caught if left < apart / 2]
-        aparts = listed([f"{apart:.3f} (n = {n})" for n, apart, _ in caught])
-        lefts = listed([f"{left:.3f}" for _, _, left in caught])
-        lines.append(
-            f"In step: {factor} {last}'s should undo one A. After the first {last} the vectors of "
-            f"n and n - 1 are {aparts} apart; {factor} {last}'s more bring that of n to within "
-            f"{lefts} of where that of n - 1 was. "
-            + (f"Less than half is left for n = {listed(good)}." if good else "None comes close.")
-        )
-    lines.append(rates(match_rates(net, language, points), language))
-    return "\n".join(lines)
-
-
-def rates(match: Match | tuple[str, str], language: Language) -> str:
-    """The check of Rodriguez, Wiles and Elman (1999) in a sentence."""
-    head = "Rodriguez, Wiles and Elman (1999): "
-    a, b = language.symbols[:2]
-    if not isinstance(match, Match):
-        has = [f"has only: {kinds}" if kinds else "has no fixed point" for kinds in match]
-        return (
-            f"{head}their check needs an attractor of {a} and a saddle of {b}. The map of {a} "
-            f"{has[0]}; that of {b} {has[1]}. This network counts in another way."
-        )
-    wanted = language.times[1]
-    verdict = "matched" if abs(match.times / wanted - 1) < 0.25 else "not matched"
-    return (
-        f"{head}near the attractor of {a} a distance shrinks by {abs(match.up):.3f} with each {a}; "
-        f"near the saddle of {b} it grows by {abs(match.down):.3f} with each {b}. One {a} is then "
-        f"undone by log(1/{abs(match.up):.3f}) / log({abs(match.down):.3f}) = {match.times:.2f} "
-        f"{b}'s, and {wanted} are needed: {verdict}."
-    )
-
-
-def counts_beyond(net, language: Language, exact: np.ndarray) -> str:
-    """A table of n = 1 .. 20: exact or not, and how many symbols of each run are wanted.
-
-    exact: (20,) bool, for each n whether its word is predicted exactly.
-    """
-    times = language.times
-    letters = language.symbols[1 : len(times)]
-    rows = [["n", "exact", *(f"{letter}'s wanted (right)" for letter in letters)]]
-    for n, right in enumerate(exact, start=1):
-        wanted = countdown(net, language, n)
-        cells = [
-            f"{count or 'no end'} ({factor * n})"
-            for count, factor in zip(wanted, times[1:], strict=True)
-        ]
-        rows.append([str(n), "yes" if right else "no", *cells])
-    return table(rows)
-
-
-def why_it_breaks(
-    net, language: Language, exact: np.ndarray, points: dict[int, list[FixedPoint]]
-) -> str:
-    """Where the count breaks first, and by what."""
-    if exact.all():
-        return f"Every word up to n = {len(exact)} is predicted exactly."
-    if not exact[0]:
-        return "Not even n = 1 is predicted exactly."
-    n = int(np.argmin(exact)) + 1
-    wanted, times = countdown(net, language, n), language.times
-    wrong = next(
-        (run for run, count in enumerate(wanted, start=1) if count != times[run] * n), None
-    )
-    if wrong is None:
-        return f"n = {n} is the first that is not predicted exactly."
-    letter, count = language.symbols[wrong], wanted[wrong - 1]
-    # How far n and n - 1 are from each other after the A's, and after the first of the wrong run.
-    runs = [run_states(net, language, k) for k in range(1, n + 1)]
-    after_a = _gaps([states[0][-1] for states in runs])
-    after_first = _gaps([states[wrong][1] for states in runs])
-    trained = min(language.max_n, n - 1)
     lines = [
-        f"It breaks at n = {n}: {count or 'no end of'} {letter}'s are wanted instead of "
-        f"{times[wrong] * n}."
+        f"Lengths of the steps along n = {language.max_n}, read after a word with n = 1; distance "
+        "of the nearest fixed point at the shortest of the next ones:",
+        run_table(runs, points, language),
     ]
-    for when, gaps in (("the A's", after_a), (f"the first {letter}", after_first)):
-        line = f"After {when} the vectors of n = {n - 1} and {n} are {gaps[-1]:.2f} apart"
-        usual = gaps[: trained - 1]
-        if len(usual):
-            line += f" (those up to {trained}: {', '.join(f'{gap:.2f}' for gap in usual)})"
-            if gaps[-1] < 0.35 * np.median(usual):
-                lines.append(line + ": they are hardly told apart any more.")
-                break
-        lines.append(line + ".")
-    else:
-        lines.append(
-            "They are told apart, but the way back is no longer in step with the way there."
-        )
-    return " ".join([*lines, _many_a(net, points[0])])
-
-
-def _gaps(states: list[np.ndarray]) -> np.ndarray:
-    """The distances between successive vectors."""
-    return np.linalg.norm(np.diff(np.stack(states), axis=0), axis=1)
-
-
-def _many_a(net, found: list[FixedPoint]) -> str:
-    """What the map of A does with more and more A's, and which fixed point is the reason."""
-    period, last = limit_cycle(net, 0)
-    away = [np.linalg.norm(last - fixed.point) for fixed in found]
-    if period == 1:
-        text = "With ever more A's the state comes to rest"
-        if found and min(away) < 0.05:
-            fixed = found[int(np.argmin(away))]
-            left = abs(fixed.values[0])
-            share = "less than 1%" if left < 0.01 else f"{left:.0%}"
-            text += (
-                f" at the {fixed.kind} with eigenvalue {eigenvalue(fixed.values[0])}: each A "
-                f"leaves {share} of the distance, so counts run together"
-            )
-        return text + "."
-    if period:
-        text = f"With ever more A's the state goes round in a cycle of {period}"
-    else:
-        text = "With ever more A's the state neither rests nor repeats itself"
-    if found:
-        fixed = found[int(np.argmin(away))]
-        text += f", near the {fixed.kind} with eigenvalue {eigenvalue(fixed.values[0])}"
-    else:
-        text += ": the map of A has no fixed point to hold it"
-    return text + "."
-
-
-def long_range(net, language: Language) -> str:
-    """Return a line on the symbol that takes a long memory to predict."""
-    score = long_range_score(net, language)
-    return (
-        f"last symbol but one: {score.correct}/{score.total} correct in fresh words, squared error "
-        f"{score.loss:.4f}"
-    )
-
-
-# Units
-
-
-def phase_names(language: Language) -> list[str]:
-    """What is counted in each run: "A's so far", "B's left", ..."""
-    return [
-        f"{letter}'s so far" if run == 0 else f"{letter}'s left"
-        for run, letter in enumerate(language.symbols)
-    ]
-
-
-def counters(found: list[Counter], language: Language, units: str) -> str:
-    """A table of all Counters: what each unit does in each run."""
-    phases = phase_names(language)
-    note = "slope with each symbol read; r: correlation with what the column is called"
-    count = 1 + max(counter.unit for counter in found)
-    rows = [["unit", *phases]]
-    for unit in range(count):
-        cells = {counter.phase: counter for counter in found if counter.unit == unit}
-        rows.append(
-            [
-                f"{units} {unit}",
-                *(
-                    f"{cells[run].does}: {cells[run].slope:+.2f} a symbol, "
-                    f"r = {cells[run].correlation:+.2f}"
-                    for run in range(len(phases))
-                ),
-            ]
-        )
-    return f"{table(rows, gap=4)}\n({note})"
-
-
-def roles(found: list[Counter], language: Language, units: str) -> str:
-    """A paragraph on which unit counts what, and what waits meanwhile."""
-    sentences = []
-    for run, letter in enumerate(language.symbols):
-        here = [counter for counter in found if counter.phase == run]
-        counts = [c for c in here if c.does.startswith("counts")]
-        still = [str(c.unit) for c in here if c.does == "holds still"]
-        if counts:
-            best = max(counts, key=lambda c: abs(c.correlation) * c.span)
-            others = [f"{c.unit} (r = {c.correlation:+.2f})" for c in counts if c is not best]
-            text = (
-                f"The {letter}'s are counted by {units} {best.unit}, which goes "
-                f"{'up' if best.slope > 0 else 'down'} by {abs(best.slope):.2f} with each "
-                f"(r = {best.correlation:+.2f}) over {best.span:.0%} of its range"
-            )
-            if others:
-                text += f", and by {listed(others)}"
-        else:
-            text = f"No single unit counts the {letter}'s in a straight line"
-        if still:
-            plain = "holds" if len(still) == 1 else "hold"
-            text += f"; {listed(still)} {plain} still"
-        sentences.append(text + ".")
-    return " ".join(sentences)
-
-
-def ablations(results: dict[tuple[int, int, str], list[tuple[int, int]]], language, units) -> str:
-    """A table of what stays right: results[unit, run, how] is (right, asked) for each run from
-    that one on."""
-    runs = len(language.symbols)
-    rows = [["disturbed", *(f"{letter}'s right" for letter in language.symbols[1:])]]
-    for (unit, run, how), outcome in results.items():
-        letter = language.symbols[run]
-        cells = [""] * (runs - 1)
-        for later, (right, asked) in zip(range(run, runs), outcome, strict=True):
-            if later:
-                cells[later - 1] = f"{right} of {asked}" if asked else ""
-        what = (
-            f"set to 0 before the first {letter}"
-            if how == "zeroed"
-            else f"held through the {letter}'s"
-        )
-        rows.append([f"{units} {unit} {what}", *cells])
-    return table(rows)
-
-
-def worst_ablations(results: dict, language: Language, units: str) -> str:
-    """A sentence on which disturbance breaks most, and which breaks nothing."""
-
-    def kept(outcome: list[tuple[int, int]]) -> float:
-        return sum(right for right, _ in outcome) / sum(asked for _, asked in outcome)
-
-    shares = {key: kept(outcome) for key, outcome in results.items()}
-    (unit, run, how), share = min(shares.items(), key=lambda item: item[1])
-    letter = language.symbols[run]
-    when = (
-        f"set to 0 as the {letter}'s begin" if how == "zeroed" else f"held through the {letter}'s"
-    )
-    harmless = [key for key, value in shares.items() if value == 1]
-    text = f"Worst is {units} {unit} {when}: {share:.0%} of what is certain afterwards stays right."
-    if harmless:
-        names = [
-            f"{unit} ({'zeroed' if how == 'zeroed' else 'held'}, {language.symbols[run]}'s)"
-            for unit, run, how in harmless
+    if found := countdown_alignment(net, language):
+        lines += [
+            f"Distance between the words of n and n - 1: before, after the first {last} of both; "
+            f"after, once that of n has read {factor} more:",
+            countdown_table(found),
         ]
-        text += f" Nothing breaks for {units} {listed(names)}."
-    return text
+    return "\n".join([*lines, rates(points, language, near(net, language), runs)])
+
+
+def generalisation(runs: Runs, steps: np.ndarray, language: Language) -> str:
+    """Return a table of single words n = 1, 2, ...: exact or not, and the predicted lengths.
+
+    steps: the distances between the states after n - 1 and n A's.
+    """
+    a, *letters = language.symbols
+    rows = [["n", f"step of {a}", "exact", *(f"{letter}'s (right)" for letter in letters)]]
+    for n, (step, exact, lengths) in enumerate(
+        zip(steps, runs.exact, runs.lengths.T, strict=True), start=1
+    ):
+        pairs = zip(lengths, language.times[1:], strict=True)
+        cells = [f"{length or f'over {LIMIT}'} ({factor * n})" for length, factor in pairs]
+        rows.append([str(n), f"{step:.3f}", "yes" if exact else "no", *cells])
+    text, count = table(rows), len(runs.exact)
+    if runs.exact.all():
+        return f"{text}\nAll are exact."
+    lines = [f"The first that is not exact is n = {int(runs.exact.argmin()) + 1}."]
+    for letter, lengths in zip(letters, runs.lengths, strict=True):
+        other = np.flatnonzero(lengths != lengths[-1])
+        same_from = int(other[-1]) + 2 if len(other) else 1
+        if same_from <= count - 2 and lengths[-1]:
+            lines.append(
+                f"For every n from {same_from} to {count} the same number of {letter}'s is "
+                f"predicted: {lengths[-1]}."
+            )
+    return "\n".join([text, " ".join(lines)])

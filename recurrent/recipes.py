@@ -67,7 +67,7 @@ _TUNED = Recipe(
 RECIPES = {
     "assignment": {"srn": replace(_ASSIGNMENT, init=0.001, identity=False), "lstm": _ASSIGNMENT},
     "tuned": {
-        "srn": replace(_TUNED, batch=(20, 50, 100, 250), init=0.1, identity=True),
+        "srn": replace(_TUNED, lr=0.05, batch=(20, 50, 100, 250), init=0.1, identity=True),
         "lstm": _TUNED,
     },
 }

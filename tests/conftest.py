@@ -211,6 +211,26 @@ def automaton_net(language, spare: int = 0):
     return net
 
 
+def counter_net(stuck: bool = False):
+    """An LSTM of one unit that counts a^n b^2n: an A adds 1 to its context, a B takes 1/2 away.
+
+    It predicts a B above 1/4, an A below; if `stuck`, a B always.
+    """
+    import torch
+
+    from seq_models import LSTM
+
+    net = LSTM(2, 1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.hid_bias[:] = torch.tensor([20.0, 20.0, 0.0, 20.0])
+        net.W[:, 2] = torch.tensor([20.0, np.arctanh(-0.5)])
+        net.V[0, 1] = 20
+        net.out_bias[1] = 50 if stuck else -20 * np.tanh(0.25)
+    return net
+
+
 class StopAfter:
     """Stands for a Stop: Ctrl-C comes after so many batches."""
 

@@ -1,18 +1,18 @@
-"""Maps, fixed points and counters: of linear maps, of hand-made networks, of brute force."""
+"""Maps, fixed points, cycles and runs: of linear maps, of hand-made networks, by brute force."""
 
 import itertools
 
 import numpy as np
 import pytest
 import torch
-from conftest import automaton_net
+from conftest import automaton_net, counter_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from anb2n import counting
-from recurrent import dynamics
-from recurrent.dynamics import FixedPoint, fixed_points
+from recurrent import dynamics, extraction
+from recurrent.dynamics import attracting_cycles, complete, fixed_points, map_points
+from recurrent.metrics import evaluation_set, exact
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -26,10 +26,16 @@ def scalar_net(weight: float) -> SRN:
     return net
 
 
-# Fixed points
+def points_of(net, symbol: int = 0, lang: str = "anbn"):
+    language = make_language(lang)
+    trajectory = extraction.trajectory(net, language, evaluation_set(language))
+    return map_points(net, trajectory, symbol)
 
 
-@settings(max_examples=40, deadline=None)
+# Fixed points and cycles
+
+
+@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_a_linear_map_has_its_one_fixed_point(size, seed):
     random = np.random.default_rng(seed)
@@ -38,21 +44,21 @@ def test_a_linear_map_has_its_one_fixed_point(size, seed):
     if np.abs(np.linalg.eigvals(matrix) - 1).min() < 0.05:
         return
     a, b = torch.from_numpy(matrix), torch.from_numpy(shift)
-    wanted = np.linalg.solve(np.eye(size) - matrix, shift)
-    starts = wanted + random.normal(size=(20, size))
-    (found,) = fixed_points(lambda x: x @ a.T + b, starts)
-    assert np.allclose(found.point, wanted, atol=1e-6)
+    expected = np.linalg.solve(np.eye(size) - matrix, shift)
+    starts = expected + random.normal(size=(20, size))
+    (found,) = fixed_points(lambda x: x @ a.T + b, starts, size)
+    assert np.allclose(found.point, expected, atol=1e-6)
     values = np.linalg.eigvals(matrix)
     assert np.allclose(np.sort(np.abs(found.values)), np.sort(np.abs(values)))
     growing = np.abs(values) > 1
     kind = "repeller" if growing.all() else "saddle" if growing.any() else "attractor"
     assert found.kind == kind
-    assert np.allclose(matrix @ found.vectors, found.vectors * found.values)
+    assert found.index == np.sign(np.linalg.det(np.eye(size) - matrix))
 
 
 def test_the_three_fixed_points_of_tanh():
     net = scalar_net(2.0)
-    found = fixed_points(dynamics.symbol_map(net, 0), np.linspace(-1, 1, 9)[:, None])
+    found = fixed_points(dynamics.symbol_map(net, 0), np.linspace(-1, 1, 9)[:, None], 1)
     root = brentq(lambda h: np.tanh(2 * h) - h, 0.5, 1)
     assert [round(float(fixed.point[0]), 6) for fixed in found] == [
         round(-root, 6), 0.0, round(root, 6),
@@ -60,6 +66,76 @@ def test_the_three_fixed_points_of_tanh():
     assert [fixed.kind for fixed in found] == ["attractor", "repeller", "attractor"]
     assert found[0].values[0] == pytest.approx(2 * (1 - root**2))
     assert found[1].values[0] == pytest.approx(2)
+    assert complete(found)
+    assert not complete(found[:2])
+    assert not complete(found[1:2])
+
+
+@pytest.mark.parametrize("expanding", [False, True])
+def test_an_lstm_rests_far_from_its_words(expanding):
+    # c <- f c + tanh(bias + 9 h) with 1 - f = 1 / 1001: it grows by 1, and rests at 1001. Where
+    # h decides, 0 is a fixed point too that every step leads away from.
+    net = LSTM(2, 1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.hid_bias[:] = torch.tensor([30.0, np.log(1000.0), 0.0 if expanding else 30.0, 30.0])
+        net.U[0, 2] = 9.0 if expanding else 0.0
+    found = points_of(net)
+    far = [fixed for fixed in found if fixed.kind == "attractor"]
+    assert sorted(round(float(fixed.point[1])) for fixed in far) == (
+        [-1001, 1001] if expanding else [1001]
+    )
+    assert all(fixed.values[0] == pytest.approx(1000 / 1001) for fixed in far)
+    assert len(found) == (3 if expanding else 1)
+    assert complete(found)
+    if not expanding:
+        # Words of five times 4 A's and 4 B's read 40 symbols, each of which adds (nearly) 1.
+        distances = [1001 * (1000 / 1001) ** (40 + more) for more in dynamics.FURTHER]
+        assert found[0].distances == pytest.approx(distances, rel=0.05)
+
+
+@pytest.mark.parametrize(("turns", "period"), [(2, 2), (4, 4)])
+def test_an_attracting_cycle(turns, period):
+    # Two units turned by a fraction of a circle, and pushed outwards.
+    angle = 2 * np.pi / turns
+    net = SRN(2, 2, init=0.0, identity=False)
+    with torch.no_grad():
+        turn = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+        net.U[:] = 1.5 * torch.tensor(turn)
+        net.H0[:] = torch.tensor([0.3, 0.1])
+    found = points_of(net)
+    f = dynamics.symbol_map(net, 0)
+    cycles = [cycle for cycle in found if cycle.period > 1 and cycle.kind == "attractor"]
+    assert cycles
+    assert complete(found)
+    for cycle in cycles:
+        assert cycle.period == period
+        assert np.allclose(f(torch.from_numpy(cycle.cycle)), np.roll(cycle.cycle, -1, axis=0))
+        steps = cycle.cycle[0]
+        for _ in range(period):
+            steps = f(torch.from_numpy(steps[None]))[0].numpy()
+        aside = 1e-6 * np.eye(2)
+        moved = torch.from_numpy(cycle.cycle[0] + aside)
+        for _ in range(period):
+            moved = f(moved)
+        product = (moved.numpy() - steps).T / 1e-6
+        assert np.sort(np.abs(np.linalg.eigvals(product))) == pytest.approx(
+            np.sort(np.abs(cycle.values)), abs=1e-4
+        )
+
+
+def test_what_rests_drifts_or_never_repeats_is_no_cycle():
+    angle = torch.tensor(1.0)
+    turn = torch.stack(
+        [torch.stack([angle.cos(), angle.sin()]), torch.stack([-angle.sin(), angle.cos()])]
+    ).double()
+    start = np.array([[0.5, 0.0]])
+    assert attracting_cycles(lambda x: x, start) == []
+    assert attracting_cycles(lambda x: x + 1e-3, start) == []
+    assert attracting_cycles(lambda x: x @ turn, start) == []
+    (cycle,) = attracting_cycles(lambda x: -x, start)
+    assert cycle.period == 2
 
 
 @pytest.mark.parametrize("model", [SRN, LSTM])
@@ -91,51 +167,52 @@ def test_the_map_of_a_symbol_is_one_step_of_the_network():
         assert np.allclose(mapped, states[-1:], atol=1e-6)
 
 
-def test_where_a_symbol_leads_in_the_end():
-    period, last = dynamics.limit_cycle(scalar_net(2.0), 0)
-    assert period == 1
-    assert last[0] == pytest.approx(brentq(lambda h: np.tanh(2 * h) - h, 0.5, 1), abs=1e-4)
-    assert dynamics.limit_cycle(scalar_net(-2.0), 0)[0] == 2
-    # Input and forget gate open, new value 1: the context unit grows by one each time.
-    growing = LSTM(2, 1)
-    with torch.no_grad():
-        for parameter in growing.parameters():
-            parameter.zero_()
-        growing.hid_bias[:] = torch.tensor([20.0, 20.0, 20.0, 0.0])
-    period, last = dynamics.limit_cycle(growing, 0)
-    assert period == 0
-    assert last[1] == pytest.approx(1040, rel=1e-3)
-
-
-def point(*values: complex, at=(0.0, 0.0)) -> FixedPoint:
-    return FixedPoint(np.array(at), np.array(values, dtype=complex), np.eye(len(values)))
-
-
-def test_the_rates_of_rodriguez_and_others():
-    language = make_language("anb2n")
-    net = SRN(2, 2)
-    # The A's halve the distance, a B multiplies it by the root of 2: two B's undo one A.
-    points = {0: [point(0.5, 0.1)], 1: [point(np.sqrt(2), 0.2), point(0.3, 0.1, at=(5, 5))]}
-    match = dynamics.match_rates(net, language, points)
-    assert match.times == pytest.approx(2)
-    assert match.up == pytest.approx(0.5)
-    points[1] = [point(0.3, 0.1)]
-    assert dynamics.match_rates(net, language, points) == ("attractor", "attractor")
-    assert dynamics.match_rates(net, language, {0: [], 1: []}) == ("", "")
+def test_the_distance_of_a_cycle_is_that_of_its_nearest_state():
+    cycle = dynamics.FixedPoint(np.array([[0.0, 0], [4, 0]]), np.array([0.5, 0.5]))
+    assert cycle.away(np.array([[0.0, 1], [4, 3], [3, 0]])).tolist() == [1, 3, 1]
 
 
 # Counting
 
 
 @pytest.mark.parametrize("lang", ["anb2n", "anbncn", "anb2nc3n"])
-def test_a_network_that_is_the_language_counts_right(lang):
+def test_a_network_that_is_the_language_ends_its_runs_right(lang):
     language = make_language(lang)
-    net = automaton_net(language)
-    for n in range(1, language.max_n + 1):
-        assert dynamics.countdown(net, language, n) == [factor * n for factor in language.times[1:]]
+    runs = dynamics.runs_alone(automaton_net(language), language, 6)
+    n = np.arange(1, 7)
+    assert (runs.lengths[:, :4] == np.outer(language.times[1:], n)[:, :4]).all()
+    assert runs.exact.tolist() == [True] * 4 + [False] * 2
 
 
-def test_catching_up_is_the_distance_after_one_a_more_and_k_more_of_the_last():
+def test_a_counter_has_no_end_or_never_ends():
+    language = make_language("anb2n")
+    runs = dynamics.runs_alone(counter_net(), language, 20)
+    assert runs.exact.all()
+    assert runs.lengths[0].tolist() == [2 * n for n in runs.n]
+    runs = dynamics.runs_alone(counter_net(stuck=True), language, 20)
+    assert not runs.exact.any()
+    assert not runs.lengths.any()
+
+
+@pytest.mark.parametrize("model", [SRN, LSTM])
+def test_runs_are_those_of_the_network_step_by_step(model):
+    torch.manual_seed(3)
+    net, language = model(3, 3), make_language("anbnc2n")
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_()
+    runs = dynamics.runs_alone(net, language, 7)
+    words = language.with_max_n(7)
+    assert runs.exact.tolist() == exact(net, words, list(words.all_words)).tolist()
+    for n, (run, letter) in itertools.product(range(1, 8), enumerate("BC", start=1)):
+        before = language.word(n)[: n * run]
+        text = before + letter * dynamics.LIMIT
+        output = net(torch.from_numpy(language.encode(text))[:, None]).logits[len(before) :, 0]
+        other = np.flatnonzero(output.argmax(dim=1).numpy() != run)
+        assert runs.lengths[run - 1, n - 1] == (other[0] + 1 if len(other) else 0)
+
+
+def test_the_countdown_is_aligned_where_k_symbols_undo_one_a():
     torch.manual_seed(0)
     net, language = SRN(3, 4, init=1.0), make_language("anb2nc3n")
 
@@ -145,9 +222,9 @@ def test_catching_up_is_the_distance_after_one_a_more_and_k_more_of_the_last():
 
     found = dynamics.countdown_alignment(net, language)
     assert [n for n, _, _ in found] == [2, 3, 4]
-    for n, apart, left in found:
-        assert apart == pytest.approx(float((after(n, 1) - after(n - 1, 1)).norm()), abs=1e-5)
-        assert left == pytest.approx(float((after(n, 4) - after(n - 1, 1)).norm()), abs=1e-5)
+    for n, distance, later in found:
+        assert distance == pytest.approx(float((after(n, 1) - after(n - 1, 1)).norm()), abs=1e-5)
+        assert later == pytest.approx(float((after(n, 4) - after(n - 1, 1)).norm()), abs=1e-5)
 
 
 def test_runs_begin_where_the_run_before_ended():
@@ -160,83 +237,20 @@ def test_runs_begin_where_the_run_before_ended():
     assert np.array_equal(runs[-1][-1], dynamics.states_along(net, symbols)[-1])
 
 
-def test_turns():
-    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [2, 1], [3, 1]])) == 0
-    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [0, 0], [1, 0]])) == 1
-    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [0, 0], [-1, 0]])) == 0.5
-    assert dynamics.reversal_rate(np.zeros((2, 3))) == 0
+def test_reversals():
+    assert dynamics.reversals(np.array([[0.0, 0], [1, 0], [2, 1], [3, 1]])) == 0
+    assert dynamics.reversals(np.array([[0.0, 0], [1, 0], [0, 0], [1, 0]])) == 1
+    assert dynamics.reversals(np.array([[0.0, 0], [1, 0], [0, 0], [-1, 0]])) == 0.5
+    assert dynamics.reversals(np.zeros((2, 3))) == 0
 
 
-def test_phases_count_what_a_walk_along_the_word_counts():
-    language = make_language("anb2nc3n")
-    phase, count = dynamics.phases(language)
-    for n, text in enumerate(language.all_words, start=1):
-        for place, node in enumerate(language.follow(language.encode(text))):
-            letter = text[place]
-            assert phase[node] == "ABC".index(letter)
-            left = text[place + 1 :].count(letter)
-            assert count[node] == (text[: place + 1].count("A") if letter == "A" else left), n
-
-
-def test_counters_of_units_that_are_known():
-    language = make_language("anb2n")
-    phase, count = dynamics.phases(language)
-    # Unit 0 is the count, unit 1 its double turned round, unit 2 still, unit 3 noise.
-    values = np.stack(
-        [count, -2.0 * count, np.full(len(count), 0.5), np.arange(len(count)) % 2], axis=1
-    )
-    values[0, 2] = 1
-    found = {(c.unit, c.phase): c for c in dynamics.counters(values[1:], phase[1:], count[1:])}
-    assert found[0, 0].slope == pytest.approx(1)
-    assert found[0, 0].does == "counts up"
-    assert found[0, 1].slope == pytest.approx(-1)
-    assert found[0, 1].does == "counts down"
-    assert found[0, 1].correlation == pytest.approx(1)
-    assert found[1, 1].slope == pytest.approx(2)
-    assert found[1, 1].does == "counts up"
-    assert found[2, 0].does == found[2, 1].does == "holds still"
-    assert found[3, 1].does == "moves, but does not count"
-    x, y = count[1:][phase[1:] == 1], values[1:][phase[1:] == 1, 3]
-    assert found[3, 1].correlation == pytest.approx(np.corrcoef(x, y)[0, 1])
-
-
-@pytest.mark.parametrize("model", [SRN, LSTM])
-@torch.no_grad()
-def test_ablation_is_the_network_stopped_and_changed(model):
-    torch.manual_seed(1)
-    language = counting("anb2n", 3)
-    net = model(2, 3)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.normal_()
-    for unit in range(3):
-        asked = right = 0
-        for n in range(1, 4):
-            before, text = ("A" * k + "BB" * k for k in (1 + n % 3, n))
-            symbols = torch.from_numpy(language.encode(before + text + "A"))[:, None]
-            cut = len(before) + n
-            run = net(symbols[:cut])
-            state = [run.hidden[-1].clone()]
-            if model is LSTM:
-                state.append(run.context[-1].clone())
-            for part in state:
-                part[:, unit] = 0
-            rest = net(symbols[cut:-1], tuple(state)).logits.argmax(dim=-1)
-            right += int((rest == symbols[cut + 1 :]).sum())
-            asked += len(rest)
-        assert dynamics.ablate(net, language, unit, 1, "zeroed") == [(right, asked)]
-
-
-def test_a_unit_that_does_nothing_breaks_nothing():
-    language = make_language("anb2nc3n")
-    net = automaton_net(language, spare=1)
-    for run, how in itertools.product((1, 2), dynamics.ABLATIONS):
-        outcome = dynamics.ablate(net, language, net.hid - 1, run, how)
-        assert all(right == asked for right, asked in outcome)
-        assert len(outcome) == 3 - run
-    # A unit that is needed: the transition of the first B after four A's, held where it was.
-    assert any(
-        right < asked
-        for unit in range(net.hid - 1)
-        for right, asked in dynamics.ablate(net, language, unit, 1, "frozen")
-    )
+def test_near_is_half_a_mean_step():
+    net, language = SRN(2, 2, init=1.0), make_language("anbn", 2)
+    steps = [
+        np.linalg.norm(after - before)
+        for n in (1, 2)
+        for before, after in itertools.pairwise(
+            dynamics.states_along(net, language.encode("AB" + language.word(n)))[2:]
+        )
+    ]
+    assert dynamics.near(net, language) == pytest.approx(np.mean(steps) / 2)

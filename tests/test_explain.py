@@ -4,18 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from conftest import automaton_net
 
 from recurrent import explain, explain_machine, extraction, machine
-from recurrent.dynamics import Counter, FixedPoint, Match
+from recurrent.dynamics import FixedPoint, Runs
 from recurrent.extraction import Difference
 from recurrent.task import make_language
-from seq_models import SRN
 
 
-def point(*values: complex, at=(0.0, 0.0)) -> FixedPoint:
-    return FixedPoint(np.array(at), np.array(values, dtype=complex), np.eye(len(values)))
+def point(*values: complex, at=(0.0, 0.0), distance: float = 0.0) -> FixedPoint:
+    return FixedPoint(np.array([at]), np.array(values, dtype=complex), (distance, 0.0, 0.0, 0.0))
 
 
 def test_the_same_machine_is_isomorphic_and_another_is_told_apart():
@@ -44,113 +42,133 @@ def test_the_same_machine_is_isomorphic_and_another_is_told_apart():
 
 def test_a_table_of_fixed_points_has_a_line_for_each():
     language = make_language("anb2n")
-    points = {0: [point(0.5, -0.25, at=(0.1, -0.9))], 1: []}
+    points = {0: [point(0.5, -0.25, at=(0.1, -0.9), distance=1.5)], 1: []}
     lines = explain.fixed_points(points, language, 2).splitlines()
-    assert lines[1].split() == ["A", "attractor", "(0.10,", "-0.90)", "0.50", "-0.25"]
-    assert lines[2].split() == ["B", "none", "found"]
-    assert "context" not in lines[0]
+    assert lines[2].split() == [
+        "A", "attractor", "(0.10,", "-0.90)", "0.50", "-0.25", "1.50", "0.00", "0.00", "0.00",
+    ]  # fmt: skip
+    assert "context" not in lines[1]
+    # Nothing found is not said to have none.
+    assert lines[3] == "B: not all were found (the indices of fixed points do not sum to 1)"
+    assert lines[4].startswith("B: no attractor was found; after 1000 B's")
+    assert len(lines) == 5
     points = {0: [point(1 + 1j, 1 - 1j, 0.5, 0.1, at=(0, 0, 3, -3))], 1: []}
     text = explain.fixed_points(points, language, 2)
     assert "(3.00, -3.00)" in text
     assert "1.00+1.00i 1.00-1.00i" in text
     assert "saddle" in text
+    assert "A: not all" not in text
 
 
-def test_the_check_of_rodriguez_says_matched_or_not_or_why_there_is_none():
+def test_cycles_have_a_period_and_many_points_are_cut_short():
     language = make_language("anb2n")
-    text = explain.rates(Match(0.5, 2**0.5, 2.0), language)
-    assert "= 2.00 B's, and 2 are needed: matched." in text
-    text = explain.rates(Match(0.5, 2, 1.0), language)
-    assert "= 1.00 B's, and 2 are needed: not matched." in text
-    text = explain.rates(("repeller", ""), language)
-    assert "The map of A has only: repeller; that of B has no fixed point." in text
-
-
-def spiral(radius: float, angle: float, steps: int = 7) -> np.ndarray:
-    turns = angle * np.arange(steps)
-    return (radius ** np.arange(steps))[:, None] * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    cycle = FixedPoint(np.array([[0.1, 0], [0.2, 0]]), np.array([0.5, 0.1]))
+    text = explain.fixed_points({0: [cycle] * 9, 1: [point(2, 0.1)]}, language, 2)
+    assert text.count("attractor, period 2") == explain.LISTED
+    assert "A: 3 more, farther from the words" in text
+    assert "A: not all were found" in text
+    assert "A: no attractor" not in text
+    assert "B: no attractor" in text
 
 
 @pytest.mark.parametrize(
-    ("states", "words"),
+    ("value", "text"),
+    [(0.256, "0.26"), (0.9986, "0.99860"), (-1.001, "-1.00100"), (0.19 - 1.161j, "0.19-1.16i")],
+)
+def test_an_eigenvalue_near_1_has_more_digits(value, text):
+    assert explain.eigenvalue(complex(value)) == text
+
+
+def test_the_check_of_rodriguez_needs_points_that_words_come_near():
+    language = make_language("anb2n")
+    up, down = point(0.5, 0.1, distance=0.3), point(np.sqrt(2), 0.2, distance=0.2)
+    # Distances 8, 4, 3 from the attractor and 1, 2, 8 from the saddle, after each symbol.
+    runs = [
+        np.array([[9.0, 0], [8, 0], [4, 0], [3, 0]]),
+        np.array([[3.0, 0], [1, 0], [2, 0], [8, 0]]),
+    ]
+    text = explain.rates({0: [up], 1: [down]}, language, 0.3, runs)
+    assert "= 2.00 B's; 2 are needed: matched" in text
+    assert "within 0.30 of an attractor of A, at which an A multiplies distances by 0.500" in text
+    assert "to the next of n = 4: 0.50 0.75)" in text
+    assert "(measured: 2.00 4.00)" in text
+    text = explain.rates({0: [up], 1: [point(2, 0.2, distance=0.2)]}, language, 0.3, runs)
+    assert "= 1.00 B's; 2 are needed: not matched" in text
+    text = explain.rates({0: [up], 1: [down]}, language, 0.29, runs)
+    assert (
+        "here the nearest attractor of A is at 0.30 and the nearest saddle of B is at 0.20" in text
+    )
+    assert "matched" not in text
+    text = explain.rates({0: [down], 1: [up]}, language, 0.3, runs)
+    assert "here no attractor of A was found and no saddle of B was found, so that" in text
+
+
+@pytest.mark.parametrize(
+    ("steps", "word"),
     [
-        (spiral(0.5, 0.0), ["monotone, ever shorter", "(0% of the turns", "towards the saddle"]),
-        (spiral(0.7, np.pi), ["oscillating, ever shorter", "(100% of the turns", "towards the"]),
-        (spiral(1.8, 0.0) / 50, ["monotone, ever longer", "away from the saddle"]),
-        (spiral(1.0, 0.3), ["monotone, even", "nearest is the saddle"]),
+        ([1.0, 0.5, 0.2], "shrinking"),
+        ([1.0, 0.5, 0.5], ""),
+        ([0.2, 0.3, 0.9], "growing"),
+        ([0.14, 0.08, 0.09, 1.13], "shrinking, then growing"),
+        ([0.14, 0.08, 0.08, 1.13], ""),
+        # The first one is the shortest, but they do not grow longer and longer.
+        ([0.2, 0.9, 0.3], ""),
+        ([1.0, 1.1, 1.0], "even"),
+        ([1.0, 1.11, 1.0], ""),
+        ([1.60, 1.25, 1.98, 1.52], ""),
+        ([1.0], ""),
     ],
 )
-def test_monotone_or_oscillating_towards_or_away(states, words):
-    text = explain.steps_of_a_run(states, "A's", [point(2.0, 0.5)], "hidden vector")
-    for word in words:
-        assert word in text
+def test_a_trend_holds_for_all_steps(steps, word):
+    assert explain.trend(np.array(steps)) == word
 
 
-def test_a_network_that_is_the_language_is_told_to_count():
+def test_a_run_s_steps_and_reversals():
+    language = make_language("anbn")
+    there = np.array([[0.0, 0], [3, 0], [4, 0], [4.5, 0]])
+    back = np.array([[4.5, 0], [0, 0], [1, 0], [0.5, 0], [0.75, 0]])
+    points = {0: [point(2, 0.5, at=(4, 3)), point(2, 0.5, at=(9, 9))], 1: []}
+    lines = explain.run_table([there, back], points, language).splitlines()
+    # The shortest step is that from (4, 0).
+    assert lines[1].split() == ["A's", "3.00", "1.00", "0.50", "shrinking", "0%", "3.00"]
+    assert lines[2].split()[:6] == ["B's", "4.50", "1.00", "0.50", "0.25", "shrinking"]
+    assert lines[2].endswith("100%       none found")
+
+
+def test_a_network_that_is_the_language_is_reported_to_count():
     language = make_language("anb2n")
     net = automaton_net(language)
-    points = {0: [], 1: []}
-    text = explain.counting(net, language, points)
-    assert text.startswith("How it counts, along the word with n = 4:\n  A's: the first one moves")
-    assert "2 B's should undo one A" in text
-    exact = np.arange(1, 7) <= 4
-    table = explain.counts_beyond(net, language, exact).splitlines()
-    assert table[4].split() == ["4", "yes", "8", "(8)"]
-    assert table[5].split()[:2] == ["5", "no"]
-    text = explain.why_it_breaks(net, language, exact, points)
-    assert text.startswith("It breaks at n = 5: ")
-    assert "instead of 10" in text
-    assert "n = 6 is predicted" in explain.why_it_breaks(net, language, exact | True, points)
-    assert "Not even" in explain.why_it_breaks(net, language, exact & False, points)
+    text = explain.counting(net, language, {0: [], 1: []})
+    assert text.startswith("Lengths of the steps along n = 4")
+    assert "once that of n has read 2 more" in text
+    assert [line.split()[0] for line in text.splitlines()[6:9]] == ["2", "3", "4"]
+    assert "no attractor of A was found" in text
 
 
-def test_many_a_s_rest_turn_or_go_on():
-    net = SRN(2, 1, init=0.0, identity=False)
-    with torch.no_grad():
-        net.U[:], net.H0[:] = 0.5, 0.3
-    rest = explain._many_a(net, [point(0.5, at=(0.0,))])
-    assert rest.endswith(
-        "comes to rest at the attractor with eigenvalue 0.50: each A leaves 50% of the distance, "
-        "so counts run together."
-    )
-    with torch.no_grad():
-        net.U[:] = -2
-    turning = explain._many_a(net, [point(-2, at=(0.0,))])
-    assert "goes round in a cycle of 2, near the repeller with eigenvalue -2.00" in turning
+def test_the_countdown_may_widen_the_gap():
+    lines = explain.countdown_table([(2, 0.235, 0.333), (3, 0.2, 0.02)]).splitlines()
+    assert lines[1].split() == ["2", "0.235", "0.333", "1.42"]
+    assert lines[2].split() == ["3", "0.200", "0.020", "0.10"]
 
 
-def test_roles_name_the_unit_that_counts_and_those_that_hold_still():
-    language = make_language("anb2n")
-    found = [
-        Counter(0, 0, 1.0, 1.0, 0.8), Counter(0, 1, 0.0, 0.1, 0.01),
-        Counter(1, 0, 0.2, 0.3, 0.5), Counter(1, 1, -0.5, 0.99, 0.9),
-    ]  # fmt: skip
-    text = explain.roles(found, language, "context unit")
-    assert "The A's are counted by context unit 0, which goes up by 1.00 with each" in text
-    assert "The B's are counted by context unit 1, which goes down by 0.50 with each" in text
-    assert text.endswith("over 90% of its range; 0 holds still.")
-    text = explain.roles(found[2:3] + found[1:2], language, "context unit")
-    assert "No single unit counts the A's in a straight line." in text
-    table = explain.counters(found, language, "context unit").splitlines()
-    assert "A's so far" in table[0]
-    assert "B's left" in table[0]
-    assert "counts down: -0.50 a symbol, r = +0.99" in table[2]
+def runs_of(*lengths: int) -> Runs:
+    n, found = np.arange(1, len(lengths) + 1), np.array(lengths)
+    return Runs(n, found[None], found == 2 * n)
 
 
-def test_ablations_tell_the_worst_and_what_breaks_nothing():
-    language = make_language("anb2nc3n")
-    results = {
-        (0, 1, "zeroed"): [(4, 16), (30, 34)],
-        (0, 2, "frozen"): [(30, 30)],
-        (1, 1, "frozen"): [(16, 16), (10, 34)],
-    }
-    lines = explain.ablations(results, language, "context unit").splitlines()
-    assert lines[1].split()[-6:] == ["4", "of", "16", "30", "of", "34"]
-    assert "held through the C's" in lines[2]
-    assert lines[2].split()[-3:] == ["30", "of", "30"]
-    text = explain.worst_ablations(results, language, "context unit")
-    assert text.startswith("Worst is context unit 1 held through the B's: 52% of what is certain")
-    assert text.endswith("Nothing breaks for context unit 0 (held, C's).")
+def test_generalisation_is_a_table_and_what_follows_from_it():
+    language, steps = make_language("anb2n"), np.full(6, 0.5)
+    text = explain.generalisation(runs_of(2, 4, 6, 6, 6, 0), steps, language)
+    lines = text.splitlines()
+    assert lines[3].split() == ["3", "0.500", "yes", "6", "(6)"]
+    assert lines[6].split() == ["6", "0.500", "no", "over", "200", "(12)"]
+    assert lines[7] == "The first that is not exact is n = 4."
+    text = explain.generalisation(runs_of(2, 4, 6, 6, 6, 6), steps, language)
+    assert text.endswith("n = 4. For every n from 3 to 6 the same number of B's is predicted: 6.")
+    text = explain.generalisation(runs_of(2, 4, 6, 7, 6, 6), steps, language)
+    assert text.endswith("The first that is not exact is n = 4.")
+    text = explain.generalisation(runs_of(2, 4, 6), steps[:3], language)
+    assert text.endswith("All are exact.")
 
 
 def test_the_clusters_of_a_trajectory_are_reported():
