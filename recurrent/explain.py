@@ -180,8 +180,8 @@ def rates(
     return (
         f"{head}: words come within {nearest[0].distances[0]:.2f} of an attractor of {a}, at which "
         f"an {a} multiplies distances by {up:.3f} (measured from one {a} to the next of n = "
-        f"{language.max_n}: {measured[0]}), and within {nearest[1].distances[0]:.2f} of a saddle of "
-        f"{b}, at which a {b} does by {down:.3f} (measured: {measured[1]}). By the rates at these "
+        f"{language.max_n}: {measured[0]}), and within {nearest[1].distances[0]:.2f} of a saddle "
+        f"of {b}, at which a {b} does by {down:.3f} (measured: {measured[1]}). By the rates at the "
         f"points an {a} is undone by log(1/{up:.3f}) / log({down:.3f}) = {ratio:.2f} {b}'s; "
         f"{needed} are needed: {verdict} (within {MATCHED:.0%})."
     )
