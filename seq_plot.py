@@ -360,7 +360,7 @@ def context(analysis: Analysis, args: argparse.Namespace) -> None:
         print(explain_units.roles(found, language, name))
         print(explain_units.end_table(found, values, language, name))
         print(explain_units.transfers(found, values, language, name))
-        print(f"Ablation of single {name}s:")
+        print(f"Ablation of single {name}s, over the words n = 1 .. {language.max_n} after each:")
         print(explain_units.ablations(units.ablations(net, language), language))
     if net.blocks > 1:
         _, number, values = _dots(analysis)

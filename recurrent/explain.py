@@ -180,9 +180,9 @@ def rates(
         f"{head}: words come within {nearest[0].distances[0]:.2f} of an attractor of {a}, at which "
         f"an {a} multiplies distances by {up:.3f} (measured from one {a} to the next of n = "
         f"{language.max_n}: {measured[0]}), and within {nearest[1].distances[0]:.2f} of a saddle "
-        f"of {b}, at which a {b} does by {down:.3f} (measured: {measured[1]}). By the rates there "
-        f"an {a} is undone by log(1/{up:.3f}) / log({down:.3f}) = {ratio:.2f} {b}'s; "
-        f"{needed} are needed: {verdict} (within {MATCHED:.0%})."
+        f"of {b}, at which a {b} does by {down:.3f} (measured: {measured[1]}). By the rates at the "
+        f"points an {a} is undone by log(1/{up:.3f}) / log({down:.3f}) = {ratio:.2f} {b}'s "
+        f"(needed: {needed}): {verdict} (within {MATCHED:.0%})."
     )
 
 
@@ -224,7 +224,7 @@ def generalisation(runs: Runs, steps: np.ndarray, language: Language) -> str:
     for letter, lengths in zip(letters, runs.lengths, strict=True):
         other = np.flatnonzero(lengths != lengths[-1])
         same_from = int(other[-1]) + 2 if len(other) else 1
-        if same_from <= count - 2 and lengths[-1]:
+        if same_from <= count / 2 and lengths[-1]:
             lines.append(
                 f"For every n from {same_from} to {count} the same number of {letter}'s is "
                 f"predicted: {lengths[-1]}."

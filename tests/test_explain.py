@@ -88,12 +88,12 @@ def test_the_check_of_rodriguez_needs_points_that_words_come_near():
         np.array([[3.0, 0], [1, 0], [2, 0], [8, 0]]),
     ]
     text = explain.rates({0: [up], 1: [down]}, language, 0.3, runs)
-    assert "= 2.00 B's; 2 are needed: matched" in text
+    assert "= 2.00 B's (needed: 2): matched" in text
     assert "within 0.30 of an attractor of A, at which an A multiplies distances by 0.500" in text
     assert "to the next of n = 4: 0.50 0.75)" in text
     assert "(measured: 2.00 4.00)" in text
     text = explain.rates({0: [up], 1: [point(2, 0.2, distance=0.2)]}, language, 0.3, runs)
-    assert "= 1.00 B's; 2 are needed: not matched" in text
+    assert "= 1.00 B's (needed: 2): not matched" in text
     text = explain.rates({0: [up], 1: [down]}, language, 0.29, runs)
     assert (
         "here the nearest attractor of A is at 0.30 and the nearest saddle of B is at 0.20" in text

@@ -360,4 +360,4 @@ def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
         assert "not isomorphic to the extracted one" in out
         assert "network only" in out
         assert re.search(r"machine and network agree on \d+/1024 sequences", out)
-        assert "Not even n = 1" in out or "It breaks at" in out
+        assert "The first that is not exact is n = " in out or "All are exact." in out
