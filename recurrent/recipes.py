@@ -75,9 +75,12 @@ RECIPES = {
 # of 0.03 two of ten networks had no clear states. Reber's states need no counting, which is what
 # the identity is for.
 OVERRIDES = {
+    ("anb2nc3n", "srn"): dict(lr=0.03),
     ("anb2nc3n", "lstm"): dict(lr=0.02),
-    ("reber", "srn"): dict(lr=0.05, init=0.5, identity=False),
-    ("reber_embed", "lstm"): dict(batch=(25,)),
+    ("reber", "srn"): dict(
+        lr=0.2, weight_decay=1e-3, batch=(10, 20, 50, 100), init=0.3, identity=False
+    ),
+    ("reber_embed", "lstm"): dict(lr=0.02, batch=(10, 20, 50, 100)),
 }
 
 
