@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -90,6 +91,35 @@ def test_the_machine_of_reber_s_grammar(lang, embed, count, tmp_path, capsys):
     }  # fmt: skip
     dot = next((tmp_path / "plot").glob("*.dot")).read_text()
     assert dot.startswith("digraph")
+
+
+def plain_reber_loop(updates: int) -> dict[str, torch.Tensor]:
+    """Weights of the course's names, trained on single words by a loop that shares nothing."""
+    language, random = make_language("reber"), np.random.default_rng(2)
+    torch.manual_seed(2)
+    shapes = {"H0": (2,), "W": (7, 2), "U": (2, 2), "hid_bias": (2,), "V": (2, 7), "out_bias": (7,)}
+    p = {name: (0.3 * torch.randn(shape)).requires_grad_() for name, shape in shapes.items()}
+    optimizer = torch.optim.Adam(p.values(), 0.1, (0.9, 0.99), weight_decay=1e-3)
+    for update in range(updates):
+        optimizer.param_groups[0]["lr"] = 0.1 * (1 - update / updates)
+        words = language.sample_words(30, random)
+        hidden, loss = torch.tanh(p["H0"]).expand(30, 2), 0.0
+        for now, following in pairwise(words):
+            hidden = torch.tanh(p["W"][now] + hidden @ p["U"] + p["hid_bias"])
+            chosen = torch.log_softmax(hidden @ p["V"] + p["out_bias"], 1)[range(30), following]
+            loss = loss - chosen[torch.from_numpy(following >= 0)].sum()
+        optimizer.zero_grad()
+        (loss / (words[1:] >= 0).sum()).backward()
+        optimizer.step()
+    return {name: value.detach() for name, value in p.items()}
+
+
+def test_the_grammar_comes_back_from_weights_that_a_plain_loop_trained(tmp_path, capsys):
+    (tmp_path / "net").mkdir()
+    torch.save(plain_reber_loop(600), tmp_path / "net" / "reber_srn2_1.pth")
+    words = ["--lang", "reber", "--epoch", 1, "--out_path", tmp_path / "net", "--only", "states"]
+    out = plot(*words, folder=tmp_path / "plot", capsys=capsys)
+    assert "minimal machine of reber: 8 states; isomorphic to the extracted one" in out
 
 
 @pytest.mark.parametrize(
