@@ -180,6 +180,9 @@ def plan(quick: bool, work: Path, images: list, epochs: int) -> list[dict[str, R
         train = Run(folder, "seq_train.py", *task, *hid, *short, *own)
         plot = Run(folder, "seq_plot.py", *task, *shown)
         chains.append({f"{name}_{seed}": train, f"{name}_{seed}_plot": plot})
+        if (name, seed) == ("lstm", 0):
+            film = Run(folder, "seq_plot.py", *task, *shown, "--only", "film")
+            chains[-1]["lstm_0_film"] = film
     chains += [
         {name: Run(work / f"check_{name}", "check_main.py", *words)}
         for name, words in part2.items()
@@ -329,7 +332,8 @@ class Pictures:
             shutil.copyfile(self.work / run / "plot" / picture, copy)
         except FileNotFoundError:
             raise Missing(f"{name} was not drawn") from None
-        while copy.stat().st_size > LARGEST:
+        # Not a film, whose frames it would lose.
+        while copy.suffix == ".jpg" and copy.stat().st_size > LARGEST:
             with Image.open(copy) as image:
                 image.thumbnail((0.8 * image.width, 0.8 * image.height))
                 image.save(copy, quality=80)
