@@ -300,10 +300,8 @@ def states(analysis: Analysis, args: argparse.Namespace) -> dict:
     )
     different = extraction.differences(net, language, found.reference, sequences)
     print(explain_machine.difference_table(different, labels, language, sequences.count))
-    figure = diagrams.states_picture(
-        found.trajectory, found.states, found.cluster_names, language,
-        f"States of the {analysis.title}",
-    )  # fmt: skip
+    title = f"States of the {analysis.title}"
+    figure = diagrams.states_picture(found.trajectory, *found.drawn, language, title)
     analysis.save(figure, "states")
     where = diagrams.places_of(small, found.overlap, found.places)
     title = f"Machine in the {analysis.title}"

@@ -7,7 +7,7 @@ and network on other sequences, `differences` network and language.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,8 @@ from recurrent.metrics import logits
 
 # Sequences that a network generates.
 GENERATED = 1024
+# More clusters than these are drawn by the machine's states.
+FINE = 60
 # Sequences from which vectors are gathered, where words are too many to read all.
 SAMPLED = 300
 
@@ -231,8 +233,24 @@ class Extraction:
     overlap: np.ndarray
 
     @property
-    def cluster_names(self) -> list[str]:
-        return [self.names[state] if state >= 0 else "" for state in self.number]
+    def drawn(self) -> tuple[States, list[str]]:
+        """What a picture shows: the clusters with their names.
+
+        Of too many clusters those that are one state of the minimal machine are one; the start's
+        vector stays alone in the last, and vectors outside the language, or of states that the
+        start does not lead to, have none (-1).
+        """
+        names = [self.names[state] if state >= 0 else "" for state in self.number]
+        cluster, count = self.number[self.states.cluster], self.machine.count
+        cluster[self.trajectory.node < 0] = -1
+        empty = np.setdiff1d(np.arange(count), cluster)
+        if self.states.machine.count <= FINE or len(empty):
+            return self.states, names
+        cluster[0], start = count, self.machine.start
+        transitions = np.vstack([self.machine.transitions, self.machine.transitions[start]])
+        machine = Machine(self.machine.symbols, transitions, count)
+        states = replace(self.states, cluster=cluster, machine=machine)
+        return states, [*self.names, self.names[start]]
 
 
 def find_machine(net, language: Language, sequences: Sequences) -> Extraction:

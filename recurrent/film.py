@@ -155,12 +155,13 @@ class Stage:
             artist.set_animated(True)
 
     def _clusters(self, axes):
-        found, size = self.found, self.found.states.size
-        project, labels = plane_of(found.trajectory, found.states)
+        found, (states, _) = self.found, self.found.drawn
+        size = states.size
+        project, labels = plane_of(found.trajectory, states)
         plane = project(found.trajectory.state[:, :size])
         self.places = [project(reading.vectors[:, :size]) for reading in self.read]
         set_limits(axes, np.vstack([plane, *self.places]))
-        draw_clusters(axes, plane, found.trajectory, found.states, self.language)
+        draw_clusters(axes, plane, found.trajectory, states, self.language)
         axes.set_xlabel(labels[0], fontsize=8)
         axes.set_ylabel(labels[1], fontsize=8, labelpad=1)
         axes.tick_params(labelsize=7)

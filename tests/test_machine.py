@@ -219,3 +219,14 @@ def test_a_trajectory_has_each_vector_and_what_follows_it(model):
                 assert np.allclose(mapped, after, atol=1e-5)
     probability = net.read_out(torch.from_numpy(path.hidden).float()).softmax(-1).detach()
     assert (path.allowed[1:] == (probability[1:] >= 1 / 8).numpy()).all()
+
+
+def test_many_clusters_are_drawn_by_the_machine_s_states(monkeypatch):
+    monkeypatch.setattr(extraction, "FINE", 0)
+    language = make_language("anb2n")
+    found = extraction.find_machine(automaton_net(language), language, evaluation_set(language))
+    states, names = found.drawn
+    assert names == [*found.names, "start"]
+    assert states.cluster[0] == states.machine.start == found.machine.count
+    assert np.array_equal(states.cluster[1:], found.number[found.states.cluster][1:])
+    assert np.array_equal(states.machine.transitions[:-1], found.machine.transitions)

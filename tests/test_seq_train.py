@@ -39,7 +39,7 @@ def content(path) -> dict:
     ],
 )
 def test_the_brief_s_commands(words, stem, threshold, floor, tmp_path):
-    flags = ["--seed", 1, "--json", "figures.json"]
+    flags = ["--seed", 2, "--json", "figures.json"]
     done = run_script("seq_train.py", *words, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     assert done.stderr == ""
@@ -74,12 +74,12 @@ def test_the_brief_s_commands(words, stem, threshold, floor, tmp_path):
 def the_brief_plots(words: list[str], stem: str, folder) -> None:
     """The brief's other command, on what its first one has trained."""
     epoch = 50 if "lstm" in words else 100
-    done = run_script("seq_plot.py", *words, "--epoch", epoch, "--seed", 1, cwd=folder)
+    done = run_script("seq_plot.py", *words, "--epoch", epoch, "--seed", 2, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     agree = re.search(r"^machine and network agree on (\d+)/1024", done.stdout, re.MULTILINE)[1]
     compared = re.search(r"^minimal machine of .*; (.*)$", done.stdout, re.MULTILINE)[1]
     same = (agree, compared) == ("1024", "isomorphic to the extracted one")
-    # Half way not every LSTM has the language's machine: 7 of 10 seeds, others on other machines.
+    # Half way not every LSTM has the language's machine.
     assert same if epoch == 100 else int(agree) > 0
     pairs = ["01"] if epoch == 100 else ["01", "02", "12", "3d", "context_01", "context_12"]
     for what in (*pairs, "states", "fsm", "dynamics", "time"):

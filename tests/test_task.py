@@ -41,7 +41,7 @@ def test_a_task_has_every_default_filled_in():
     assert resolve_task(parse([])) == Task("anb2n", False, 4, "srn", 2)
     task = resolve_task(parse(["--lang", "reber", "--embed", "--model", "lstm"]))
     assert task == Task("reber", True, 0, "lstm", 8)
-    assert task.default_epoch == 50
+    assert task.default_epoch == 100
     assert task.checkpoint(Path("net"), 7) == Path("net/reber_embed_lstm8_7.pth")
     # What the course has no default for: as many hidden units as symbols.
     assert resolve_task(parse(["--lang", "anbncndn"])).hid == 4
