@@ -241,10 +241,12 @@ class Extraction:
         start does not lead to, have none (-1).
         """
         names = [self.names[state] if state >= 0 else "" for state in self.number]
+        if self.states.machine.count <= FINE:
+            return self.states, names
         cluster, count = self.number[self.states.cluster], self.machine.count
         cluster[self.trajectory.node < 0] = -1
-        empty = np.setdiff1d(np.arange(count), cluster)
-        if self.states.machine.count <= FINE or len(empty):
+        if len(np.setdiff1d(np.arange(count), cluster)):
+            # States without a vector in the language.
             return self.states, names
         cluster[0], start = count, self.machine.start
         transitions = np.vstack([self.machine.transitions, self.machine.transitions[start]])
