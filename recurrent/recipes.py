@@ -77,9 +77,8 @@ RECIPES = {
 OVERRIDES = {
     ("anb2nc3n", "srn"): dict(lr=0.03),
     ("anb2nc3n", "lstm"): dict(lr=0.02),
-    ("reber", "srn"): dict(
-        lr=0.2, weight_decay=1e-3, batch=(10, 20, 50, 100), init=0.3, identity=False
-    ),
+    ("reber", "srn"): dict(lr=0.1, weight_decay=1e-4, batch=(10,), identity=False),
+    ("reber", "lstm"): dict(batch=(10, 20, 50, 100)),
     ("reber_embed", "lstm"): dict(lr=0.02, batch=(10, 20, 50, 100)),
 }
 

@@ -29,15 +29,14 @@ CHECKPOINT_EVERY = 10
 FAILED = 3
 # Where checkpoints and pictures go by default.
 FOLDERS = {"out_path": Path("net"), "plot": Path("plot")}
-# Hidden units and thousands of sequences for each language and network; the first three rows and
-# Reber's two hidden units are the course's. What is not here gets as many hidden units as symbols,
-# and 100.
+# Hidden units and thousands of sequences for each language and network; the first four rows are
+# the course's. What is not here gets as many hidden units as symbols, and 100.
 DEFAULTS = {
     ("anb2n", "srn"): (2, 100),
     ("anb2nc3n", "lstm"): (3, 100),
     ("anb2nc3n", "srn"): (4, 200),
-    ("reber", "srn"): (2, 100),
-    ("reber", "lstm"): (2, 50),
+    ("reber", "srn"): (2, 50),
+    ("reber", "lstm"): (2, 100),
     ("reber_embed", "srn"): (8, 100),
     ("reber_embed", "lstm"): (8, 100),
     ("anbncn", "srn"): (4, 100),
