@@ -60,7 +60,8 @@ PATHS = ("picture: ", "figures: ", "for Graphviz: ", "checkpoint: ", "to plot it
 def build_parser() -> flags.Parser:
     """Return the script's flags."""
     parser = flags.Parser(
-        description="Write docs/report.md from runs of all three parts; three quarters of an hour on two cores."
+        description="Write docs/report.md from runs of all three parts; three quarters of an hour "
+        "on two cores."
     )
     parser.add_argument(
         "--data", type=flags.path, metavar="DIR", help="folder of KMNIST/raw (default: none)"
