@@ -29,6 +29,7 @@ from check import (
 )
 from cli import files, flags, process
 from cli.errors import UserError
+from cli.optimizers import Adam
 from cli.process import Progress, Stop
 from perceptron import pictures
 from perceptron.dichotomies import Design, fewest_units
@@ -130,7 +131,7 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[MLP, int]:
     # Drawn on the CPU, so that a seed gives the same start everywhere.
     nets.draw_weights(args.init)
     nets.to(points.device)
-    optimizer = torch.optim.Adam(nets.parameters(), args.lr, weight_decay=DECAY, fused=True)
+    optimizer = Adam(nets.parameters(), args.lr, weight_decay=DECAY, fused=True)
     wanted = target.expand(args.restarts, *target.shape)
     held = torch.zeros(args.restarts, dtype=torch.int64, device=points.device)
     best, progress = 0, Progress(args.epoch)

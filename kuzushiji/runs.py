@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from cli import checkpoint, process
+from cli import checkpoint, optimizers, process
 from cli.errors import UserError
 from kuzushiji.dataset import Images
 from kuzushiji.recipes import Recipe, build
@@ -34,12 +34,12 @@ def start(recipe: Recipe, epochs: int, seed: int, images: Images) -> Run:
     """Return a new run on the device of the images."""
     net = build(recipe).to(images.train.device)
     if recipe.optim == "sgd":
-        optimizer = torch.optim.SGD(
+        optimizer = optimizers.SGD(
             net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.weight_decay
         )
     else:
         betas = (recipe.mom, 0.999)
-        optimizer = torch.optim.AdamW(
+        optimizer = optimizers.AdamW(
             net.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True
         )
     steps, rise = len(batches(torch.arange(len(images.train)), recipe.batch)), 0.2

@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import optim
 
-from cli import checkpoint, process
+from cli import checkpoint, optimizers, process
 from cli.errors import UserError
 from recurrent.language import Language, Sequences
 from recurrent.metrics import Score, evaluation_set, loss_floor
@@ -40,7 +39,7 @@ class Run:
     seed: int
     epoch: int
     net: torch.nn.Module
-    optimizer: optim.Optimizer
+    optimizer: torch.optim.Optimizer
     seen: int = 0
     reports: list[tuple[int, Score]] = field(default_factory=list)
     seconds: float = 0.0
@@ -89,11 +88,13 @@ def new_run(args: argparse.Namespace) -> Run:
     return Run(task, recipe, seed, epoch, net, make_optimizer(recipe, net))
 
 
-def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> optim.Optimizer:
+def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> torch.optim.Optimizer:
     if recipe.optim == "sgd":
-        return optim.SGD(net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.weight_decay)
+        return optimizers.SGD(
+            net.parameters(), recipe.lr, recipe.mom, weight_decay=recipe.weight_decay
+        )
     betas = (recipe.mom, recipe.beta2)
-    return optim.Adam(
+    return optimizers.Adam(
         net.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True
     )
 

@@ -7,12 +7,13 @@ import math
 import os
 import signal
 import stat
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from cli import files, flags, process
+from cli import files, flags, optimizers, process
 from cli.errors import UserError
 
 # A type, what it is given, and its value or what is allowed.
@@ -178,3 +179,36 @@ def test_write_json_makes_plain_numbers(tmp_path, capsys):
     plain = {"a": 0.5, "b": [1, 1], "c": [[0, 1, 2], str(tmp_path), "絵", None]}
     assert json.loads(path.read_text()) == plain | {"d": [None, None], "e": [1, None]}
     assert capsys.readouterr().out == f"figures: {path}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("SGD", dict(momentum=0.5, weight_decay=0.1)),
+        ("Adam", dict(weight_decay=0.1, fused=True)),
+        ("AdamW", dict(weight_decay=0.1, fused=True)),
+    ],
+)
+def test_the_optimizers_are_torch_s_without_its_compiler(name, flags, monkeypatch):
+    start = torch.randn(5)
+    weights = [start.clone().requires_grad_() for _ in range(3)]
+    theirs = getattr(torch.optim, name)([weights[0]], 0.1, **flags)
+    for _ in range(6):
+        theirs.zero_grad()
+        weights[0].pow(2).sum().backward()
+        theirs.step()
+
+    # An import of it now fails.
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)
+    ours = getattr(optimizers, name)([weights[1]], 0.1, **flags)
+    for step in range(6):
+        if step == 3:
+            state = ours.state_dict()
+            weights[2].data.copy_(weights[1].data)
+            ours = getattr(optimizers, name)([weights[2]], 0.1, **flags)
+            ours.load_state_dict(state)
+        now = weights[2 if step >= 3 else 1]
+        ours.zero_grad()
+        now.pow(2).sum().backward()
+        ours.step()
+    assert torch.equal(weights[0], weights[2])
