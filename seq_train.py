@@ -29,7 +29,7 @@ from cli import files, flags, process
 from cli.errors import UserError
 from cli.process import Progress, Stop
 from recurrent.language import Language, Sequences
-from recurrent.metrics import QUICK, Score, long_range_score, max_exact_n, score
+from recurrent.metrics import Score, long_range_score, max_exact_n
 from recurrent.recipes import add_recipe_flags
 from recurrent.runs import Run, new_run, resume, save
 from recurrent.task import (
@@ -105,16 +105,14 @@ def train(run: Run, sequences: Sequences, stop: Stop) -> None:
 def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
     """Train to the run's end or until `stop`; report every 1,000 sequences, save every 10,000.
 
-    Every tenth report and the last one are on the whole evaluation set, the others on a quarter of
-    it. Returns the last checkpoint's path.
+    Returns the last checkpoint's path.
     """
     kept = args.resume
     blocks = range(run.seen // REPORT_EVERY, run.epoch)
     progress = Progress(len(blocks))
 
-    def look(thorough: bool) -> None:
-        sequences = run.evaluation if thorough else run.evaluation.part(0, QUICK)
-        now = score(run.net, run.language, sequences)
+    def look() -> None:
+        now = run.evaluation.score(run.net)
         progress.clear()
         if not math.isfinite(now.loss):
             raise UserError(
@@ -127,15 +125,14 @@ def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
         report(run, shown_text(run, args.verbose), now)
 
     if not run.reports:
-        look(thorough=True)
+        look()
         kept = save(run, args.out_path)
     for block in blocks:
         start = time.perf_counter()
         train(run, sample_block(run.language, run.seed, block), stop)
         run.seconds += time.perf_counter() - start
-        thorough = block + 1 == run.epoch or (block + 1) % CHECKPOINT_EVERY == 0
-        look(thorough)
-        if thorough or stop:
+        look()
+        if stop or block + 1 == run.epoch or (block + 1) % CHECKPOINT_EVERY == 0:
             kept = save(run, args.out_path)
         if stop:
             break

@@ -12,8 +12,8 @@ import torch
 
 from cli import checkpoint, optimizers, process
 from cli.errors import UserError
-from recurrent.language import Language, Sequences
-from recurrent.metrics import Score, evaluation_set, loss_floor
+from recurrent.language import Language
+from recurrent.metrics import Evaluation, Score, evaluation_set, loss_floor
 from recurrent.recipes import RECIPES, Recipe, resolve_recipe
 from recurrent.task import (
     REPORT_EVERY,
@@ -62,14 +62,14 @@ class Run:
         return [score for _, score in self.reports]
 
     @cached_property
-    def evaluation(self) -> Sequences:
-        """The sequences on which the network is judged."""
-        return evaluation_set(self.language)
+    def evaluation(self) -> Evaluation:
+        """What the network is judged by."""
+        return Evaluation(self.language, evaluation_set(self.language))
 
     @cached_property
     def floor(self) -> float:
         """The loss of the best possible predictor."""
-        return loss_floor(self.language, self.evaluation)
+        return loss_floor(self.language, evaluation_set(self.language))
 
     @property
     def plot_command(self) -> str:

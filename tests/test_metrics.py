@@ -8,7 +8,7 @@ import torch
 
 from recurrent import metrics
 from recurrent.task import make_language
-from seq_models import SRN, Activations
+from seq_models import LSTM, SRN, Activations
 
 
 class Oracle(torch.nn.Module):
@@ -21,19 +21,29 @@ class Oracle(torch.nn.Module):
 
     def forward(self, symbols, state=None):
         nodes = torch.from_numpy(self.language.follow(symbols.numpy()))
+        return Activations(torch.zeros(0), None, self.read_out(nodes))
+
+    def initial(self, count):
+        return (torch.zeros(count, dtype=int),)
+
+    def step(self, symbol, state):
+        return (torch.from_numpy(self.language.transitions)[state[0], symbol],)
+
+    def read_out(self, nodes):
         output = torch.from_numpy(getattr(self.language, self.table))[nodes].float().log()
-        return Activations(torch.zeros(0), None, self.spoil(nodes, output))
+        return self.spoil(nodes, output)
 
 
 @pytest.mark.parametrize("name", ["anb2n", "anb2nc3n", "anbncn"])
 def test_full_knowledge_is_exact_and_just_below_the_bar(name):
     language = make_language(name)
-    result = metrics.score(Oracle(language), language, metrics.evaluation_set(language))
+    evaluation = metrics.Evaluation(language, metrics.evaluation_set(language))
+    result = evaluation.score(Oracle(language))
     assert result.exact
     assert result.correct == result.total > 10_000
     assert 0.005 < result.loss < language.loss_threshold
     perfect = Oracle(language, table="target_probs")
-    assert metrics.score(perfect, language, metrics.evaluation_set(language)).loss < 1e-12
+    assert evaluation.score(perfect).loss < 1e-12
 
 
 @pytest.mark.parametrize(
@@ -43,7 +53,7 @@ def test_the_floor_is_the_loss_of_full_knowledge(name, length, floor):
     language = make_language(name, length)
     judged = metrics.evaluation_set(language)
     assert metrics.loss_floor(language, judged) == pytest.approx(floor, abs=5e-5)
-    loss = metrics.score(Oracle(language), language, judged).loss
+    loss = metrics.Evaluation(language, judged).score(Oracle(language)).loss
     assert metrics.loss_floor(language, judged) == pytest.approx(loss, abs=1e-6)
 
 
@@ -52,7 +62,7 @@ def test_full_knowledge_of_long_words_is_success_too(min_length, embed):
     """By the grammar's own 0.5 / 0.5 it would score 0.0121 at length 10, above the threshold."""
     language = make_language("reber", min_length, embed)
     judged = metrics.evaluation_set(language)
-    result = metrics.score(Oracle(language), language, judged)
+    result = metrics.Evaluation(language, judged).score(Oracle(language))
     assert result.exact
     assert result.loss < 1e-6 < language.loss_threshold
 
@@ -65,7 +75,7 @@ def test_the_loss_is_the_mean_squared_difference_of_probabilities():
         output = net(language.from_strings([text]).symbols[:-1]).logits[:, 0].numpy()
     probability = np.exp(output) / np.exp(output).sum(axis=1, keepdims=True)
     true = [(0.8, 0.2), (0.8, 0.2), (0, 1), (0, 1), (0, 1), (1, 0), (0.8, 0.2), (0, 1), (1, 0)]
-    result = metrics.score(net, language, language.from_strings([text]))
+    result = metrics.Evaluation(language, language.from_strings([text])).score(net)
     assert result.loss == pytest.approx(((probability - np.array(true)) ** 2).mean(), abs=1e-6)
     # The first B is never certain, the A's after the first neither.
     certain = [2, 3, 4, 5, 7, 8]
@@ -77,12 +87,28 @@ def test_padding_changes_nothing():
     torch.manual_seed(1)
     language, net = make_language("anb2nc3n"), SRN(3, 2, init=1.0)
     texts = ["ABBCCC", "AAABBBBBBCCCCCCCCC", "AABBBBCCCCCC"]
-    together = metrics.score(net, language, language.from_strings(texts))
-    single = [metrics.score(net, language, language.from_strings([text])) for text in texts]
+    together = metrics.Evaluation(language, language.from_strings(texts)).score(net)
+    single = [
+        metrics.Evaluation(language, language.from_strings([text])).score(net) for text in texts
+    ]
     assert together.correct == sum(score.correct for score in single)
     lengths = [len(text) for text in texts]
     mean = np.average([score.loss for score in single], weights=lengths)
     assert together.loss == pytest.approx(mean, abs=1e-6)
+
+
+@pytest.mark.parametrize("net", [SRN(3, 4, init=1.0), LSTM(3, 3)])
+def test_beginnings_that_sequences_share_count_as_often_as_they_come(net):
+    language = make_language("anb2nc3n")
+    sequences = language.batch(300, np.random.default_rng(0))
+    with torch.no_grad():
+        output = net(sequences.symbols[:-1]).logits
+    target = torch.from_numpy(language.target_probs)[sequences.nodes]
+    squares = (output.softmax(dim=-1) - target).square().mean(dim=-1)
+    score = metrics.Evaluation(language, sequences).score(net)
+    assert score.loss == pytest.approx(squares[sequences.mask].mean().item(), abs=1e-6)
+    deterministic, correct = metrics.correct_mask(language, sequences, output)
+    assert (score.correct, score.total) == (correct.sum(), deterministic.sum())
 
 
 def test_the_evaluation_set_is_every_sequence_of_five_words():
