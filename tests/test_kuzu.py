@@ -88,9 +88,10 @@ def normalisation(values: np.ndarray, weight: dict, name: str) -> np.ndarray:
     return values * scale[trailing] + shift[trailing]
 
 
-def pooled(maps: np.ndarray) -> np.ndarray:
-    count, height, width = maps.shape
-    return maps.reshape(count, height // 2, 2, width // 2, 2).max(axis=(2, 4))
+def pooled(maps: np.ndarray, size: int = 2) -> np.ndarray:
+    """Each second square of `size` x `size` pixels, those at the edge left out."""
+    squares = np.lib.stride_tricks.sliding_window_view(maps, (size, size), axis=(1, 2))
+    return squares[:, ::2, ::2].max(axis=(3, 4))
 
 
 @pytest.mark.parametrize("fc", [0, 6])
@@ -106,14 +107,15 @@ def test_netconv_is_the_brief_s_sequence_of_layers(fc, batch_norm):
             torch.nn.init.uniform_(part.bias, -1, 1)
     weight = arrays(net)
 
-    def layer(maps, name, norm):
+    def layer(maps, name, norm, last=False):
         bias = weight.get(f"{name}.bias", np.zeros(len(weight[f"{name}.weight"])))
-        maps = convolution(maps, weight[f"{name}.weight"], bias)
-        return np.maximum(normalisation(pooled(maps), weight, norm), 0)
+        maps = pooled(convolution(maps, weight[f"{name}.weight"], bias))
+        maps = pooled(maps, 3) if last and fc else maps
+        return np.maximum(normalisation(maps, weight, norm), 0)
 
     for pixels in images(3):
         maps = layer(pixels.numpy().astype(float), "conv1", "norm1")
-        hidden = layer(maps, "conv2", "norm2").reshape(-1)
+        hidden = layer(maps, "conv2", "norm2", last=True).reshape(-1)
         if fc:
             hidden = weight["fc.weight"] @ hidden + weight.get("fc.bias", 0)
             hidden = np.maximum(normalisation(hidden, weight, "norm3"), 0)
