@@ -66,15 +66,24 @@ class SRN(_Recurrent):
         h_t = tanh(x_t W + h_{t-1} U + hid_bias)
 
     init: standard deviation of the normal distribution that all parameters start from.
+    init_output: that of V, if it is another.
     identity: U starts at the identity instead, so that at first every hidden unit keeps what it
     holds (Le, Jaitly and Hinton, 2015).
     """
 
-    def __init__(self, symbols: int, hid: int, init: float = 0.1, identity: bool = True):
+    def __init__(
+        self,
+        symbols: int,
+        hid: int,
+        init: float = 0.1,
+        init_output: float | None = None,
+        identity: bool = True,
+    ):
         super().__init__(symbols, hid)
         self.H0 = nn.Parameter(torch.zeros(hid))
-        for parameter in self.parameters():
-            nn.init.normal_(parameter, 0, init)
+        other = {} if init_output is None else {"V": init_output}
+        for name, parameter in self.named_parameters():
+            nn.init.normal_(parameter, 0, other.get(name, init))
         if identity:
             nn.init.eye_(self.U)
 
@@ -151,14 +160,23 @@ class LSTM(_Recurrent):
         h_t = sigmoid(o) tanh(c_t)
 
     from zero hidden and context vectors. All parameters start evenly from -1/sqrt(H) to 1/sqrt(H).
+
+    counter: at first each context unit adds up to 1 with a symbol, or takes it away, and forgets
+    nothing: W is ten times as large, U is 0, the biases of the gates are higher by 10, those of the
+    forget gates by 20.
     """
 
     blocks = 4
 
-    def __init__(self, symbols: int, hid: int):
+    def __init__(self, symbols: int, hid: int, counter: bool = False):
         super().__init__(symbols, hid)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(hid**-0.5), hid**-0.5)
+        if counter:
+            with torch.no_grad():
+                self.hid_bias += torch.tensor([10, 20, 0, 10]).repeat_interleave(hid)
+                self.W *= 10
+                self.U.zero_()
 
     def initial(self, count: int) -> tuple[Tensor, Tensor]:
         """Return the state before the first symbol: (hidden (N, H), context (N, H)), all zero."""

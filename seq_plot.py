@@ -355,7 +355,7 @@ def context(analysis: Analysis, args: argparse.Namespace) -> None:
     if language.times:
         values = units.unit_values(net, language)
         found = units.unit_roles(values)
-        print(explain_units.roles(found, language, name))
+        print(explain_units.roles(found, language, name, units.fading(net, language)))
         print(explain_units.end_table(found, values, language, name))
         print(explain_units.transfers(found, values, language, name))
         print(f"Ablation of single {name}s, over the words n = 1 .. {language.max_n} after each:")

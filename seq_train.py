@@ -29,7 +29,7 @@ from cli import files, flags, process
 from cli.errors import UserError
 from cli.process import Progress, Stop
 from recurrent.language import Language, Sequences
-from recurrent.metrics import Score, long_range_score, max_exact_n
+from recurrent.metrics import FAR, FAR_PAIRS, Score, long_range_score, max_exact_n
 from recurrent.recipes import add_recipe_flags
 from recurrent.runs import Run, new_run, resume, save
 from recurrent.task import (
@@ -252,7 +252,7 @@ def print_summary(run: Run, figures: dict) -> None:
         alone, pairs = figures["max_exact_n"]
         print(
             f"generalisation: trained on n <= {language.max_n}; exact up to n = {alone} (single "
-            f"words), n = {pairs} (pairs)"
+            f"words), n = {pairs} (pairs); tried up to {FAR} and {FAR_PAIRS}"
         )
     elif language.long_range:
         print(f"last symbol but one of fresh words: {long_range_score(run.net, language)}")

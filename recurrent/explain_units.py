@@ -17,6 +17,7 @@ LEGEND = (
     "many symbols read, or with as many left (less\nthan the shortest step, all steps of one sign: "
     f"the unit counts them); still: moves through less than {STILL:.0%} of its range"
 )
+FADING = "1 - f: what the forget\ngate lacks to 1 at most, the share of its value that a unit loses"
 
 
 def role_name(role: UnitRole, letter: str) -> str:
@@ -29,17 +30,25 @@ def role_name(role: UnitRole, letter: str) -> str:
     return names.get(role.kind) or f"counts {letter}'s {role.kind}"
 
 
-def roles(found: list[UnitRole], language: Language, units: str) -> str:
-    """Return a table of what each unit does in each run, after its legend."""
-    rows = [[units, "run", "step", "even", "read", "left", "it"]]
+def roles(
+    found: list[UnitRole], language: Language, units: str, fading: np.ndarray | None = None
+) -> str:
+    """Return a table of what each unit does in each run, after its legend.
+
+    fading: (H, C), 1 - f at most of each context unit in each run; None where there are no gates.
+    """
+    gates = [] if fading is None else ["1 - f"]
+    rows = [[units, "run", "step", "even", "read", "left", *gates, "it"]]
     for role in found:
         letter = language.symbols[role.run]
         low, step, high = role.steps
         steps = f"{step:+.2f} ({low:+.2f} .. {high:+.2f})"
         cells = [steps, f"{role.even:.0%}", f"{role.read:.2f}", f"{role.left:.2f}"]
         cells = cells if role.kind != "still" else [""] * 4
+        cells += [f"{fading[role.unit, role.run]:.4f}"] if gates else []
         rows.append([str(role.unit), f"{letter}'s", *cells, role_name(role, letter)])
-    return f"{LEGEND}\n{table(rows)}"
+    legend = f"{LEGEND}; {FADING}" if gates else LEGEND
+    return f"{legend}\n{table(rows)}"
 
 
 def end_table(found: list[UnitRole], values: Values, language: Language, units: str) -> str:

@@ -17,6 +17,8 @@ from recurrent.language import WORDS, Language, Sequences
 
 # Sequences of an evaluation set: for n = 1 .. 4, all there are of five words.
 EVALUATION = 4**WORDS
+# How far a network's counting is tried, in single words and in pairs.
+FAR, FAR_PAIRS = 100, 20
 
 
 @dataclass(frozen=True)
@@ -132,18 +134,20 @@ def exact(net, language: Language, texts: list[str]) -> np.ndarray:
     return (deterministic == correct).all(dim=0).numpy()
 
 
-def max_exact_n(net, language: Language, limit: int = 20) -> tuple[int, int]:
-    """Return how far a network counts, up to n = `limit`: the highest n up to which every word of a
-    counting language is predicted exactly alone, and up to which every pair of words is."""
+def max_exact_n(net, language: Language, limit: int = FAR) -> tuple[int, int]:
+    """Return how far a network counts: the highest n, up to `limit`, up to which every word of a
+    counting language is predicted exactly alone, and the highest n, up to FAR_PAIRS, up to which
+    every pair of words is."""
     language = language.with_max_n(limit)
     words = language.all_words
-    alone = _leading(exact(net, language, list(words)))
-    if not alone:
+    reach = _leading(exact(net, language, list(words)))
+    if not reach:
         return 0, 0
+    alone = min(reach, FAR_PAIRS)
     pairs = exact(net, language, ["".join(pair) for pair in product(words[:alone], repeat=2)])
     pairs = pairs.reshape(alone, alone)
     together = _leading(np.array([pairs[: n + 1, : n + 1].all() for n in range(alone)], dtype=bool))
-    return alone, together
+    return reach, together
 
 
 def _leading(flags: np.ndarray) -> int:

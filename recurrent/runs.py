@@ -83,7 +83,7 @@ def new_run(args: argparse.Namespace) -> Run:
     task = resolve_task(args)
     recipe = resolve_recipe(args, task)
     seed = process.seed_everything(args.seed)
-    net = build_network(task, recipe.init, recipe.identity).to(args.device)
+    net = build_network(task, **recipe.start).to(args.device)
     epoch = args.epoch or task.default_epoch
     return Run(task, recipe, seed, epoch, net, make_optimizer(recipe, net))
 

@@ -114,11 +114,10 @@ def _defaults(language: Language, model: str) -> tuple[int, int]:
     return DEFAULTS.get((language.name, model), (language.classes, 100))
 
 
-def build_network(task: Task, init: float | None = 0.1, identity: bool | None = True):
-    """Return the task's network with random first weights. `init` and `identity`: see SRN."""
-    if task.model == "srn":
-        return SRN(task.language.classes, task.hid, init, identity)
-    return LSTM(task.language.classes, task.hid)
+def build_network(task: Task, **start) -> SRN | LSTM:
+    """Return the task's network with random first weights; `start`: see SRN and LSTM."""
+    kind = SRN if task.model == "srn" else LSTM
+    return kind(task.language.classes, task.hid, **start)
 
 
 # Flags

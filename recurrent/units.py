@@ -74,6 +74,22 @@ def unit_values(net, language: Language) -> Values:
     }
 
 
+@torch.no_grad()
+def fading(net, language: Language) -> np.ndarray | None:
+    """Return (H, C): 1 - f at most, f the forget gate of an LSTM's context unit, in each run of the
+    words, all after all words; None for an SRN. It is the share of its value that a unit loses."""
+    if net.blocks == 1:
+        return None
+    most = torch.zeros(net.hid, language.classes)
+    counts = range(1, language.max_n + 1)
+    for before, n in product(counts, repeat=2):
+        for run, states in enumerate(run_states(net, language, n, before)):
+            hidden = torch.from_numpy(states[:-1, : net.hid]).to(net.U)
+            forget = net.gates(torch.full((len(hidden),), run), hidden)[1]
+            most[:, run] = torch.maximum(most[:, run], (1 - forget).amax(dim=0).cpu())
+    return most.numpy()
+
+
 def unit_roles(values: Values) -> list[UnitRole]:
     """Return the UnitRole of every unit in every run, the runs of a unit together."""
     runs = next(iter(values.values()))

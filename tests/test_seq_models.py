@@ -122,8 +122,23 @@ def test_first_weights():
     assert torch.equal(SRN(7, 300, init=0.1).U.detach(), torch.eye(300))
     course = SRN(2, 300, init=0.001, identity=False)
     assert course.U.std().item() == pytest.approx(0.001, rel=0.1)
+    far = SRN(300, 2, init=0.1, init_output=5.0)
+    assert far.V.std().item() == pytest.approx(5, rel=0.1)
+    assert far.W.std().item() == pytest.approx(0.1, rel=0.1)
     largest = max(parameter.abs().max().item() for parameter in LSTM(3, 16).parameters())
     assert 0.24 < largest <= 0.25
+
+
+def test_a_counter_adds_or_takes_away_one_and_forgets_nothing():
+    torch.manual_seed(0)
+    net = LSTM(4, 50, counter=True)
+    with torch.no_grad():
+        context = net(torch.arange(4).repeat(25)[:, None]).context[:, 0]
+    # The same change by each symbol every time, of at most 1; many of nearly 1.
+    steps = context.diff(dim=0, prepend=torch.zeros(1, 50)).view(25, 4, 50)
+    assert torch.allclose(steps, steps[:1].expand_as(steps), atol=1e-4)
+    assert steps.abs().max() <= 1.001
+    assert (steps.abs() > 0.5).float().mean() > 0.3
 
 
 @pytest.mark.parametrize("model", NETS)

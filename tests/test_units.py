@@ -101,6 +101,21 @@ def test_a_counter_is_found_and_how_n_becomes_2n():
     )
 
 
+def test_what_a_unit_forgets_is_shown_beside_its_steps():
+    language, net = make_language("anb2n"), counter_net()
+    with torch.no_grad():
+        # It keeps 9/10 with an A, all with a B.
+        net.hid_bias[1] = np.log(9)
+        net.W[1, 1] = 20
+    assert units.fading(net, language)[0] == pytest.approx([0.1, 0], abs=1e-6)
+    assert units.fading(SRN(2, 2), language) is None
+    found = units.unit_roles(units.unit_values(net, language))
+    text = explain_units.roles(found, language, UNIT, units.fading(net, language))
+    first, second = text.splitlines()[-2:]
+    assert "0.1000" in first
+    assert "0.0000" in second
+
+
 @pytest.mark.parametrize("steps", [(1.0, 0.5), (0.0, -0.5), (1.0, -1.0), (1.0, 0.0)])
 def test_no_unit_carries_a_count_where_one_condition_fails(steps):
     language, values = make_language("anb2n"), values_of(*steps)
