@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from kuzu import SIDE, NetConv, NetFull, NetLin
 from kuzushiji.augmentation import prepare
@@ -56,11 +56,11 @@ def nearest_mean_error(images: Images) -> np.ndarray:
     return np.array([wrong[target == index].float().mean().item() for index in range(10)])
 
 
-def rank_correlation(values, others) -> float:
-    """Return Spearman's rank correlation of two rows; nan if one of them does not vary."""
+def correlation(values: np.ndarray, others: np.ndarray) -> float:
+    """Return the correlation of two rows; nan if one of them does not vary."""
     if np.ptp(values) == 0 or np.ptp(others) == 0:
         return float("nan")
-    return float(spearmanr(values, others).statistic)
+    return float(np.corrcoef(values, others)[0, 1])
 
 
 def correlation_text(of_classes: Callable[[np.ndarray], float], count: int, what: str) -> str:
@@ -100,14 +100,18 @@ def reason_lines(matrix: np.ndarray, images: Images, most: int = 5) -> list[str]
     errors = int(matrix.sum() - matrix.trace())
     if errors < MIN_ERRORS:
         return [*lines, f"{errors} errors: too few for correlations (fewer than {MIN_ERRORS})"]
+    # Spearman's rank correlation is the correlation of ranks, which renumbering does not change.
     upper = np.triu_indices(10, 1)
-    mistaken, accuracy = (matrix + matrix.T)[upper], class_accuracy(matrix)
+    mistaken, likeness = rankdata((matrix + matrix.T)[upper]), np.zeros((10, 10))
+    likeness[upper] = rankdata(alike[upper])
+    likeness += likeness.T
+    accuracy, apart = rankdata(class_accuracy(matrix)), rankdata(away)
 
     def of_pairs(number: np.ndarray) -> float:
-        return rank_correlation(mistaken, alike[np.ix_(number, number)][upper])
+        return correlation(mistaken, likeness[np.ix_(number, number)][upper])
 
     def of_accuracy(number: np.ndarray) -> float:
-        return rank_correlation(accuracy, away[number])
+        return correlation(accuracy, apart[number])
 
     lines.append(
         "confusions of a pair, and correlation of its mean images: "

@@ -82,7 +82,7 @@ RECIPES = {
         ),
         "full": Recipe(
             "full",
-            **_TUNED | dict(lr=0.001, batch=32, normalize=(0.19, 0.35)), hid=300, dropout=0.0,
+            **_TUNED | dict(lr=0.0015, batch=64, normalize=(0.19, 0.35)), hid=300, dropout=0.0,
         ),
         "conv": Recipe(
             "conv", **_TUNED, filters=(24, 64), kernels=(5, 5), fc=160, batch_norm=True, dropout=0.2
