@@ -26,6 +26,7 @@ import pytest
 import torch
 from torchvision.datasets import KMNIST
 
+import kuzu_main
 from cli import process
 from kuzushiji import dataset
 from seq_models import SRN
@@ -34,6 +35,11 @@ from seq_models import SRN
 NOWHERE = "http://127.0.0.1:9/"
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("kuzu_main", "check_main", "seq_train", "seq_plot")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest test first: nobody waits for it alone at the end."""
+    items.sort(key=lambda item: "[conv-" not in item.name)
 
 
 def header(*values: int) -> bytes:
@@ -82,6 +88,12 @@ def small(tmp_path) -> Path:
 def no_network(monkeypatch):
     """Nothing is downloaded in this process: the host does not answer."""
     monkeypatch.setattr(dataset, "HOST", NOWHERE)
+
+
+@pytest.fixture
+def unexplained(monkeypatch):
+    """kuzu_main.py's tables and pictures, most of the time of a short run, are left out."""
+    monkeypatch.setattr(kuzu_main, "explain", lambda *words: None)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -1,19 +1,17 @@
 """kuzu_main.py as a user runs it: the brief's commands, its printed lines, faults and Ctrl-C."""
 
-import hashlib
-import json
 import os
 import re
 
 import numpy as np
 import pytest
 import torch
-from conftest import StopAfter, check_refused, run_script, write_characters
+from conftest import StopAfter, check_refused, run_script
 from PIL import Image
 
 import kuzu_main
 from cli.errors import UserError
-from kuzushiji import dataset, recipes
+from kuzushiji import recipes
 
 TRAIN = re.compile(r"Train Epoch: (\d+) \[(\d+)/(\d+) \((\d+)%\)\]\tLoss: \d+\.\d{6}")
 TEST = re.compile(r"Test set: Average loss: \d+\.\d{4}, Accuracy: (\d+)/(\d+) \((\d+)%\)")
@@ -55,12 +53,6 @@ def test_the_assignment_s_commands(net, least, tmp_path):
             picture.load()
             assert min(picture.size) > 200
     assert os.listdir(tmp_path) == ["plot"]
-
-
-@pytest.fixture
-def unexplained(monkeypatch):
-    """Tables and pictures, most of the time of a short run, are left out."""
-    monkeypatch.setattr(kuzu_main, "explain", lambda *words: None)
 
 
 def plain_loop(net, root, epochs: int):
@@ -206,45 +198,6 @@ def test_a_loss_that_is_not_finite_ends_the_run(small, tmp_path, capsys):
         run(*words, "--plot", tmp_path, capsys=capsys, data=small)
 
 
-@pytest.mark.usefixtures("unexplained")
-def test_a_last_batch_of_one_image_can_be_normalised(tmp_path, capsys):
-    data = write_characters(tmp_path / "data", train=129)
-    words = [*CONV, "--batch", 128, "--epochs", 1, "--plot", tmp_path]
-    assert "Test set" in run(*words, capsys=capsys, data=data)
-
-
-def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(kuzu_main, "WANTED", 0.5)
-    path = tmp_path / "sweep.json"
-    words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path, "--json", path]
-    printed = run(*words, capsys=capsys, data=small)
-    rows = re.findall(r"^ +(\d+) +(\d+) +([\d.]+)% +[\d.]+$", printed, flags=re.MULTILINE)
-    assert [(int(hid), int(count)) for hid, count, _ in rows] == [(2, 1600), (40, 31810)]
-    reached = [int(hid) for hid, _, percent in rows if float(percent) >= 50]
-    assert reached == [40]
-    assert "40 hidden nodes are the fewest of these that reach 50%" in printed
-    networks = json.loads(path.read_text())["networks"]
-    for (hid, count, percent), net in zip(rows, networks, strict=True):
-        assert (net["recipe"]["hid"], net["parameters"]) == (int(hid), int(count))
-        right = sum(row[index] for index, row in enumerate(net["matrix"]))
-        assert right / 120 == net["accuracy"] == pytest.approx(float(percent) / 100, abs=1e-4)
-    assert (tmp_path / "kuzu_sweep.jpg").stat().st_size > 5000
-    assert "Train Epoch" not in printed
-
-
-def test_compare_prints_the_brief_s_table(small, tmp_path, capsys):
-    words = ["--compare", "--epochs", 1, "--seed", 0, "--plot", tmp_path]
-    printed = run(*words, capsys=capsys, data=small)
-    rows = re.findall(r"^\| (Net\w+) \| ([\d.]+)% \| (.*) = (\d+) ", printed, flags=re.MULTILINE)
-    assert [row[0] for row in rows] == ["NetLin", "NetFull", "NetConv"]
-    for (_, percent, formula, count), matrix in zip(rows, matrices(printed), strict=True):
-        assert float(percent) == pytest.approx(100 * matrix.trace() / matrix.sum(), abs=0.006)
-        assert eval(formula) == int(count)
-    errors = [int(matrix.sum() - matrix.trace()) for matrix in matrices(printed)]
-    assert re.search(r"^errors in 120 images +{} +{} +{}$".format(*errors), printed, re.MULTILINE)
-    assert len(list(tmp_path.glob("kuzu_*_confusion.jpg"))) == 3
-
-
 # Which images
 
 
@@ -260,34 +213,3 @@ def test_without_a_network_the_characters_of_the_repository_serve(tmp_path, monk
     assert "NetLin on Kuzushiji-10k split 0: " in printed
     assert torch.load("a.pth", weights_only=True)["images"] == "Kuzushiji-10k split 0"
     assert sorted(os.listdir(tmp_path)) == ["a.pth", "plot"]
-
-
-def test_kmnist_is_downloaded_and_trained_on(host, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    raw = tmp_path / "source" / "KMNIST" / "raw"
-    labels = dataset.FILES[1]
-    digest = hashlib.sha256((raw / labels).read_bytes()).hexdigest()
-    monkeypatch.setitem(dataset.KMNIST_DIGESTS, labels, digest)
-    printed = run("--net", "lin", "--epochs", 1, "--dataset", "kmnist", capsys=capsys)
-    assert printed.startswith("images: KMNIST, 300 to train, 10000 to test\n")
-    assert "NetLin on KMNIST: " in printed
-
-
-def test_another_set_keeps_its_own_name(small, tmp_path, capsys):
-    words = ["--net", "lin", "--epochs", 1, "--plot", tmp_path]
-    assert "NetLin on data: " in run(*words, capsys=capsys, data=small)
-    with pytest.raises(UserError, match="holds another set"):
-        run(*words, "--dataset", "kmnist", capsys=capsys, data=small)
-
-
-@pytest.mark.usefixtures("unexplained")
-def test_a_network_that_was_trained_on_the_test_images_is_reported(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert kuzu_main.main(["--net", "lin", "--epochs", "1", "--split", "1", "--save", "a.pth"]) == 0
-    capsys.readouterr()
-    for words, known in (([], False), (["--split", "1"], False), (["--split", "2"], True)):
-        assert kuzu_main.main(["--load", "a.pth", *words]) == 0
-        printed, told = capsys.readouterr()
-        assert printed.startswith(f"images: Kuzushiji-10k split {2 if known else 1},")
-        assert told.count("\n") == known
-        assert ("accuracy on Kuzushiji-10k split 2 is not one on unseen images" in told) == known

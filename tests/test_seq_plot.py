@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,13 +13,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import automaton_net, check_refused
-from PIL import Image, ImageSequence
 
 import seq_plot
 import seq_train
 from cli.errors import UserError
 from cli.process import Terminated
-from recurrent.film import GLIDE, LONGEST
 from recurrent.pictures import best_view
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
@@ -79,98 +76,11 @@ def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
         assert name in out
 
 
-@pytest.mark.parametrize(("lang", "embed", "count"), [("reber", False, 8), ("reber", True, 20)])
-def test_the_machine_of_reber_s_grammar(lang, embed, count, tmp_path, capsys):
-    flags = keep(tmp_path / "net", lang, embed)
-    out = plot(*flags, "--only", "states", folder=tmp_path / "plot", capsys=capsys)
-    assert f"{count} states; isomorphic to the extracted one" in out
-    assert "machine and network agree on 1024/1024 sequences" in out
-    assert "the same by network and language" in out
-    assert {re.sub(".*_", "", name) for name in names(tmp_path / "plot")} == {
-        "states.jpg", "fsm.jpg", "fsm.dot",
-    }  # fmt: skip
-    dot = next((tmp_path / "plot").glob("*.dot")).read_text()
-    assert dot.startswith("digraph")
-
-
-def plain_reber_loop(updates: int) -> dict[str, torch.Tensor]:
-    """Weights of the course's names, trained on single words by a loop that shares nothing."""
-    language, random = make_language("reber"), np.random.default_rng(2)
-    torch.manual_seed(2)
-    shapes = {"H0": (2,), "W": (7, 2), "U": (2, 2), "hid_bias": (2,), "V": (2, 7), "out_bias": (7,)}
-    p = {name: (0.3 * torch.randn(shape)).requires_grad_() for name, shape in shapes.items()}
-    optimizer = torch.optim.Adam(p.values(), 0.1, (0.9, 0.99), weight_decay=1e-3)
-    for update in range(updates):
-        optimizer.param_groups[0]["lr"] = 0.1 * (1 - update / updates)
-        words = language.sample_words(30, random)
-        hidden, loss = torch.tanh(p["H0"]).expand(30, 2), 0.0
-        for now, following in pairwise(words):
-            hidden = torch.tanh(p["W"][now] + hidden @ p["U"] + p["hid_bias"])
-            chosen = torch.log_softmax(hidden @ p["V"] + p["out_bias"], 1)[range(30), following]
-            loss = loss - chosen[torch.from_numpy(following >= 0)].sum()
-        optimizer.zero_grad()
-        (loss / (words[1:] >= 0).sum()).backward()
-        optimizer.step()
-    return {name: value.detach() for name, value in p.items()}
-
-
-def test_the_grammar_comes_back_from_weights_that_a_plain_loop_trained(tmp_path, capsys):
-    (tmp_path / "net").mkdir()
-    torch.save(plain_reber_loop(600), tmp_path / "net" / "reber_srn2_1.pth")
-    words = ["--lang", "reber", "--epoch", 1, "--out_path", tmp_path / "net", "--only", "states"]
-    out = plot(*words, folder=tmp_path / "plot", capsys=capsys)
-    assert "minimal machine of reber: 8 states; isomorphic to the extracted one" in out
-
-
-@pytest.mark.parametrize(
-    ("section", "kinds"),
-    [("scatter", {"01", "3d"}), ("dynamics", {"dynamics"}), ("context", {"time"})],
-)
-def test_only_draws_what_is_asked_for(section, kinds, tmp_path, capsys):
-    flags = keep(tmp_path / "net", lang="reber")
-    plot(*flags, "--only", section, folder=tmp_path / "plot", capsys=capsys)
-    found = {re.sub(r".*_(\w+)\.jpg", r"\1", name) for name in names(tmp_path / "plot")}
-    assert kinds <= found
-    assert not found & ({"states", "fsm", "dynamics", "time", "3d", "01"} - kinds)
-
-
 def test_the_best_view_is_not_along_the_line_between_two_kinds_of_dots():
     points = np.random.default_rng(0).normal(0, 0.02, (40, 3))
     points[::2, 0] += 1
     _, azimuth = best_view(points, np.arange(40) % 2)
     assert abs(np.sin(np.radians(azimuth))) > 0.4
-
-
-def test_a_film_is_made_where_it_is_asked_for(tmp_path, capsys):
-    flags = keep(tmp_path / "net", lang="anbn", length=2)
-    out = plot(*flags, "--only", "film", folder=tmp_path / "plot", capsys=capsys)
-    path = tmp_path / "plot" / "anbn_srn5_film.gif"
-    assert list((tmp_path / "plot").iterdir()) == [path]
-    assert f"film: {path}" in out
-    with Image.open(path) as film:
-        assert film.size == (800, 600)
-        # The start and six symbols.
-        assert film.n_frames == 1 + 6 * GLIDE
-        assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(film)) == 7 * LONGEST
-
-
-def test_context_units_are_printed_and_drawn(tmp_path, capsys):
-    flags = keep_random(tmp_path / "net", "lstm")
-    folder = tmp_path / "plot"
-    words = (*flags, "--only", "scatter,context", "--seed", 0, "--num_plot", 1)
-    plain = plot(*words, folder=folder, capsys=capsys)
-    assert names(folder) == {
-        "anbn_lstm2_01.jpg", "anbn_lstm2_context_01.jpg", "anbn_lstm2_time.jpg",
-    }  # fmt: skip
-    both = plot(*words, "--context", folder=folder, capsys=capsys)
-    line = next(row for row in plain.splitlines() if row.startswith("A ["))
-    wide = next(row for row in both.splitlines() if row.startswith("A ["))
-    assert line.count("[") == 2
-    assert wide.count("[") == 3
-    assert "hidden and context activations" in both
-    # The context units are those of the equations: h = o tanh(c), so |h| <= |tanh(c)|.
-    h, c = (np.array(part.split(), float) for part in re.findall(r"\[([^\]]+)\]", wide)[:2])
-    assert (np.abs(h) <= np.abs(np.tanh(c)) + 0.01).all()
 
 
 def test_the_same_seed_prints_and_draws_the_same(tmp_path, capsys):
@@ -377,17 +287,3 @@ def test_a_file_of_another_task_is_named(tmp_path, monkeypatch, capsys):
     made.rename(tmp_path / "net" / "anb2n_srn2_1.pth")
     with pytest.raises(UserError, match="holds a network with --lang anbn, not anb2n"):
         seq_plot.main(["--lang", "anb2n", "--epoch", "1"])
-
-
-def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
-    torch.manual_seed(0)
-    for model, hid in (("srn", 1), ("lstm", 2)):
-        net = SRN(3, hid, init=1.0) if model == "srn" else LSTM(3, hid)
-        torch.save(net.state_dict(), tmp_path / f"anb2nc3n_{model}{hid}_1.pth")
-        words = ["--lang", "anb2nc3n", "--model", model, "--hid", hid, "--epoch", 1]
-        words += ["--num_plot", 1, "--only", "states,dynamics,context"]
-        out = plot(*words, "--out_path", tmp_path, folder=tmp_path / "plot", capsys=capsys)
-        assert "not isomorphic to the extracted one" in out
-        assert "network only" in out
-        assert re.search(r"machine and network agree on \d+/1024 sequences", out)
-        assert "The first that is not exact is n = " in out or "All are exact." in out

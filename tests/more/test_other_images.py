@@ -1,0 +1,83 @@
+"""kuzu_main.py on other images, and with several networks."""
+
+import hashlib
+import json
+import re
+
+import pytest
+from conftest import write_characters
+from test_kuzu_main import CONV, matrices, run
+
+import kuzu_main
+from cli.errors import UserError
+from kuzushiji import dataset
+
+
+@pytest.mark.usefixtures("unexplained")
+def test_a_last_batch_of_one_image_can_be_normalised(tmp_path, capsys):
+    data = write_characters(tmp_path / "data", train=129)
+    words = [*CONV, "--batch", 128, "--epochs", 1, "--plot", tmp_path]
+    assert "Test set" in run(*words, capsys=capsys, data=data)
+
+
+def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(kuzu_main, "WANTED", 0.5)
+    path = tmp_path / "sweep.json"
+    words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path, "--json", path]
+    printed = run(*words, capsys=capsys, data=small)
+    rows = re.findall(r"^ +(\d+) +(\d+) +([\d.]+)% +[\d.]+$", printed, flags=re.MULTILINE)
+    assert [(int(hid), int(count)) for hid, count, _ in rows] == [(2, 1600), (40, 31810)]
+    reached = [int(hid) for hid, _, percent in rows if float(percent) >= 50]
+    assert reached == [40]
+    assert "40 hidden nodes are the fewest of these that reach 50%" in printed
+    networks = json.loads(path.read_text())["networks"]
+    for (hid, count, percent), net in zip(rows, networks, strict=True):
+        assert (net["recipe"]["hid"], net["parameters"]) == (int(hid), int(count))
+        right = sum(row[index] for index, row in enumerate(net["matrix"]))
+        assert right / 120 == net["accuracy"] == pytest.approx(float(percent) / 100, abs=1e-4)
+    assert (tmp_path / "kuzu_sweep.jpg").stat().st_size > 5000
+    assert "Train Epoch" not in printed
+
+
+def test_compare_prints_the_brief_s_table(small, tmp_path, capsys):
+    words = ["--compare", "--epochs", 1, "--seed", 0, "--plot", tmp_path]
+    printed = run(*words, capsys=capsys, data=small)
+    rows = re.findall(r"^\| (Net\w+) \| ([\d.]+)% \| (.*) = (\d+) ", printed, flags=re.MULTILINE)
+    assert [row[0] for row in rows] == ["NetLin", "NetFull", "NetConv"]
+    for (_, percent, formula, count), matrix in zip(rows, matrices(printed), strict=True):
+        assert float(percent) == pytest.approx(100 * matrix.trace() / matrix.sum(), abs=0.006)
+        assert eval(formula) == int(count)
+    errors = [int(matrix.sum() - matrix.trace()) for matrix in matrices(printed)]
+    assert re.search(r"^errors in 120 images +{} +{} +{}$".format(*errors), printed, re.MULTILINE)
+    assert len(list(tmp_path.glob("kuzu_*_confusion.jpg"))) == 3
+
+
+def test_kmnist_is_downloaded_and_trained_on(host, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    raw = tmp_path / "source" / "KMNIST" / "raw"
+    labels = dataset.FILES[1]
+    digest = hashlib.sha256((raw / labels).read_bytes()).hexdigest()
+    monkeypatch.setitem(dataset.KMNIST_DIGESTS, labels, digest)
+    printed = run("--net", "lin", "--epochs", 1, "--dataset", "kmnist", capsys=capsys)
+    assert printed.startswith("images: KMNIST, 300 to train, 10000 to test\n")
+    assert "NetLin on KMNIST: " in printed
+
+
+def test_another_set_keeps_its_own_name(small, tmp_path, capsys):
+    words = ["--net", "lin", "--epochs", 1, "--plot", tmp_path]
+    assert "NetLin on data: " in run(*words, capsys=capsys, data=small)
+    with pytest.raises(UserError, match="holds another set"):
+        run(*words, "--dataset", "kmnist", capsys=capsys, data=small)
+
+
+@pytest.mark.usefixtures("unexplained")
+def test_a_network_that_was_trained_on_the_test_images_is_reported(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert kuzu_main.main(["--net", "lin", "--epochs", "1", "--split", "1", "--save", "a.pth"]) == 0
+    capsys.readouterr()
+    for words, known in (([], False), (["--split", "1"], False), (["--split", "2"], True)):
+        assert kuzu_main.main(["--load", "a.pth", *words]) == 0
+        printed, told = capsys.readouterr()
+        assert printed.startswith(f"images: Kuzushiji-10k split {2 if known else 1},")
+        assert told.count("\n") == known
+        assert ("accuracy on Kuzushiji-10k split 2 is not one on unseen images" in told) == known
