@@ -85,7 +85,7 @@ def reason_lines(matrix: np.ndarray, images: Images, most: int = 5) -> list[str]
     pairs = list(combinations(range(10), 2))
     order = sorted(pairs, key=lambda pair: -alike[pair])
     lines = []
-    for target, chosen, count, _ in worst_confusions(matrix, most):
+    for target, chosen, count, _ in worst_confusions(matrix, most, min_count=2):
         pair = min(target, chosen), max(target, chosen)
         lines.append(
             f"{names[target]} -> {names[chosen]} ({count}): correlation of mean images "

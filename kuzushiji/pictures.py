@@ -103,10 +103,10 @@ def mistakes_picture(
     class (the surest first), on the right typical training images of the class it chose.
 
     log_probabilities: (N, 10), the network's output for the N test images.
-    None if nothing was mistaken.
+    Confusions that happened once are shown only if there are no others; None if there are none.
     """
     rows, typical, mistaken = 5, 4, 6
-    worst = worst_confusions(matrix, rows)
+    worst = worst_confusions(matrix, rows, min_count=2) or worst_confusions(matrix, rows)
     if not worst:
         return None
     labels = Labels(images)

@@ -122,6 +122,25 @@ def test_mistakes_picture_shows_only_images_that_were_mistaken(share):
     assert "91%" in texts(figure)
 
 
+def test_what_happened_once_is_drawn_only_where_there_is_nothing_else():
+    data = images()
+    target = data.test_target.numpy()
+    of_two, of_three = np.flatnonzero(target == 2), np.flatnonzero(target == 3)
+
+    def drawn(wrong: dict) -> list[str]:
+        chosen = target.copy()
+        for index, other in wrong.items():
+            chosen[index] = other
+        matrix = confusion_matrix(target, chosen, labels=range(10))
+        figure = pictures.mistakes_picture(matrix, outputs(target, chosen), data, "x")
+        return [text for text in texts(figure) if text[:1].isdigit() and "\nof " in text]
+
+    once, twice = {of_two[0]: 5}, {of_three[0]: 4, of_three[1]: 4}
+    assert len(drawn(once)) == 1
+    assert len(drawn(once | twice)) == 1
+    assert drawn(once) != drawn(once | twice)
+
+
 def test_a_network_without_mistakes_has_no_picture_of_them():
     data = images()
     target = data.test_target.numpy()
