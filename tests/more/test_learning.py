@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from test_seq_train import check_resumed
 
 import seq_plot
 import seq_train
@@ -32,3 +33,14 @@ def test_a_counter_counts_far_beyond_its_words(tmp_path):
     alone, pairs = figures(seq_train, *words, folder=tmp_path)["max_exact_n"]
     assert alone > 30
     assert pairs == 20
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--lang", "anbn", "--schedule", "constant", "--optim", "sgd", "--mom", 0.9],
+        ["--lang", "reber", "--embed", "--model", "lstm", "--schedule", "cosine"],
+    ],
+)
+def test_other_runs_end_as_unbroken_ones_too(words, tmp_path, capsys, monkeypatch):
+    check_resumed(words, tmp_path, capsys, monkeypatch)
