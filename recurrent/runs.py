@@ -12,7 +12,7 @@ import torch
 
 from cli import checkpoint, optimizers, process
 from cli.errors import UserError
-from recurrent.language import Language
+from recurrent.language import Language, Sequences
 from recurrent.metrics import Evaluation, Score, evaluation_set, loss_floor
 from recurrent.recipes import RECIPES, Recipe, resolve_recipe
 from recurrent.task import (
@@ -62,14 +62,19 @@ class Run:
         return [score for _, score in self.reports]
 
     @cached_property
+    def judged(self) -> Sequences:
+        """The sequences on which the network is judged."""
+        return evaluation_set(self.language)
+
+    @cached_property
     def evaluation(self) -> Evaluation:
-        """What the network is judged by."""
-        return Evaluation(self.language, evaluation_set(self.language))
+        """What judges the network."""
+        return Evaluation(self.language, self.judged)
 
     @cached_property
     def floor(self) -> float:
         """The loss of the best possible predictor."""
-        return loss_floor(self.language, evaluation_set(self.language))
+        return loss_floor(self.language, self.judged)
 
     @property
     def plot_command(self) -> str:

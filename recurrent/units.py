@@ -65,12 +65,16 @@ class UnitRole:
         return "even" if self.even >= MOST else "moves"
 
 
+def _pairs(language: Language) -> list[tuple[int, int]]:
+    """Return the n of every word after every word: (before, n)."""
+    return list(product(range(1, language.max_n + 1), repeat=2))
+
+
 def unit_values(net, language: Language) -> Values:
     """Return the units' values along all words after all words."""
-    counts = range(1, language.max_n + 1)
     return {
         (before, n): [states[:, -net.hid :] for states in run_states(net, language, n, before)]
-        for before, n in product(counts, repeat=2)
+        for before, n in _pairs(language)
     }
 
 
@@ -81,8 +85,7 @@ def fading(net, language: Language) -> np.ndarray | None:
     if net.blocks == 1:
         return None
     most = torch.zeros(net.hid, language.classes)
-    counts = range(1, language.max_n + 1)
-    for before, n in product(counts, repeat=2):
+    for before, n in _pairs(language):
         for run, states in enumerate(run_states(net, language, n, before)):
             hidden = torch.from_numpy(states[:-1, : net.hid]).to(net.U)
             forget = net.gates(torch.full((len(hidden),), run), hidden)[1]
@@ -149,7 +152,7 @@ def ablate(net, language: Language, unit: int | None, run: int, how: str) -> Run
     how: "zeroed", set to 0 before the run's first symbol; "clamped", held throughout the run at
     its value before.
     """
-    pairs = list(product(range(1, language.max_n + 1), repeat=2))
+    pairs = _pairs(language)
     read = sum(language.times[:run])
     texts = [language.word(before) + language.word(n)[: read * n] for before, n in pairs]
     n, state = np.array([n for _, n in pairs]), states_after(net, language, texts)
