@@ -17,10 +17,6 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-# One thread: the networks of the tests are small, and two threads that wait for each other on a
-# busy machine make them many times slower. Set before torch is imported, for the scripts as well.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import numpy as np
 import pytest
 import torch
@@ -35,11 +31,6 @@ from seq_models import SRN
 NOWHERE = "http://127.0.0.1:9/"
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("kuzu_main", "check_main", "seq_train", "seq_plot")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest test first: nobody waits for it alone at the end."""
-    items.sort(key=lambda item: "[conv-" not in item.name)
 
 
 def header(*values: int) -> bytes:

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-from conftest import characters
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared import characters
 
 from kuzushiji import augmentation
 

@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from shared import ROOT
 
 import check
 from cli.errors import UserError

@@ -10,8 +10,8 @@ import types
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, check_refused, run_script
 from PIL import Image
+from shared import ROOT, check_refused, run_script
 
 import check
 import check_main

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from conftest import NOWHERE, header, write_characters, write_idx
+from shared import NOWHERE, header, write_characters, write_idx
 from torchvision.datasets import KMNIST
 
 from cli.errors import UserError

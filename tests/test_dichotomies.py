@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from shared import ROOT
 
 import check
 from perceptron.dichotomies import Unit, dichotomies, fewest_units, output_unit

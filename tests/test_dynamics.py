@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import automaton_net, counter_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
+from shared import automaton_net, counter_net
 
 from recurrent import dynamics, extraction
 from recurrent.dynamics import attracting_cycles, complete, fixed_points, map_points

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import automaton_net
+from shared import automaton_net
 
 from recurrent import explain, explain_machine, extraction, machine
 from recurrent.dynamics import FixedPoint, Runs

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import ROOT, Bomb, environment
+from shared import ROOT, Bomb, environment
 
 from cli import checkpoint
 from cli.errors import UserError

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import characters
+from shared import characters
 
 from kuzu import NetConv, NetFull, NetLin
 from kuzushiji import features

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import automaton_net
+from shared import automaton_net
 
 from recurrent.extraction import find_machine
 from recurrent.film import DURATION, GLIDE, Frame, Stage, frames, readings

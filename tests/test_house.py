@@ -5,7 +5,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SCRIPTS
+from shared import ROOT, SCRIPTS
 
 MODELS = {
     "kuzushiji": {"kuzu"},

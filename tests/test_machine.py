@@ -6,9 +6,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from conftest import automaton_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared import automaton_net
 
 from recurrent import extraction, machine
 from recurrent.dynamics import symbol_map

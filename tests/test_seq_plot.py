@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from conftest import automaton_net, check_refused
+from shared import automaton_net, check_refused
 
 import seq_plot
 import seq_train

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import StopAfter, check_refused, run_script
 from PIL import Image
+from shared import StopAfter, check_refused, run_script
 
 import seq_train
 from cli.errors import UserError

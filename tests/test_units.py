@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import automaton_net, counter_net
+from shared import automaton_net, counter_net
 
 from anb2n import counting
 from recurrent import explain_units, units

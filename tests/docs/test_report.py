@@ -9,7 +9,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, StopAfter, characters, write_characters
+from shared import ROOT, StopAfter, characters, write_characters
 
 import kuzu_main
 

@@ -4,7 +4,7 @@ import os
 import socket
 
 import pytest
-from conftest import NOWHERE
+from shared import NOWHERE
 
 from kuzushiji import dataset
 from kuzushiji.dataset import FILES, Unavailable

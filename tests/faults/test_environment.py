@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, SCRIPTS, environment, write_characters
 from PIL import Image
+from shared import ROOT, SCRIPTS, environment, write_characters
 
 import kuzu_main
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, SCRIPTS, end_of, environment
+from shared import ROOT, SCRIPTS, end_of, environment
 
 from cli import flags
 from seq_models import SRN

@@ -9,8 +9,8 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, environment, interrupt_script, run_script, write_characters
 from PIL import Image
+from shared import ROOT, environment, interrupt_script, run_script, write_characters
 
 # A short run with several checkpoints, and the line at which it is killed.
 KILLED = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Bomb, check_refused
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from shared import Bomb, check_refused
 
 import seq_train
 from cli import checkpoint

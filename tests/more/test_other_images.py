@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from conftest import write_characters
+from shared import write_characters
 from test_kuzu_main import CONV, matrices, run
 
 import kuzu_main
