@@ -1,14 +1,11 @@
 """What a film shows at each moment, on networks that are their languages."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from shared import automaton_net
 
 from recurrent.extraction import find_machine
-from recurrent.film import DURATION, GLIDE, Frame, Stage, frames, readings
-from recurrent.machine import Machine
+from recurrent.film import DURATION, GLIDE, Stage, frames, readings
 from recurrent.metrics import evaluation_set
 from recurrent.task import make_language
 
@@ -76,29 +73,3 @@ def test_everything_that_moves_shows_the_same_moment(learned):
         assert np.allclose(np.ravel(stage.point.get_data()), here)
         assert stage.letter.get_text() == reading.text[before]
         assert stage.letter.get_visible() == (frame.step > 0)
-
-
-def test_hundreds_of_clusters_and_unknown_words_can_be_filmed():
-    net, language, found = learn("anbn")
-    count, width = 300, found.trajectory.state.shape[1]
-    random = np.random.default_rng(0)
-    trajectory = replace(
-        found.trajectory, state=random.normal(size=(count, width)), node=np.full(count, -1)
-    )
-    after = np.full((62, language.classes), -1)
-    after[:-1, language.first] = np.arange(1, 62)
-    machine = Machine(language.symbols, after)
-    many = replace(
-        found,
-        trajectory=trajectory,
-        states=replace(found.states, cluster=np.arange(count)),
-        machine=machine,
-        names=[f"outside ({state})" for state in range(62)],
-        overlap=np.zeros((62, len(found.labels)), dtype=bool),
-    )
-    read = readings(net, language, machine)
-    assert -1 in read[0].states
-    stage = Stage(language, many, read, "a title")
-    images = list(stage.images([Frame(0, 0, 1.0, 100), Frame(0, len(read[0].text), 0.7, 100)]))
-    assert [image.mode for image in images] == ["P", "P"]
-    assert stage.lines[1].get_text().startswith("no state")

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import re
 import shlex
 from functools import partial
@@ -51,29 +50,6 @@ def plot(*words, folder, capsys) -> str:
 
 def names(folder) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
-    flags = keep(tmp_path / "net", lang="anbn", length=2)
-    flags += ["--json", tmp_path / "figures.json"]
-    out = plot(*flags, "--seed", 1, "--num_plot", 3, folder=tmp_path / "plot", capsys=capsys)
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert (figures["states"], figures["minimal_states"], figures["isomorphic"]) == (4, 4, True)
-    for text in figures["sequences"]:
-        assert f"symbol= {text['symbols']}\n" in out
-        assert np.allclose(np.sum(text["probabilities"], axis=1), 1)
-        assert np.shape(text["hidden"]) == (len(text["symbols"]) - 1, 5)
-    stem = "anbn_srn5"
-    pairs = {f"{stem}_{one}{other}.jpg" for one in range(5) for other in range(one + 1, 5)}
-    rest = {f"{stem}_{what}" for what in ("3d.jpg", "states.jpg", "fsm.jpg", "fsm.dot")}
-    assert names(tmp_path / "plot") == pairs | rest | {f"{stem}_dynamics.jpg", f"{stem}_time.jpg"}
-    for name in ("W:", "U:", "hid_bias:", "V:", "out_bias:", "H0:"):
-        assert f"\n{name}\n" in out
-    assert out.count("symbol= A") == 3
-    assert "machine and network agree on 1024/1024 sequences" in out
-    assert "4 states; isomorphic to the extracted one" in out
-    for name in names(tmp_path / "plot"):
-        assert name in out
 
 
 def test_the_best_view_is_not_along_the_line_between_two_kinds_of_dots():

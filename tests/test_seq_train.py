@@ -113,14 +113,14 @@ def course_loop(seed: int, updates: int) -> dict[str, torch.Tensor]:
 
 
 def test_the_recipe_assignment_trains_as_the_course_does(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(seq_train, "Stop", lambda: StopAfter(200))
+    monkeypatch.setattr(seq_train, "Stop", lambda: StopAfter(100))
     words = ["--recipe", "assignment", "--epoch", 1, "--seed", 7]
     status, printed = run(*words, folder=tmp_path, capsys=capsys)
     assert status == 130
     assert "did not succeed" in printed
     ours = content(tmp_path / "net" / "anb2n_srn2_0.pth")
-    assert ours["seen"] == 200
-    for name, value in course_loop(7, 200).items():
+    assert ours["seen"] == 100
+    for name, value in course_loop(7, 100).items():
         assert torch.allclose(ours["net"][name], value.detach(), atol=1e-5), name
 
 

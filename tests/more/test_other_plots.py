@@ -1,15 +1,19 @@
 """seq_plot.py on other networks: Reber's grammars, foreign weights, networks without a state."""
 
+import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
+from test_film import learn
 from test_seq_plot import keep, keep_random, names, plot
 
-from recurrent.film import GLIDE, LONGEST
+from recurrent.film import GLIDE, LONGEST, Frame, Stage, readings
+from recurrent.machine import Machine
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -113,3 +117,52 @@ def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
         assert "network only" in out
         assert re.search(r"machine and network agree on \d+/1024 sequences", out)
         assert "The first that is not exact is n = " in out or "All are exact." in out
+
+
+def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
+    flags = keep(tmp_path / "net", lang="anbn", length=2)
+    flags += ["--json", tmp_path / "figures.json"]
+    out = plot(*flags, "--seed", 1, "--num_plot", 3, folder=tmp_path / "plot", capsys=capsys)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert (figures["states"], figures["minimal_states"], figures["isomorphic"]) == (4, 4, True)
+    for text in figures["sequences"]:
+        assert f"symbol= {text['symbols']}\n" in out
+        assert np.allclose(np.sum(text["probabilities"], axis=1), 1)
+        assert np.shape(text["hidden"]) == (len(text["symbols"]) - 1, 5)
+    stem = "anbn_srn5"
+    pairs = {f"{stem}_{one}{other}.jpg" for one in range(5) for other in range(one + 1, 5)}
+    rest = {f"{stem}_{what}" for what in ("3d.jpg", "states.jpg", "fsm.jpg", "fsm.dot")}
+    assert names(tmp_path / "plot") == pairs | rest | {f"{stem}_dynamics.jpg", f"{stem}_time.jpg"}
+    for name in ("W:", "U:", "hid_bias:", "V:", "out_bias:", "H0:"):
+        assert f"\n{name}\n" in out
+    assert out.count("symbol= A") == 3
+    assert "machine and network agree on 1024/1024 sequences" in out
+    assert "4 states; isomorphic to the extracted one" in out
+    for name in names(tmp_path / "plot"):
+        assert name in out
+
+
+def test_hundreds_of_clusters_and_unknown_words_can_be_filmed():
+    net, language, found = learn("anbn")
+    count, width = 300, found.trajectory.state.shape[1]
+    random = np.random.default_rng(0)
+    trajectory = replace(
+        found.trajectory, state=random.normal(size=(count, width)), node=np.full(count, -1)
+    )
+    after = np.full((62, language.classes), -1)
+    after[:-1, language.first] = np.arange(1, 62)
+    machine = Machine(language.symbols, after)
+    many = replace(
+        found,
+        trajectory=trajectory,
+        states=replace(found.states, cluster=np.arange(count)),
+        machine=machine,
+        names=[f"outside ({state})" for state in range(62)],
+        overlap=np.zeros((62, len(found.labels)), dtype=bool),
+    )
+    read = readings(net, language, machine)
+    assert -1 in read[0].states
+    stage = Stage(language, many, read, "a title")
+    images = list(stage.images([Frame(0, 0, 1.0, 100), Frame(0, len(read[0].text), 0.7, 100)]))
+    assert [image.mode for image in images] == ["P", "P"]
+    assert stage.lines[1].get_text().startswith("no state")
