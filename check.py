@@ -45,7 +45,7 @@ class MLP(nn.Module):
         return squash(self.hid @ self.hid_out_weight.mT + self.out_bias.unsqueeze(-2))
 
     @torch.no_grad()
-    def draw_weights(self, size: float) -> None:
+    def init_weights(self, size: float) -> None:
         """Draw every weight and bias from a normal distribution of standard deviation `size`."""
         for parameter in self.parameters():
             parameter.normal_(0, size)
@@ -173,12 +173,12 @@ def line_equation(weight: list[float], bias: float) -> tuple[str, str]:
         terms, right, relation = [(-value, name) for value, name in terms], -right, "<="
     left = ""
     for value, name in terms:
-        size = "" if abs(value) == 1 else f"{short(abs(value))} "
+        size = "" if abs(value) == 1 else f"{format_number(abs(value))} "
         left += (" - " if value < 0 else " + " if left else "") + size + name
-    return f"{left} = {short(right)}", f"where {left} {relation} {short(right)}"
+    return f"{left} = {format_number(right)}", f"where {left} {relation} {format_number(right)}"
 
 
-def short(value: float) -> str:
+def format_number(value: float) -> str:
     """Write a number with at most three decimals, and no more than it needs; never -0."""
     return f"{round(value, 3) + 0:.10g}"
 
@@ -197,6 +197,6 @@ def activation_table(net: MLP, points: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def right_items(net: MLP, points: Tensor, target: Tensor) -> Tensor:
+def correct_points(net: MLP, points: Tensor, target: Tensor) -> Tensor:
     """Return whether the output, cut at 0.5, is the target: (N,), or (networks, N) for networks."""
     return ((net(points) >= 0.5) == (target >= 0.5)).squeeze(-1)

@@ -22,10 +22,10 @@ from torch import Tensor
 from check import (
     MLP,
     activation_table,
+    correct_points,
     dividing_lines,
+    format_number,
     read_table,
-    right_items,
-    short,
 )
 from cli import files, flags, process
 from cli.errors import UserError
@@ -36,9 +36,9 @@ from perceptron.dichotomies import Design, fewest_units
 from perceptron.scales import correct_scales
 
 # Epochs between two lines, and for how many a network must be right before training ends.
-REPORT, STABLE_EPOCHS = 100, 2000
+REPORT_EVERY, STABLE_EPOCHS = 100, 2000
 # Weight decay of the course's Adam.
-DECAY = 1e-5
+WEIGHT_DECAY = 1e-5
 RECIPES = {
     "assignment": dict(lr=0.001, init=0.15, epoch=200_000, restarts=1),
     "tuned": dict(lr=0.1, init=1.0, epoch=6000, restarts=32),
@@ -129,9 +129,9 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[MLP, int]:
     """
     nets = MLP(args.hid, args.act, networks=args.restarts)
     # Drawn on the CPU, so that a seed gives the same start everywhere.
-    nets.draw_weights(args.init)
+    nets.init_weights(args.init)
     nets.to(points.device)
-    optimizer = Adam(nets.parameters(), args.lr, weight_decay=DECAY, fused=True)
+    optimizer = Adam(nets.parameters(), args.lr, weight_decay=WEIGHT_DECAY, fused=True)
     wanted = target.expand(args.restarts, *target.shape)
     held = torch.zeros(args.restarts, dtype=torch.int64, device=points.device)
     best, progress = 0, Progress(args.epoch)
@@ -145,12 +145,12 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[MLP, int]:
             right = ((output >= 0.5) == (wanted >= 0.5)).sum(dim=(1, 2))
             held = (held + 1) * (right == len(points))
             done = stop or epoch == args.epoch or held.max() >= STABLE_EPOCHS
-            if epoch % REPORT == 0 or done:
+            if epoch % REPORT_EVERY == 0 or done:
                 # Right on the most points, for the longest, with the smallest loss.
                 best = max(range(args.restarts), key=lambda i: (right[i], held[i], -loss[i]))
                 accuracy = 100 * right[best].item() / len(points)
                 progress.clear()
-                if epoch % REPORT == 0:
+                if epoch % REPORT_EVERY == 0:
                     print(f"ep: {epoch} loss: {loss[best]:.4f} acc: {accuracy:.2f}", flush=True)
         if done:
             break
@@ -161,7 +161,7 @@ def train(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[MLP, int]:
 def by_training(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[MLP, dict]:
     """Train from the seed; print the weights and their accuracy.
 
-    Returns the network and the figures of its training.
+    Returns the network and the results of its training.
     """
     seed = process.seed_everything(args.seed)
     if args.restarts > 1:
@@ -183,7 +183,7 @@ def show_weights(net: MLP, when: str) -> None:
 
 def accuracy(net: MLP, points: Tensor, target: Tensor) -> float:
     """Return the share of points that are classified right, in percent."""
-    return 100 * right_items(net, points, target).double().mean().item()
+    return 100 * correct_points(net, points, target).double().mean().item()
 
 
 def explain(net: MLP, points: Tensor, target: Tensor) -> None:
@@ -198,11 +198,11 @@ def explain(net: MLP, points: Tensor, target: Tensor) -> None:
     print("|" + " --- |" * len(names))
     digits = 0 if net.act == "step" else 3
     for point, row, wanted in zip(points.tolist(), rows, target.flatten().tolist(), strict=True):
-        cells = [short(value) for value in point]
+        cells = [format_number(value) for value in point]
         cells += [f"{value:.{digits}f}" for value in row] + [f"{wanted:.0f}"]
         print("| " + " | ".join(cells) + " |")
-    right = right_items(net, points, target)
-    wrong = [f"({short(x)}, {short(y)})" for x, y in points[~right].tolist()]
+    right = correct_points(net, points, target)
+    wrong = [f"({format_number(x)}, {format_number(y)})" for x, y in points[~right].tolist()]
     print(f"\nWrong: {', '.join(wrong)}" if wrong else f"\nAll {len(points)} points are right.")
 
 
@@ -216,14 +216,14 @@ def by_hand(args, points: Tensor, target: Tensor) -> tuple[MLP, dict]:
     net.set_weights(scale)
     show_weights(net, "Initial")
     print("Initial Accuracy: ", accuracy(net, points, target))
-    figures = {"scale": scale}
+    results = {"scale": scale}
     if args.act == "sig":
         plain = MLP(args.hid, args.act)
         plain.set_weights()
-        figures["correct_scales"] = correct_scales(plain, points, target)
+        results["correct_scales"] = correct_scales(plain, points, target)
         print(f"\nThe weights of check.py are multiplied by {scale:g}.")
-        print(scale_sentence(figures["correct_scales"]))
-    return net, figures
+        print(scale_sentence(results["correct_scales"]))
+    return net, results
 
 
 def scale_sentence(scales: list[tuple[float, float]]) -> str:
@@ -293,8 +293,8 @@ def design_weights(design: Design) -> dict[str, list]:
     }
 
 
-def network_figures(net: MLP, points: Tensor, target: Tensor) -> dict:
-    """Return the figures of a network, as --json writes them."""
+def network_results(net: MLP, points: Tensor, target: Tensor) -> dict:
+    """Return the results of a network, as --json writes them."""
     output = net(points)
     return {
         "act": net.act,
@@ -340,15 +340,15 @@ def main(argv: list[str] | None = None) -> int:
     points, target = read_table(args.data)
     with Stop() as stop:
         if args.design:
-            net, figures = by_search(points, target)
+            net, results = by_search(points, target)
         elif args.set_weights:
-            net, figures = by_hand(args, points, target)
+            net, results = by_hand(args, points, target)
         else:
-            net, figures = by_training(args, points, target, stop)
+            net, results = by_training(args, points, target, stop)
         explain(net, points, target)
         draw(net, points, target, args.plot)
         if args.json:
-            files.write_json(args.json, network_figures(net, points, target) | figures)
+            files.write_json(args.json, network_results(net, points, target) | results)
     return stop.status or (0 if accuracy(net, points, target) == 100 else 3)
 
 

@@ -30,14 +30,14 @@ from cli.errors import UserError
 from cli.process import Progress, Stop
 from kuzushiji import confusion, features, pictures
 from kuzushiji.augmentation import prepare
-from kuzushiji.dataset import Images, Unavailable, load_kmnist, load_kuzushiji10k
+from kuzushiji.dataset import Images, KMNISTUnavailable, load_kmnist, load_kuzushiji10k
 from kuzushiji.recipes import NETS, Recipe, add_recipe_flags, recipe_for
 from kuzushiji.runs import Run, batches, read, resume, save, start
 
 # A training line is printed every so many images: 100 batches of 64, as in the brief.
-REPORT = 6400
+REPORT_EVERY = 6400
 # The accuracy that the brief asks of NetFull.
-WANTED = 0.84
+TARGET_ACCURACY = 0.84
 
 
 # Flags
@@ -137,7 +137,7 @@ def choose_images(args: argparse.Namespace, split: int | None) -> Images:
         return load_kuzushiji10k(split)
     try:
         images = load_kmnist(args.data)
-    except Unavailable as reason:
+    except KMNISTUnavailable as reason:
         if args.dataset:
             raise
         print(
@@ -176,7 +176,7 @@ def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool 
         run.optimizer.step()
         run.schedule.step()
         seen = number * recipe.batch
-        if seen % REPORT < recipe.batch:
+        if seen % REPORT_EVERY < recipe.batch:
             loss = F.nll_loss(output.detach(), target).item()
             if not math.isfinite(loss):
                 raise UserError(f"the loss is {loss} in epoch {epoch}; lower --lr {recipe.lr:g}")
@@ -243,7 +243,7 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
     save_to: where the run is saved after each epoch. quiet: test after the last epoch only, and
         print nothing of the others; the network is one of several in a table.
     """
-    print(f"{describe(run.net)}\nrecipe: {run.recipe.flags()}", flush=True)
+    print(f"{architecture_line(run.net)}\nrecipe: {run.recipe.flags()}", flush=True)
     progress = Progress(
         run.epochs * len(batches(torch.arange(len(images.train)), run.recipe.batch))
     )
@@ -261,7 +261,7 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
     return result
 
 
-def describe(net: torch.nn.Module) -> str:
+def architecture_line(net: torch.nn.Module) -> str:
     """A network's name and its number of independent parameters, as a sum over its layers."""
     return (
         f"{type(net).__name__}: {net.parameter_sum()} = {kuzu.parameter_count(net)} "
@@ -304,7 +304,7 @@ def explain(
     return reasons
 
 
-def network_figures(
+def network_results(
     recipe: Recipe,
     net: torch.nn.Module,
     result: Result,
@@ -312,7 +312,7 @@ def network_figures(
     epochs: int | None = None,
     reasons: list[str] | None = None,
 ) -> dict:
-    """Return the figures of one network, as --json writes them.
+    """Return the results of one network, as --json writes them.
 
     epochs: how many it was trained for; reasons: what `explain` printed. None where there are none.
     """
@@ -355,7 +355,7 @@ def _printable(text: str) -> bool:
 def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
     """Train NetFull with each number of hidden nodes in --sweep; print a table, draw a curve.
 
-    Returns the figures of each.
+    Returns the results of each.
     """
     networks = []
     for hid in dict.fromkeys(args.sweep):
@@ -365,21 +365,23 @@ def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
         print(result.line, flush=True)
         if stop:
             break
-        networks.append(network_figures(run.recipe, run.net, result, images, run.epoch))
+        networks.append(network_results(run.recipe, run.net, result, images, run.epoch))
     print(f"\nNetFull on {images.name}, {args.epochs} epochs:")
     print("hidden nodes  parameters  accuracy  seconds")
     sizes = [row["recipe"]["hid"] for row in networks]
     accuracies = [row["accuracy"] for row in networks]
     for hid, row in zip(sizes, networks, strict=True):
         print(f"{hid:12}  {row['parameters']:10}  {row['accuracy']:8.2%}  {row['seconds']:7.1f}")
-    enough = [hid for hid, share in zip(sizes, accuracies, strict=True) if share >= WANTED]
+    enough = [hid for hid, share in zip(sizes, accuracies, strict=True) if share >= TARGET_ACCURACY]
     if enough:
-        print(f"{min(enough)} hidden nodes are the fewest of these that reach {WANTED:.0%}")
+        print(
+            f"{min(enough)} hidden nodes are the fewest of these that reach {TARGET_ACCURACY:.0%}"
+        )
     else:
-        print(f"none of these reaches {WANTED:.0%}: try more hidden nodes or more epochs")
+        print(f"none of these reaches {TARGET_ACCURACY:.0%}: try more hidden nodes or more epochs")
     if networks:
         title = f"NetFull on {images.name}"
-        picture = pictures.sweep_picture(sizes, accuracies, WANTED, title)
+        picture = pictures.sweep_picture(sizes, accuracies, TARGET_ACCURACY, title)
         files.save_picture(picture, args.plot / "kuzu_sweep.jpg")
     return networks
 
@@ -387,9 +389,9 @@ def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
 def compare(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
     """Train the three networks; print the brief's table and how the confusions change.
 
-    Returns the figures of each.
+    Returns the results of each.
     """
-    networks, results, table = [], {}, []
+    networks, matrices, table = [], {}, []
     for name in NETS:
         torch.manual_seed(args.seed)
         run = start(recipe_for(args, name), args.epochs, args.seed, images)
@@ -399,16 +401,18 @@ def compare(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
             print("not all three networks were trained: no comparison")
             return networks
         reasons = explain(args, run.recipe, run.net, result, images)
-        figures = network_figures(run.recipe, run.net, result, images, run.epoch, reasons)
-        networks.append(figures)
+        results = network_results(run.recipe, run.net, result, images, run.epoch, reasons)
+        networks.append(results)
         print()
         title = run.recipe.title
-        results[title] = result.matrix
-        table.append(f"| {title} | {result.accuracy:.2%} | {describe(run.net).split(': ')[1]} |")
+        matrices[title] = result.matrix
+        table.append(
+            f"| {title} | {result.accuracy:.2%} | {architecture_line(run.net).split(': ')[1]} |"
+        )
     print(f"On {images.name}, {args.epochs} epochs:\n")
     print("| Model | Accuracy | Number of independent parameters |\n| --- | --- | --- |")
     print("\n".join(table))
-    print(f"\n{confusion.comparison(results, images.classes)}")
+    print(f"\n{confusion.comparison(matrices, images.classes)}")
     return networks
 
 
@@ -440,11 +444,11 @@ def main(argv: list[str] | None = None) -> int:
                     f"accuracy on {images.name} is not one on unseen images",
                     file=sys.stderr,
                 )
-            print(describe(net))
+            print(architecture_line(net))
             result = test(recipe, net.to(device), images)
             result.show()
             reasons = explain(args, recipe, net, result, images)
-            networks = [network_figures(recipe, net, result, images, reasons=reasons)]
+            networks = [network_results(recipe, net, result, images, reasons=reasons)]
         elif args.sweep or args.compare:
             # One seed for all, so that the networks differ in nothing else.
             args.seed = process.seed_everything(args.seed)
@@ -458,13 +462,13 @@ def main(argv: list[str] | None = None) -> int:
                 run = start(recipe, args.epochs, seed, images)
             args.seed, result = run.seed, fit(run, images, stop, save_to)
             reasons = explain(args, recipe, run.net, result, images)
-            networks = [network_figures(recipe, run.net, result, images, run.epoch, reasons)]
+            networks = [network_results(recipe, run.net, result, images, run.epoch, reasons)]
             finish(run, save_to, stop)
         if args.json:
             about = {"name": images.name, "split": images.split, "classes": images.classes}
             about |= {"train": len(images.train), "test": len(images.test)}
-            figures = {"images": about, "seed": args.seed, "networks": networks}
-            files.write_json(args.json, figures)
+            results = {"images": about, "seed": args.seed, "networks": networks}
+            files.write_json(args.json, results)
     return stop.status
 
 

@@ -89,13 +89,13 @@ class SRN(_Recurrent):
         if identity:
             nn.init.eye_(self.U)
 
-    def initial(self, count: int) -> tuple[Tensor]:
+    def initial_state(self, count: int) -> tuple[Tensor]:
         """Return the state before the first symbol: (hidden (N, H),)."""
         return (self.H0.tanh().expand(count, -1),)
 
     def forward(self, symbols: Tensor, state: tuple[Tensor] | None = None) -> Activations:
         """Return all steps over symbols (T, N) int64, from `state` or the initial one."""
-        (hidden,) = state or self.initial(symbols.shape[1])
+        (hidden,) = state or self.initial_state(symbols.shape[1])
         hidden = _SRNSteps.apply(self.inputs(symbols), self.U, hidden)
         return Activations(hidden, None, self.read_out(hidden))
 
@@ -180,7 +180,7 @@ class LSTM(_Recurrent):
                 self.W *= 10
                 self.U.zero_()
 
-    def initial(self, count: int) -> tuple[Tensor, Tensor]:
+    def initial_state(self, count: int) -> tuple[Tensor, Tensor]:
         """Return the state before the first symbol: (hidden (N, H), context (N, H)), all zero."""
         zero = self.U.new_zeros(count, self.hid)
         return zero, zero
@@ -191,7 +191,7 @@ class LSTM(_Recurrent):
         By torch's fused kernel, which does not return the context vectors. Where no gradients are
         recorded, they are computed again from the hidden vectors; training does not need them.
         """
-        hidden, cell = state or self.initial(symbols.shape[1])
+        hidden, cell = state or self.initial_state(symbols.shape[1])
         inputs = F.one_hot(symbols, self.symbols).to(self.W.dtype)
         # torch has two biases, of which one is enough.
         weights = [self.W.T, self.U.T, self.hid_bias, torch.zeros_like(self.hid_bias)]

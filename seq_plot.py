@@ -134,7 +134,7 @@ def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> 
     print(f"{path} does not exist{there}; training it first: {command} ...", end="", flush=True)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=".training-", dir=args.out_path) as folder:
-        status, told, number = run_training([*words, "--out_path", folder, "--plot", args.plot])
+        status, told, number = run_seq_train([*words, "--out_path", folder, "--plot", args.plot])
         saved = keep_new(Path(folder), args.out_path)
     if number:
         print(flush=True)
@@ -151,7 +151,7 @@ def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> 
     print(f" {time.monotonic() - start:.1f} s{without}", flush=True)
 
 
-def run_training(words: list) -> tuple[int, str, int]:
+def run_seq_train(words: list) -> tuple[int, str, int]:
     """Run seq_train.py; return its exit status, its errors, and the signal that ended it or 0."""
     # A session of its own: Ctrl-C reaches this script alone, which passes it on.
     training = subprocess.Popen(
@@ -229,7 +229,7 @@ def scatter(analysis: Analysis, args: argparse.Namespace) -> dict:
     sequences = [print_sequence(net, language, text, args.context) for text in texts]
     hidden, number, _ = _dots(analysis)
     title = analysis.title
-    start = net.initial(1)[0][0].detach().cpu().numpy() if net.blocks == 1 else None
+    start = net.initial_state(1)[0][0].detach().cpu().numpy() if net.blocks == 1 else None
     if net.hid > MAX_HIDDEN:
         print(f"of {net.hid} hidden units, only neighbours are drawn against each other")
     for pair in _pairs(net.hid):
@@ -303,7 +303,7 @@ def states(analysis: Analysis, args: argparse.Namespace) -> dict:
     title = f"States of the {analysis.title}"
     figure = diagrams.states_picture(found.trajectory, *found.drawn, language, title)
     analysis.save(figure, "states")
-    where = diagrams.places_of(small, found.overlap, found.places)
+    where = diagrams.machine_places(small, found.overlap, found.places)
     title = f"Machine in the {analysis.title}"
     analysis.save(diagrams.machine_picture(small, names, where, title), "fsm")
     dot = analysis.folder / f"{analysis.task.stem}_fsm.dot"
@@ -330,8 +330,8 @@ def dynamics_of(analysis: Analysis, args: argparse.Namespace) -> None:
     print(explain.fixed_points(points, language, net.hid))
     if language.times:
         print(explain.counting(net, language, points))
-        runs = dynamics.runs_alone(net, language, explain.FAR)
-        ahead = dynamics.states_along(net, np.zeros(explain.FAR, dtype=np.int64))
+        runs = dynamics.predict_single_words(net, language, explain.MAX_N_SHOWN)
+        ahead = dynamics.states_along(net, np.zeros(explain.MAX_N_SHOWN, dtype=np.int64))
         print(
             f"Generalisation of the {analysis.title} (trained on n <= {language.max_n}; single "
             "words; step of A: distance between the states after n - 1 and n A's):"
@@ -355,7 +355,7 @@ def context(analysis: Analysis, args: argparse.Namespace) -> None:
     if language.times:
         values = units.unit_values(net, language)
         found = units.unit_roles(values)
-        print(explain_units.roles(found, language, name, units.fading(net, language)))
+        print(explain_units.roles(found, language, name, units.forgetting(net, language)))
         print(explain_units.end_table(found, values, language, name))
         print(explain_units.transfers(found, values, language, name))
         print(f"Ablation of single {name}s, over the words n = 1 .. {language.max_n} after each:")
@@ -426,12 +426,12 @@ def main(argv: list[str] | None = None) -> int:
     trajectory = extraction.trajectory(net, task.language, sequences)
     analysis = Analysis(net, task, title, args.plot, sequences, drawn, trajectory)
     sections = dict(zip(SECTIONS, (scatter, states, dynamics_of, context, film_of), strict=True))
-    figures = {"title": title, "task": asdict(task), "epoch": epoch, "seed": seed}
+    results = {"title": title, "task": asdict(task), "epoch": epoch, "seed": seed}
     for name, section in sections.items():
         if name in args.only:
-            figures |= section(analysis, args) or {}
+            results |= section(analysis, args) or {}
     if args.json:
-        files.write_json(args.json, figures)
+        files.write_json(args.json, results)
     if args.show and net.hid > 2 and "scatter" in args.only:
         window(analysis)
     return 0

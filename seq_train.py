@@ -29,7 +29,7 @@ from cli import files, flags, process
 from cli.errors import UserError
 from cli.process import Progress, Stop
 from recurrent.language import Language, Sequences
-from recurrent.metrics import FAR, FAR_PAIRS, Score, long_range_score, max_exact_n
+from recurrent.metrics import MAX_N_TRIED, MAX_N_TRIED_PAIRS, Score, long_range_score, max_exact_n
 from recurrent.recipes import add_recipe_flags
 from recurrent.runs import Run, new_run, resume, save
 from recurrent.task import (
@@ -212,8 +212,8 @@ def curve_picture(run: Run) -> Figure:
     return figure
 
 
-def summarise(run: Run) -> dict:
-    """Return a run's figures, as --json writes them.
+def run_results(run: Run) -> dict:
+    """Return a run's results, as --json writes them.
 
     max_loss: of the last reports, on which success depends; max_exact_n: how far it counts, in
     single words and in pairs of words, None where the language does not count.
@@ -233,12 +233,12 @@ def summarise(run: Run) -> dict:
     }
 
 
-def print_summary(run: Run, figures: dict) -> None:
+def print_summary(run: Run, results: dict) -> None:
     """Print whether training succeeded, how long it took and how well the network generalises."""
     language, last = run.language, run.scores[-SUCCESS_WINDOW:]
-    verdict = "succeeded" if figures["succeeded"] else "did not succeed"
+    verdict = "succeeded" if results["succeeded"] else "did not succeed"
     print(
-        f"training {verdict}: loss at most {figures['max_loss']:.4f} in the last "
+        f"training {verdict}: loss at most {results['max_loss']:.4f} in the last "
         f"{len(last)} reports (threshold: {language.loss_threshold:.3g}), deterministic symbols "
         f"correct: {last[-1].correct}/{last[-1].total}"
     )
@@ -249,10 +249,10 @@ def print_summary(run: Run, figures: dict) -> None:
     )
     print(f"time: {run.seconds:.1f} s for {run.seen} sequences")
     if language.times:
-        alone, pairs = figures["max_exact_n"]
+        alone, pairs = results["max_exact_n"]
         print(
             f"generalisation: trained on n <= {language.max_n}; exact up to n = {alone} (single "
-            f"words), n = {pairs} (pairs); tried up to {FAR} and {FAR_PAIRS}"
+            f"words), n = {pairs} (pairs); tried up to {MAX_N_TRIED} and {MAX_N_TRIED_PAIRS}"
         )
     elif language.long_range:
         print(f"last symbol but one of fresh words: {long_range_score(run.net, language)}")
@@ -273,15 +273,15 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     run = resume(args) if args.resume else new_run(args)
     print(f"{run.task.title} learns {run.language.name}")
-    print(f"recipe: {flags.as_flags(run.recipe.values)} --epoch {run.epoch}")
+    print(f"recipe: {flags.format_flags(run.recipe.values)} --epoch {run.epoch}")
     with Stop() as stop:
         kept = run_training(run, args, stop)
-        figures = summarise(run)
-        print_summary(run, figures)
+        results = run_results(run)
+        print_summary(run, results)
         if len(run.reports) > 1:
             files.save_picture(curve_picture(run), args.plot / f"{run.stem}_loss.jpg")
         if args.json:
-            files.write_json(args.json, figures | {"checkpoint": kept})
+            files.write_json(args.json, results | {"checkpoint": kept})
     folders = "".join(f" {word}" for word in map(shlex.quote, folder_flags(args)))
     print(f"checkpoint: {kept}\nto plot it: {run.plot_command}{folders}")
     if stop:

@@ -55,7 +55,7 @@ def ours(hid: int, points: torch.Tensor, target: torch.Tensor) -> bool:
     # train prints its epochs; here only the table is wanted.
     with Stop() as stop, contextlib.redirect_stdout(io.StringIO()):
         net, _ = check_main.train(args, points, target, stop)
-    return bool(check.right_items(net, points, target).all())
+    return bool(check.correct_points(net, points, target).all())
 
 
 def measure(train, hid: int, seeds: range, points, target) -> tuple[int, list[float]]:

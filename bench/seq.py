@@ -114,14 +114,14 @@ def course_time(task: Task, updates: int) -> float:
 
 
 def run_command(words: list[str]) -> tuple[float, dict]:
-    """Run seq_train.py as a command; return its seconds, start-up included, and its figures."""
+    """Run seq_train.py as a command; return its seconds, start-up included, and its results."""
     script = Path(seq_train.__file__)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        words = [sys.executable, str(script), *words, "--json", "figures.json"]
+        words = [sys.executable, str(script), *words, "--json", "results.json"]
         subprocess.run(words, cwd=folder, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - start
-        return seconds, json.loads(Path(folder, "figures.json").read_text(encoding="utf-8"))
+        return seconds, json.loads(Path(folder, "results.json").read_text(encoding="utf-8"))
 
 
 def bench(args: argparse.Namespace) -> None:
@@ -134,13 +134,13 @@ def bench(args: argparse.Namespace) -> None:
         epoch = args.epoch or task.default_epoch
         words += ["--epoch", str(epoch)]
         theirs = course_time(task, args.course)
-        seconds, figures = run_command([*words, "--seed", "0"])
-        ours = 1000 * figures["seconds"] / figures["reports"][-1]["seen"]
+        seconds, results = run_command([*words, "--seed", "0"])
+        ours = 1000 * results["seconds"] / results["reports"][-1]["seen"]
         runs = [[*words, "--seed", str(seed)] for seed in range(args.seeds)]
         with ThreadPool(args.jobs) as pool:
-            ended = [figures for _, figures in pool.map(run_command, runs, chunksize=1)]
-        losses = [figures["max_loss"] for figures in ended]
-        good = f"{sum(figures['succeeded'] for figures in ended)} of {args.seeds}"
+            ended = [results for _, results in pool.map(run_command, runs, chunksize=1)]
+        losses = [results["max_loss"] for results in ended]
+        good = f"{sum(results['succeeded'] for results in ended)} of {args.seeds}"
         print(
             f"{theirs:6.2f} {ours:8.4f} {theirs / ours:7.0f} {seconds:7.1f} "
             f"{theirs * epoch / seconds:7.0f}  {good:>10} "
@@ -171,7 +171,7 @@ def by_module(net):
 
     def forward(symbols):
         inputs = F.one_hot(symbols, net.symbols).float()
-        state = tuple(part[None].contiguous() for part in net.initial(symbols.shape[1]))
+        state = tuple(part[None].contiguous() for part in net.initial_state(symbols.shape[1]))
         hidden, _ = own(inputs, state if len(state) > 1 else state[0])
         return hidden @ net.V + net.out_bias
 
@@ -220,7 +220,7 @@ def lstm_in_torch(net):
     """The LSTM's loop by torch's calls with autograd, at once for the whole batch."""
 
     def forward(symbols):
-        state, steps = net.initial(symbols.shape[1]), []
+        state, steps = net.initial_state(symbols.shape[1]), []
         for symbol in symbols:
             state = net.step(symbol, state)
             steps.append(state[0])

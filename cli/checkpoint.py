@@ -57,11 +57,11 @@ def _check_sums(content: io.BytesIO) -> None:
 
 
 # What using the content of a foreign file raises.
-UNFIT = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, UserError)
+LOAD_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, UserError)
 
 
 def load_weights(net: torch.nn.Module, state: dict) -> None:
-    """Give a network the weights in a state_dict that was read; one of UNFIT if they do not fit."""
+    """Give a network the weights in a state_dict that was read; one of LOAD_ERRORS if they do not fit."""
     net.load_state_dict(state)
     for name, value in net.state_dict().items():
         if not value.isfinite().all():

@@ -95,10 +95,10 @@ def write(path: str | Path, content: bytes | str) -> None:
         temporary.write_bytes(content)
 
 
-def write_json(path: str | Path, figures: dict) -> None:
-    """Write the figures of a run as JSON, atomically, and print the path."""
-    write(path, json.dumps(_plain(figures), ensure_ascii=False, allow_nan=False) + "\n")
-    print(f"figures: {path}")
+def write_json(path: str | Path, results: dict) -> None:
+    """Write the results of a run as JSON, atomically, and print the path."""
+    write(path, json.dumps(_plain(results), ensure_ascii=False, allow_nan=False) + "\n")
+    print(f"results: {path}")
 
 
 def _plain(value):

@@ -158,7 +158,7 @@ def add_switch(group, flag: str, help: str) -> None:
     group.add_argument(flag, type=Switch(), nargs="?", const=True, metavar="True|False", help=help)
 
 
-def as_flags(values: dict) -> str:
+def format_flags(values: dict) -> str:
     """Flags with their values, to be typed again: '--optim sgd --lr 0.01 --filters 24,64'."""
     words = []
     for name, value in values.items():

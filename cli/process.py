@@ -45,19 +45,19 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except UserError as error:
-        status = _complain(str(error), error.status)
+        status = _report_error(str(error), error.status)
     except KeyboardInterrupt as interrupt:
         kept = (
             f"{files.written[-1]} was the last file saved" if files.written else "nothing was saved"
         )
         status = 143 if isinstance(interrupt, Terminated) else 130
-        status = _complain(f"interrupted; {kept}", status)
+        status = _report_error(f"interrupted; {kept}", status)
     except BrokenPipeError:
         # The reader of our output has left (`| head`): no error.
         _abandon_output()
         status = 0
     except OSError as error:
-        status = _complain(_reason(error), 1)
+        status = _report_error(_reason(error), 1)
         _abandon_output()
     except (MemoryError, RuntimeError) as error:
         # torch has a class of its own for it on a GPU, none on the CPU.
@@ -66,7 +66,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
             name in f"{type(error).__name__} {error}" for name in allocator
         ):
             raise
-        status = _complain("not enough memory for a network of this size; choose a smaller one", 1)
+        status = _report_error(
+            "not enough memory for a network of this size; choose a smaller one", 1
+        )
     _end_quietly()
     sys.exit(status)
 
@@ -87,7 +89,7 @@ def _end_quietly() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _complain(message: str, status: int) -> int:
+def _report_error(message: str, status: int) -> int:
     _end_quietly()
     # What a file's content brought into it is neither to fill the screen nor to command it.
     message = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))

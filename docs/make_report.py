@@ -46,7 +46,7 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES_SEEN = 600_000
 SWEEP = "10,20,50,100,200,300"
 NETS = ("lin", "full", "conv")
-# Exit statuses of a run with figures; 3 is training without success, a result too.
+# Exit statuses of a run with results; 3 is training without success, a result too.
 ENDED = (0, 3)
 # Bytes of a picture, at most, so that the repository stays small.
 LARGEST = 190_000
@@ -54,7 +54,7 @@ LARGEST = 190_000
 Image.MAX_IMAGE_PIXELS = None
 # What the lines begin with that divide printed output, and those that only say where files are.
 HEADINGS = ("---", "Initial Weights:", "Final Weights:", "Activations:")
-PATHS = ("picture: ", "figures: ", "for Graphviz: ", "checkpoint: ", "to plot it: ")
+PATHS = ("picture: ", "results: ", "for Graphviz: ", "checkpoint: ", "to plot it: ")
 
 
 def build_parser() -> flags.Parser:
@@ -96,7 +96,7 @@ class Run:
 
     def __init__(self, folder: Path, *words):
         self.folder, self.words = folder, [str(word) for word in words]
-        self.status, self.printed, self.errors, self.figures = None, "", "", None
+        self.status, self.printed, self.errors, self.results = None, "", "", None
 
     @property
     def command(self) -> str:
@@ -119,25 +119,25 @@ class Run:
     def __getitem__(self, name: str):
         """Return a figure of the run; raises Missing if it failed."""
         self.require()
-        return self.figures[name]
+        return self.results[name]
 
     def recall(self) -> bool:
         """Take the result of an earlier run of the same command; whether there is a good one."""
         try:
             kept = json.loads(self._record.read_text(encoding="utf-8"))
-            self.status, self.printed, self.errors, self.figures = kept["result"]
+            self.status, self.printed, self.errors, self.results = kept["result"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return self.good
 
     def make(self) -> None:
         """Run the command in its folder and keep its result."""
-        path = self.folder / "figures.json"
+        path = self.folder / "results.json"
         self.folder.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         self.status, self.printed, self.errors = self.execute([*self.words, "--json", path.name])
-        self.figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        result = [self.status, self.printed, self.errors, self.figures]
+        self.results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        result = [self.status, self.printed, self.errors, self.results]
         files.write(self._record, json.dumps({"command": self.command, "result": result}))
 
     def execute(self, words: list[str]) -> tuple[int, str, str]:
@@ -232,7 +232,7 @@ def section(run: Run) -> dict[str, str]:
 
 
 def nets(run: Run) -> list[dict]:
-    """Return the figures of a run's networks: the matrix as it is printed, the reasons as lines,
+    """Return the results of a run's networks: the matrix as it is printed, the reasons as lines,
     and the share of a target's images that are taken for a character, by both names."""
     names = run["images"]["classes"]
     return [

@@ -56,7 +56,7 @@ HOST = "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"
 DOWNLOAD_TIMEOUT = 7
 
 
-class Unavailable(UserError):
+class KMNISTUnavailable(UserError):
     """KMNIST is not on this machine and could not be downloaded."""
 
 
@@ -108,7 +108,7 @@ def load_kmnist(root: str | Path) -> Images:
     """Return KMNIST from `root`/KMNIST/raw, where torchvision keeps it, downloaded if missing.
 
     The four files may be gzipped or not. Another set in the same form is returned under the name
-    of the folder `root`, with its classes called 0 to 9. Raises Unavailable if files are missing
+    of the folder `root`, with its classes called 0 to 9. Raises KMNISTUnavailable if files are missing
     and cannot be downloaded, UserError naming the file if one is damaged; neither leaves anything.
     """
     root = Path(root)
@@ -182,7 +182,7 @@ def _drawable(name: str) -> str:
 
 
 def _download(root: Path) -> None:
-    """Put the missing ones of KMNIST's files into `root`/KMNIST/raw, or raise Unavailable."""
+    """Put the missing ones of KMNIST's files into `root`/KMNIST/raw, or raise KMNISTUnavailable."""
     raw = root / "KMNIST" / "raw"
     missing = [name for name in FILES if _find(raw, name) is None]
     timeout, existed = socket.getdefaulttimeout(), root.exists()
@@ -209,7 +209,7 @@ def _download(root: Path) -> None:
             with contextlib.suppress(OSError):
                 root.rmdir()
         reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
-        raise Unavailable(
+        raise KMNISTUnavailable(
             f"{raw} lacks KMNIST's {' and '.join(f'{name}.gz' for name in missing)}, which could "
             f"not be downloaded from {HOST} ({reason})"
         ) from None

@@ -52,7 +52,9 @@ class Recipe:
         """Return the recipe as it can be typed: '--optim sgd --lr 0.01 ...'."""
         values = asdict(self)
         del values["net"]
-        return flags.as_flags({key: value for key, value in values.items() if value is not None})
+        return flags.format_flags(
+            {key: value for key, value in values.items() if value is not None}
+        )
 
 
 # The values of flags that are not given. "assignment" is the assignment's own training; "tuned" was
@@ -191,6 +193,6 @@ def build(recipe: Recipe) -> torch.nn.Module:
         size = kuzu.parameter_count(NETS[recipe.net](**shape))
     if size > MAX_PARAMETERS:
         raise UserError(
-            f"{flags.as_flags(shape)} makes {size} parameters; at most {MAX_PARAMETERS} are allowed"
+            f"{flags.format_flags(shape)} makes {size} parameters; at most {MAX_PARAMETERS} are allowed"
         )
     return NETS[recipe.net](**shape)

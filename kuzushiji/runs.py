@@ -94,7 +94,7 @@ def read(path: Path, flag: str) -> tuple[Recipe, torch.nn.Module, dict]:
         checkpoint.load_weights(net, content["state"])
         if not isinstance(content["images"], str):
             raise TypeError("it does not name its images")
-    except checkpoint.UNFIT as error:
+    except checkpoint.LOAD_ERRORS as error:
         raise UserError(f"{flag} {path}: not a network saved by this script: {error}") from error
     return recipe, net, content
 
@@ -113,7 +113,7 @@ def resume(path: Path, recipe: Recipe, net, content: dict, images: Images) -> Ru
         run.schedule.load_state_dict(saved["schedule"])
         run.epoch = saved["epoch"]
         torch.set_rng_state(saved["random"])
-    except checkpoint.UNFIT as error:
+    except checkpoint.LOAD_ERRORS as error:
         raise UserError(f"--resume {path}: not a run saved by this script: {error}") from error
     print(f"going on after epoch {run.epoch} of {run.epochs}")
     return run

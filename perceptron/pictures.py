@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from check import MLP, dividing_lines, short
+from check import MLP, dividing_lines, format_number
 
 # Colours that the colour-blind can tell apart: orange where a unit fires, blue where it does not.
 FIRES, SILENT = "#f6c28b", "#c9dcf0"
@@ -171,13 +171,13 @@ def network_picture(net: MLP) -> Figure:
         )  # fmt: skip
         x, y = (a + place * (b - a) for a, b in zip(start, end, strict=True))
         axes.text(
-            x, y, short(weight), ha="center", va="center", fontsize=9, color=colour, zorder=3,
+            x, y, format_number(weight), ha="center", va="center", fontsize=9, color=colour, zorder=3,
             bbox=dict(facecolor="white", edgecolor="none", pad=1),
         )  # fmt: skip
 
     def circle(place, name: str, bias: float | None = None) -> None:
         axes.add_patch(Circle(place, 0.36, facecolor="white", edgecolor="black", zorder=4))
-        text = name if bias is None else f"{name}\nb {short(bias)}"
+        text = name if bias is None else f"{name}\nb {format_number(bias)}"
         axes.text(*place, text, ha="center", va="center", fontsize=8.5, zorder=5)
 
     for node, place in enumerate(hidden):

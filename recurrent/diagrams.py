@@ -22,7 +22,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from recurrent.extraction import Trajectory
 from recurrent.language import Language
 from recurrent.layout import Layout
-from recurrent.machine import Machine, States
+from recurrent.machine import Clustering, Machine
 from recurrent.pictures import DPI, colour_bar, symbol_colour
 
 # More states than these leave no room for the names of all: their picture shows the shape only,
@@ -69,7 +69,7 @@ def best_plane(vectors: np.ndarray, cluster: np.ndarray, names: list[str]):
     return planes[int(np.argmin(crowds))]
 
 
-def plane_of(trajectory: Trajectory, states: States):
+def plane_of(trajectory: Trajectory, states: Clustering):
     """Return best_plane of what `states` is a clustering of."""
     names = [
         f"{kind} unit {unit}" for kind in ("hidden", "context") for unit in range(trajectory.hid)
@@ -78,7 +78,7 @@ def plane_of(trajectory: Trajectory, states: States):
 
 
 def states_picture(
-    trajectory: Trajectory, states: States, names: list[str], language: Language, title: str
+    trajectory: Trajectory, states: Clustering, names: list[str], language: Language, title: str
 ) -> Figure:
     """Draw the clusters of a network's vectors with their names, and arrows between them.
 
@@ -129,7 +129,7 @@ def set_limits(axes, places: np.ndarray) -> None:
 
 
 def draw_clusters(
-    axes, plane: np.ndarray, trajectory: Trajectory, states: States, language: Language
+    axes, plane: np.ndarray, trajectory: Trajectory, states: Clustering, language: Language
 ) -> tuple[PathCollection, list[np.ndarray], float]:
     """Draw dots at places `plane` (P, 2), the start as a cross, and a boundary round each cluster.
 
@@ -311,7 +311,7 @@ def draw_machine(
     return pixels, np.minimum(low, tail), np.maximum(high, tail)
 
 
-def places_of(machine: Machine, overlap: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def machine_places(machine: Machine, overlap: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Return where a machine's states are drawn (M, 2): where the language's states that they
     overlap are; by their distances alone (Kamada and Kawai, 1989) if two would come to one place.
 

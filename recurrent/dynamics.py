@@ -25,13 +25,13 @@ from recurrent.language import Language
 
 # Further symbols after which distances from fixed points are measured. After the last of them
 # attracting cycles are looked for, up to MAX_PERIOD.
-FURTHER, MAX_PERIOD = (0, 10, 100, 1000), 40
+EXTRA_SYMBOLS, MAX_PERIOD = (0, 10, 100, 1000), 40
 # Starts of each kind from which fixed points are searched for.
 STARTS = 64
 # A state is near a fixed point if it is closer than this share of the mean step along the words.
 NEAR = 0.5
 # Symbols after which a run that has not ended counts as never ending.
-LIMIT = 200
+MAX_RUN = 200
 
 
 # Fixed points and cycles
@@ -43,12 +43,12 @@ class FixedPoint:
 
     cycle: (period, D), the vectors that it passes through; values: (D,) complex, the eigenvalues of
     the Jacobian of these steps, the largest first; distances: how far it is from the nearest state
-    to which the symbol leads in words, and once FURTHER symbols more have been read.
+    to which the symbol leads in words, and once EXTRA_SYMBOLS symbols more have been read.
     """
 
     cycle: np.ndarray
     values: np.ndarray
-    distances: tuple[float, ...] = (0.0,) * len(FURTHER)
+    distances: tuple[float, ...] = (0.0,) * len(EXTRA_SYMBOLS)
 
     @property
     def point(self) -> np.ndarray:
@@ -166,12 +166,12 @@ def map_points(net, trajectory: Trajectory, symbol: int) -> list[FixedPoint]:
     words = random.permutation(reached)[:STARTS]
     cube = resting_states(net, symbol, random.uniform(-1, 1, (STARTS, net.hid)))
     further = {0: torch.from_numpy(np.concatenate([words, cube]))}
-    for step in range(max(FURTHER)):
+    for step in range(max(EXTRA_SYMBOLS)):
         further[step + 1] = f(further[step])
-    settled = further[max(FURTHER)].numpy()
+    settled = further[max(EXTRA_SYMBOLS)].numpy()
     found = fixed_points(f, np.concatenate([states, cube, settled]), net.hid)
     found += attracting_cycles(f, settled)
-    later = [reached, *(further[step].numpy()[: len(words)] for step in FURTHER[1:])]
+    later = [reached, *(further[step].numpy()[: len(words)] for step in EXTRA_SYMBOLS[1:])]
     measured = [
         replace(fixed, distances=tuple(float(fixed.away(states).min()) for states in later))
         for fixed in found
@@ -179,7 +179,7 @@ def map_points(net, trajectory: Trajectory, symbol: int) -> list[FixedPoint]:
     return sorted(measured, key=lambda fixed: fixed.distances[0])
 
 
-def complete(found: list[FixedPoint]) -> bool:
+def indices_sum_to_one(found: list[FixedPoint]) -> bool:
     """Return whether the indices of a map's fixed points sum to 1, as those of all of them do.
 
     Both networks' maps send a compact convex set into itself (hidden units stay within 1; a forget
@@ -204,7 +204,7 @@ def states_after(net, language: Language, texts: list[str]) -> tuple[Tensor, ...
 @torch.no_grad()
 def states_along(net, symbols: np.ndarray) -> np.ndarray:
     """Return (T + 1, D): a network's initial state vector, and that after each of symbols (T,)."""
-    run, start = net(torch.from_numpy(symbols)[:, None]), net.initial(1)
+    run, start = net(torch.from_numpy(symbols)[:, None]), net.initial_state(1)
     parts = [run.hidden] if run.context is None else [run.hidden, run.context]
     pairs = zip(start, parts, strict=True)
     states = [torch.cat([first, part[:, 0]]) for first, part in pairs]
@@ -225,7 +225,7 @@ def step_lengths(states: np.ndarray) -> np.ndarray:
     return np.linalg.norm(np.diff(states, axis=0), axis=1)
 
 
-def reversals(states: np.ndarray) -> float:
+def reversal_rate(states: np.ndarray) -> float:
     """Return the share of turns between successive steps of (T, D) that exceed a right angle."""
     steps = np.diff(states, axis=0)
     turns = (steps[1:] * steps[:-1]).sum(axis=1) < 0
@@ -247,7 +247,7 @@ def countdown_alignment(net, language: Language) -> list[tuple[int, float, float
     return found
 
 
-def near(net, language: Language) -> float:
+def near_distance(net, language: Language) -> float:
     """Return NEAR times the mean step in words: the distance below which they are near a point."""
     words = (run_states(net, language, n) for n in range(1, language.max_n + 1))
     steps = np.concatenate([step_lengths(states) for runs in words for states in runs])
@@ -255,11 +255,11 @@ def near(net, language: Language) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class PredictedRuns:
     """How N words go on by a network's predictions.
 
     n: (N,); lengths: (R, N) int64, after how many symbols of each later run another is predicted, 0
-    if not within LIMIT symbols; exact: (N,) bool, whether all these predictions are right, and that
+    if not within MAX_RUN symbols; exact: (N,) bool, whether all these predictions are right, and that
     of the first symbol of the next run, or word.
     """
 
@@ -273,15 +273,15 @@ Disturbance = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, .
 
 
 @torch.no_grad()
-def predicted_runs(
+def predict_runs(
     net,
     language: Language,
     state: tuple[Tensor, ...],
     n: np.ndarray,
     first: int = 1,
     disturb: Disturbance = lambda before, after: after,
-) -> Runs:
-    """Return the Runs of words with n (N,), from `state` just before run `first` of each.
+) -> PredictedRuns:
+    """Return the PredictedRuns of words with n (N,), from `state` just before run `first` of each.
 
     A run's symbol is fed on and on until the network has predicted another one; the next run begins
     where it should, after k n symbols. `disturb` changes the states of run `first`.
@@ -291,7 +291,7 @@ def predicted_runs(
     for run, length in zip(range(first, language.classes), lengths, strict=True):
         symbols, due = torch.full((len(n),), run), language.times[run] * n
         following, onward = (run + 1) % language.classes, state
-        for step in range(1, LIMIT + 1):
+        for step in range(1, MAX_RUN + 1):
             after = net.step(symbols, state)
             state = disturb(state, after) if run == first else after
             predicted = net.read_out(state[0]).argmax(dim=1).cpu().numpy()
@@ -304,11 +304,11 @@ def predicted_runs(
                 break
         exact &= length == due
         state = onward
-    return Runs(n, lengths, exact)
+    return PredictedRuns(n, lengths, exact)
 
 
-def runs_alone(net, language: Language, limit: int) -> Runs:
-    """Return the Runs of single words with n = 1 .. limit."""
+def predict_single_words(net, language: Language, limit: int) -> PredictedRuns:
+    """Return the PredictedRuns of single words with n = 1 .. limit."""
     n = np.arange(1, limit + 1)
     state = states_after(net, language, [language.symbols[0] * count for count in n])
-    return predicted_runs(net, language, state, n)
+    return predict_runs(net, language, state, n)

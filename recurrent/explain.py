@@ -9,22 +9,22 @@ from __future__ import annotations
 import numpy as np
 
 from recurrent.dynamics import (
-    FURTHER,
-    LIMIT,
+    EXTRA_SYMBOLS,
     MAX_PERIOD,
+    MAX_RUN,
     FixedPoint,
-    Runs,
-    complete,
+    PredictedRuns,
     countdown_alignment,
-    near,
-    reversals,
+    indices_sum_to_one,
+    near_distance,
+    reversal_rate,
     run_states,
     step_lengths,
 )
 from recurrent.language import Language
 
 # How far beyond the trained n the table of counts goes.
-FAR = 20
+MAX_N_SHOWN = 20
 # Fixed points of one map that are listed, and components of a state that are printed.
 LISTED, WIDE = 6, 8
 # Steps are even if the longest exceeds the shortest by no more than this share.
@@ -42,7 +42,7 @@ def vector(values: np.ndarray) -> str:
     return "(" + ", ".join(f"{value:.2f}" for value in values) + ")"
 
 
-def listed(parts: list[str]) -> str:
+def join_and(parts: list[str]) -> str:
     """a, b and c"""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
@@ -70,9 +70,9 @@ def fixed_points(points: dict[int, list[FixedPoint]], language: Language, hid: i
     """Return a table of the fixed points and cycles of each symbol's map, and what is missing."""
     head = (
         "Fixed points and attracting cycles found of each symbol's map; distance from the nearest "
-        f"state in words, and after {FURTHER[1]}, {FURTHER[2]}, {FURTHER[3]} more of the symbol:"
+        f"state in words, and after {EXTRA_SYMBOLS[1]}, {EXTRA_SYMBOLS[2]}, {EXTRA_SYMBOLS[3]} more of the symbol:"
     )
-    later = [f"+{count}" for count in FURTHER[1:]]
+    later = [f"+{count}" for count in EXTRA_SYMBOLS[1:]]
     rows = [["map of", "kind", "hidden", "context", "eigenvalues", "distance", *later]]
     notes = []
     for symbol, found in points.items():
@@ -87,13 +87,13 @@ def fixed_points(points: dict[int, list[FixedPoint]], language: Language, hid: i
             rows.append([letter, kind, *places, " ".join(values), *distances])
         if len(found) > LISTED:
             notes.append(f"{letter}: {len(found) - LISTED} more, farther from the words")
-        if not complete(found):
+        if not indices_sum_to_one(found):
             notes.append(
                 f"{letter}: not all were found (the indices of fixed points do not sum to 1)"
             )
         if all(fixed.kind != "attractor" for fixed in found):
             notes.append(
-                f"{letter}: no attractor was found; after {FURTHER[-1]} {letter}'s no state comes "
+                f"{letter}: no attractor was found; after {EXTRA_SYMBOLS[-1]} {letter}'s no state comes "
                 f"back within {MAX_PERIOD} more"
             )
     # An SRN's context units are a copy of its hidden units, and wide vectors are not printed.
@@ -128,7 +128,7 @@ def run_table(
         first, *rest = step_lengths(states)
         cells = [f"{language.symbols[symbol]}'s", f"{first:.2f}"]
         cells += [" ".join(f"{step:.2f}" for step in rest), trend(np.array(rest))]
-        cells.append(f"{reversals(states[1:]):.0%}" if len(rest) > 1 else "")
+        cells.append(f"{reversal_rate(states[1:]):.0%}" if len(rest) > 1 else "")
         slowest = states[[1 + np.argmin(rest)]] if rest else states[1:]
         away = [float(fixed.away(slowest)[0]) for fixed in points[symbol]]
         rows.append([*cells, f"{min(away):.2f}" if away else "none found"])
@@ -165,7 +165,7 @@ def rates(
         ]
         return (
             f"{head} compare the eigenvalues of an attractor of {a} and a saddle of {b} that words "
-            f"come near (within {limit:.2f}, half their mean step); here {listed(where)}, so that "
+            f"come near (within {limit:.2f}, half their mean step); here {join_and(where)}, so that "
             "the check does not apply."
         )
     up, down = (abs(fixed.values[0]) for fixed in nearest)
@@ -201,10 +201,10 @@ def counting(net, language: Language, points: dict[int, list[FixedPoint]]) -> st
             f"after, once that of n has read {factor} more:",
             countdown_table(found),
         ]
-    return "\n".join([*lines, rates(points, language, near(net, language), runs)])
+    return "\n".join([*lines, rates(points, language, near_distance(net, language), runs)])
 
 
-def generalisation(runs: Runs, steps: np.ndarray, language: Language) -> str:
+def generalisation(runs: PredictedRuns, steps: np.ndarray, language: Language) -> str:
     """Return a table of single words n = 1, 2, ...: exact or not, and the predicted lengths.
 
     steps: the distances between the states after n - 1 and n A's.
@@ -215,7 +215,7 @@ def generalisation(runs: Runs, steps: np.ndarray, language: Language) -> str:
         zip(steps, runs.exact, runs.lengths.T, strict=True), start=1
     ):
         pairs = zip(lengths, language.times[1:], strict=True)
-        cells = [f"{length or f'over {LIMIT}'} ({factor * n})" for length, factor in pairs]
+        cells = [f"{length or f'over {MAX_RUN}'} ({factor * n})" for length, factor in pairs]
         rows.append([str(n), f"{step:.3f}", "yes" if exact else "no", *cells])
     text, count = table(rows), len(runs.exact)
     if runs.exact.all():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from recurrent.explain import listed, plural, table
+from recurrent.explain import join_and, plural, table
 from recurrent.extraction import Difference, Trajectory
 from recurrent.language import Language
-from recurrent.machine import ALLOWED_SHARE, Machine, States, probability_threshold
+from recurrent.machine import ALLOWED_SHARE, Clustering, Machine, probability_threshold
 
 # Differences between two machines that are listed, of each kind.
 MAX_LISTED = 8
@@ -24,7 +24,7 @@ def threshold(language: Language) -> str:
     )
 
 
-def found_states(states: States, small: Machine, trajectory: Trajectory) -> str:
+def found_states(states: Clustering, small: Machine, trajectory: Trajectory) -> str:
     """Return a line on the clusters of the vectors and the states that they make."""
     where = "hidden" if states.size == trajectory.hid else "hidden and context"
     found = (
@@ -77,12 +77,12 @@ def compared(
     if small == reference:
         return head + "isomorphic to the extracted one"
     one = [
-        f"{name} is {listed([labels[state] for state in np.flatnonzero(row)])}"
+        f"{name} is {join_and([labels[state] for state in np.flatnonzero(row)])}"
         for name, row in zip(names, overlap, strict=True)
         if row.sum() > 1
     ]
     several = [
-        f"{label} is {listed([names[state] for state in np.flatnonzero(column)])}"
+        f"{label} is {join_and([names[state] for state in np.flatnonzero(column)])}"
         for label, column in zip(labels, overlap.T, strict=True)
         if column.sum() > 1
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recurrent.dynamics import LIMIT, Runs
+from recurrent.dynamics import MAX_RUN, PredictedRuns
 from recurrent.explain import table
 from recurrent.language import Language
 from recurrent.units import EVEN, STILL, UnitRole, Values, values_at
@@ -17,7 +17,9 @@ LEGEND = (
     "many symbols read, or with as many left (less\nthan the shortest step, all steps of one sign: "
     f"the unit counts them); still: moves through less than {STILL:.0%} of its range"
 )
-FADING = "1 - f: what the forget\ngate lacks to 1 at most, the share of its value that a unit loses"
+FORGETTING = (
+    "1 - f: what the forget\ngate lacks to 1 at most, the share of its value that a unit loses"
+)
 
 
 def role_name(role: UnitRole, letter: str) -> str:
@@ -31,13 +33,13 @@ def role_name(role: UnitRole, letter: str) -> str:
 
 
 def roles(
-    found: list[UnitRole], language: Language, units: str, fading: np.ndarray | None = None
+    found: list[UnitRole], language: Language, units: str, forgetting: np.ndarray | None = None
 ) -> str:
     """Return a table of what each unit does in each run, after its legend.
 
-    fading: (H, C), 1 - f at most of each context unit in each run; None where there are no gates.
+    forgetting: (H, C), 1 - f at most of each context unit in each run; None where there are no gates.
     """
-    gates = [] if fading is None else ["1 - f"]
+    gates = [] if forgetting is None else ["1 - f"]
     rows = [[units, "run", "step", "even", "read", "left", *gates, "it"]]
     for role in found:
         letter = language.symbols[role.run]
@@ -45,9 +47,9 @@ def roles(
         steps = f"{step:+.2f} ({low:+.2f} .. {high:+.2f})"
         cells = [steps, f"{role.even:.0%}", f"{role.read:.2f}", f"{role.left:.2f}"]
         cells = cells if role.kind != "still" else [""] * 4
-        cells += [f"{fading[role.unit, role.run]:.4f}"] if gates else []
+        cells += [f"{forgetting[role.unit, role.run]:.4f}"] if gates else []
         rows.append([str(role.unit), f"{letter}'s", *cells, role_name(role, letter)])
-    legend = f"{LEGEND}; {FADING}" if gates else LEGEND
+    legend = f"{LEGEND}; {FORGETTING}" if gates else LEGEND
     return f"{legend}\n{table(rows)}"
 
 
@@ -106,7 +108,7 @@ def numbers(values: np.ndarray) -> str:
     return ", ".join(f"{value:.2f}" for value in values)
 
 
-def ablations(results: dict[tuple[int | None, int, str], Runs], language: Language) -> str:
+def ablations(results: dict[tuple[int | None, int, str], PredictedRuns], language: Language) -> str:
     """Return a table of what goes wrong: results[unit, run, how] as units.ablate returns them."""
     letters = language.symbols[1:]
     rows = [["disturbed unit", "exact", *(f"end of {letter}'s" for letter in letters)]]
@@ -120,7 +122,7 @@ def ablations(results: dict[tuple[int | None, int, str], Runs], language: Langua
         rows.append([name, f"{runs.exact.sum()}/{len(runs.exact)}", *cells])
     return (
         "Words predicted exactly from there on, and how many runs are predicted to end too early / "
-        f"right / too late / never (not within {LIMIT} symbols):\n{table(rows)}"
+        f"right / too late / never (not within {MAX_RUN} symbols):\n{table(rows)}"
     )
 
 

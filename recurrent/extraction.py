@@ -16,10 +16,10 @@ from torch import Tensor
 
 from recurrent.language import Language, Sequences, walk
 from recurrent.machine import (
+    Clustering,
     Machine,
     Samples,
-    States,
-    find_states,
+    find_clustering,
     minimal,
     names,
     of_language,
@@ -64,7 +64,7 @@ class Trajectory:
         return self.state[:, self.hid :]
 
     def samples(self, size: int) -> Samples:
-        """Return what find_states clusters: the first `size` components of the state vectors."""
+        """Return what find_clustering clusters: the first `size` components of the state vectors."""
         return Samples(self.state[:, :size], self.allowed, self.after[:, :, :size], self.ends)
 
 
@@ -84,7 +84,7 @@ def generate(net, language: Language, steps: int, seed: int, count: int = GENERA
     """
     random = torch.Generator().manual_seed(seed)
     rows = torch.full((count, steps), -1)
-    rows[:, 0], state = language.first, net.initial(count)
+    rows[:, 0], state = language.first, net.initial_state(count)
     node = np.zeros(count, dtype=np.int64)
     for step in range(steps - 1):
         symbol = rows[:, step]
@@ -113,7 +113,7 @@ def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
     run = net(sequences.symbols[:-1])
     parts = [run.hidden] if run.context is None else [run.hidden, run.context]
     reached = [part.cpu()[sequences.mask] for part in parts]
-    state = torch.cat([torch.cat(net.initial(1), 1).cpu(), torch.cat(reached, 1)])
+    state = torch.cat([torch.cat(net.initial_state(1), 1).cpu(), torch.cat(reached, 1)])
     node = torch.cat([torch.zeros(1, dtype=torch.int64), sequences.nodes[sequences.mask]])
     symbol = torch.cat([torch.full((1,), -1), sequences.symbols[:-1][sequences.mask]])
     keys = np.column_stack([state.numpy().round(3), node, symbol])
@@ -135,14 +135,14 @@ def trajectory(net, language: Language, sequences: Sequences) -> Trajectory:
     return Trajectory(state, allowed, after, ends, symbol.numpy(), node, net.hid)
 
 
-def extract(trajectory: Trajectory, language: Language) -> States:
+def extract(trajectory: Trajectory, language: Language) -> Clustering:
     """Return the coarsest machine in a network's vectors: hidden ones, or with the context's.
 
     An LSTM may keep in its context units what its hidden units do not show, until it is needed.
     Taken is the clustering with the fewest inconsistent vectors, then with the fewest clusters.
     """
     sizes = sorted({trajectory.hid, trajectory.state.shape[1]})
-    found = [find_states(trajectory.samples(size), language.symbols) for size in sizes]
+    found = [find_clustering(trajectory.samples(size), language.symbols) for size in sizes]
     return min(found, key=lambda states: (states.inconsistent, states.machine.count))
 
 
@@ -223,7 +223,7 @@ class Extraction:
 
     steps: int
     trajectory: Trajectory
-    states: States
+    states: Clustering
     number: np.ndarray
     machine: Machine
     names: list[str]
@@ -233,7 +233,7 @@ class Extraction:
     overlap: np.ndarray
 
     @property
-    def drawn(self) -> tuple[States, list[str]]:
+    def drawn(self) -> tuple[Clustering, list[str]]:
         """What a picture shows: the clusters with their names.
 
         Of too many clusters those that are one state of the minimal machine are one; the start's

@@ -21,7 +21,7 @@ from recurrent.diagrams import (
     SMALLEST_NAMES,
     draw_clusters,
     draw_machine,
-    places_of,
+    machine_places,
     plane_of,
     set_limits,
 )
@@ -176,7 +176,7 @@ class Stage:
 
     def _machine(self, axes):
         found = self.found
-        places = places_of(found.machine, found.overlap, found.places)
+        places = machine_places(found.machine, found.overlap, found.places)
         scale, room = 74.0, axes.get_window_extent().size
         zoom = (room / (np.ptp(places, axis=0) * scale + 4 * RADIUS)).min()
         self.circles, low, high = draw_machine(

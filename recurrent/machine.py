@@ -3,7 +3,7 @@
 A network that has learned a language moves between clusters of state vectors as a machine moves
 between its states. What a machine predicts in a state is the set of symbols that can follow (a
 Moore machine's output); a network's set is that of the symbols to which it gives at least the
-`probability_threshold`. `find_states` clusters the vectors hierarchically and takes the coarsest
+`probability_threshold`. `find_clustering` clusters the vectors hierarchically and takes the coarsest
 clustering in which all vectors of a cluster predict the same set, and in which each symbol of the
 set leads from one cluster into one cluster (Giles et al., 1992; Omlin and Giles, 1996; Weiss,
 Goldberg and Yahav, 2018). The language decides nothing in it but the symbol that comes first.
@@ -131,7 +131,7 @@ class Samples:
 
 
 @dataclass(frozen=True, eq=False)
-class States:
+class Clustering:
     """A clustering of Samples and the machine that it is.
 
     cluster: (P,) int64, each vector's cluster, 0 .. K - 1; the start is alone in the last.
@@ -147,7 +147,7 @@ class States:
     size: int
 
 
-def find_states(samples: Samples, symbols: str) -> States:
+def find_clustering(samples: Samples, symbols: str) -> Clustering:
     """Return the coarsest clustering of samples that is a machine.
 
     A tree of hierarchical clustering is cut from its root down: a cluster is split in its two
@@ -183,7 +183,7 @@ def _cut(
     here: np.ndarray,
     there: np.ndarray,
     share: float,
-) -> States:
+) -> Clustering:
     """Cut one tree until at most this share of every cluster is inconsistent.
 
     branches: (S - 1, 2), as scipy numbers them, after the S leaves; here: (P - 1,) the leaf of
@@ -203,7 +203,7 @@ def _cut(
         wrong_in = np.bincount(cluster[wrong], minlength=len(names) + 1)
         torn = names[np.flatnonzero((wrong_in > share * np.bincount(cluster))[: len(names)])]
         if not (torn >= leaves).any():
-            return States(cluster, machine, int(wrong.sum()), samples.vectors.shape[1])
+            return Clustering(cluster, machine, int(wrong.sum()), samples.vectors.shape[1])
         for name in torn[torn >= leaves]:
             for branch in branches[name - leaves]:
                 node[under[branch]] = branch

@@ -18,7 +18,7 @@ from recurrent.language import WORDS, Language, Sequences
 # Sequences of an evaluation set: for n = 1 .. 4, all there are of five words.
 EVALUATION = 4**WORDS
 # How far a network's counting is tried, in single words and in pairs.
-FAR, FAR_PAIRS = 100, 20
+MAX_N_TRIED, MAX_N_TRIED_PAIRS = 100, 20
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,15 @@ class Evaluation:
 
     The sequences of anb2nc3n have 76,800 steps, but 18,414 beginnings.
 
-    judged: (T, N) bool, the steps that count; all, if not given.
+    scored: (T, N) bool, the steps that count; all, if not given.
     """
 
-    def __init__(self, language: Language, sequences: Sequences, judged: Tensor | None = None):
-        judged = sequences.mask if judged is None else judged
+    def __init__(self, language: Language, sequences: Sequences, scored: Tensor | None = None):
+        scored = sequences.mask if scored is None else scored
         # At each step, of each distinct beginning: its last symbol and its place a step before.
         self._steps, nodes, weights = [], [], []
         place = np.zeros(sequences.count, dtype=np.int64)
-        parts = (sequences.symbols[:-1], sequences.nodes, sequences.mask, judged)
+        parts = (sequences.symbols[:-1], sequences.nodes, sequences.mask, scored)
         for symbol, node, mask, counts in zip(*(part.numpy() for part in parts), strict=True):
             pairs = np.stack([place[mask], symbol[mask]])
             (parent, last), first, place[mask] = np.unique(
@@ -99,7 +99,7 @@ class Evaluation:
     @torch.no_grad()
     def score(self, net) -> Score:
         """Return the Score of a network on the sequences."""
-        state, hidden = net.initial(1), []
+        state, hidden = net.initial_state(1), []
         for symbol, parent in self._steps:
             state = net.step(symbol, tuple(part[parent] for part in state))
             hidden.append(state[0])
@@ -134,16 +134,16 @@ def exact(net, language: Language, texts: list[str]) -> np.ndarray:
     return (deterministic == correct).all(dim=0).numpy()
 
 
-def max_exact_n(net, language: Language, limit: int = FAR) -> tuple[int, int]:
+def max_exact_n(net, language: Language, limit: int = MAX_N_TRIED) -> tuple[int, int]:
     """Return how far a network counts: the highest n, up to `limit`, up to which every word of a
-    counting language is predicted exactly alone, and the highest n, up to FAR_PAIRS, up to which
+    counting language is predicted exactly alone, and the highest n, up to MAX_N_TRIED_PAIRS, up to which
     every pair of words is."""
     language = language.with_max_n(limit)
     words = language.all_words
     reach = _leading(exact(net, language, list(words)))
     if not reach:
         return 0, 0
-    alone = min(reach, FAR_PAIRS)
+    alone = min(reach, MAX_N_TRIED_PAIRS)
     pairs = exact(net, language, ["".join(pair) for pair in product(words[:alone], repeat=2)])
     pairs = pairs.reshape(alone, alone)
     together = _leading(np.array([pairs[: n + 1, : n + 1].all() for n in range(alone)], dtype=bool))

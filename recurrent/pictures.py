@@ -157,7 +157,7 @@ def time_picture(net, language: Language, title: str) -> Figure:
     run = net(symbols)
     rows = [("hidden units", run.hidden)]
     if run.context is not None:
-        earlier = torch.cat([net.initial(1)[0][None], run.hidden[:-1]])
+        earlier = torch.cat([net.initial_state(1)[0][None], run.hidden[:-1]])
         names = ("input gate", "forget gate", "new value (g)", "output gate")
         gates = zip(names, net.gates(symbols, earlier), strict=True)
         rows = [("context units", run.context), *rows, *gates]

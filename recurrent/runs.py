@@ -62,19 +62,19 @@ class Run:
         return [score for _, score in self.reports]
 
     @cached_property
-    def judged(self) -> Sequences:
-        """The sequences on which the network is judged."""
+    def scored(self) -> Sequences:
+        """The sequences on which the network is scored."""
         return evaluation_set(self.language)
 
     @cached_property
     def evaluation(self) -> Evaluation:
         """What judges the network."""
-        return Evaluation(self.language, self.judged)
+        return Evaluation(self.language, self.scored)
 
     @cached_property
     def floor(self) -> float:
         """The loss of the best possible predictor."""
-        return loss_floor(self.language, self.judged)
+        return loss_floor(self.language, self.scored)
 
     @property
     def plot_command(self) -> str:
@@ -146,7 +146,7 @@ def resume(args: argparse.Namespace) -> Run:
         seen, seconds = content["seen"], content["seconds"]
         epoch = args.epoch or content["epoch"]
         seed = process.seed_everything(content["seed"])
-    except checkpoint.UNFIT as error:
+    except checkpoint.LOAD_ERRORS as error:
         raise UserError(f"--resume {args.resume}: not a whole checkpoint of this script") from error
     if seen >= epoch * REPORT_EVERY:
         raise UserError(
@@ -164,6 +164,6 @@ def start_from(weights: dict, args: argparse.Namespace) -> Run:
     run = new_run(args)
     try:
         checkpoint.load_weights(run.net, weights)
-    except checkpoint.UNFIT as error:
+    except checkpoint.LOAD_ERRORS as error:
         raise UserError(f"--resume {args.resume}: weights of another network: {error}") from error
     return run

@@ -195,7 +195,7 @@ def load_checkpoint(content: dict, asked: Task | None = None) -> tuple[Task, SRN
         task = asked if bare else Task(**content["task"])
         net = build_network(task)
         checkpoint.load_weights(net, content if bare else content["net"])
-    except checkpoint.UNFIT as error:
+    except checkpoint.LOAD_ERRORS as error:
         raise ValueError(str(error)) from error
     return task, net
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurrent.dynamics import Runs, predicted_runs, run_states, states_after
+from recurrent.dynamics import PredictedRuns, predict_runs, run_states, states_after
 from recurrent.language import Language
 
 # A unit that moves through less than this share of its whole range in a run holds still.
@@ -79,7 +79,7 @@ def unit_values(net, language: Language) -> Values:
 
 
 @torch.no_grad()
-def fading(net, language: Language) -> np.ndarray | None:
+def forgetting(net, language: Language) -> np.ndarray | None:
     """Return (H, C): 1 - f at most, f the forget gate of an LSTM's context unit, in each run of the
     words, all after all words; None for an SRN. It is the share of its value that a unit loses."""
     if net.blocks == 1:
@@ -139,15 +139,15 @@ def values_at(values: Values, unit: int, run: int, place: int) -> np.ndarray:
 # Ablation
 
 
-def ablations(net, language: Language) -> dict[tuple[int | None, int, str], Runs]:
+def ablations(net, language: Language) -> dict[tuple[int | None, int, str], PredictedRuns]:
     """Return what `ablate` does by unit, run and way; by (None, 1, "") of the network as it is."""
     keys = product(range(min(net.hid, DISTURBED)), range(1, language.classes), ABLATIONS)
     return {key: ablate(net, language, *key) for key in [(None, 1, ""), *keys]}
 
 
 @torch.no_grad()
-def ablate(net, language: Language, unit: int | None, run: int, how: str) -> Runs:
-    """Return the Runs of all words after all words, with a unit disturbed in a run (None: no unit).
+def ablate(net, language: Language, unit: int | None, run: int, how: str) -> PredictedRuns:
+    """Return the PredictedRuns of all words after all words, with a unit disturbed in a run (None: no unit).
 
     how: "zeroed", set to 0 before the run's first symbol; "clamped", held throughout the run at
     its value before.
@@ -157,11 +157,11 @@ def ablate(net, language: Language, unit: int | None, run: int, how: str) -> Run
     texts = [language.word(before) + language.word(n)[: read * n] for before, n in pairs]
     n, state = np.array([n for _, n in pairs]), states_after(net, language, texts)
     if unit is None:
-        return predicted_runs(net, language, state, n, run)
+        return predict_runs(net, language, state, n, run)
     if how == "zeroed":
         # An LSTM's hidden unit is 0 where its context unit is.
         zeroed = tuple(_replaced(part, unit, torch.zeros(len(n)).to(part)) for part in state)
-        return predicted_runs(net, language, zeroed, n, run)
+        return predict_runs(net, language, zeroed, n, run)
     held, symbols = state[-1][:, unit], torch.full((len(n),), run)
 
     def clamp(before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -171,7 +171,7 @@ def ablate(net, language: Language, unit: int | None, run: int, how: str) -> Run
         hidden = _replaced(after[0], unit, output_gate * held.tanh())
         return hidden, _replaced(after[1], unit, held)
 
-    return predicted_runs(net, language, state, n, run, clamp)
+    return predict_runs(net, language, state, n, run, clamp)
 
 
 def _replaced(part: Tensor, unit: int, value: Tensor) -> Tensor:

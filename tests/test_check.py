@@ -44,7 +44,7 @@ def test_the_data_are_the_brief_s():
 @pytest.mark.parametrize("hid", [1, 4])
 def test_a_network_is_its_equations(act, hid):
     net = check.MLP(hid, act)
-    net.draw_weights(1.0)
+    net.init_weights(1.0)
     w, b, v, c = (parameter.detach().double().numpy() for parameter in net.parameters())
     points = torch.randn(20, 2)
 
@@ -59,12 +59,12 @@ def test_a_network_is_its_equations(act, hid):
 
 def test_networks_side_by_side_are_networks():
     nets = check.MLP(3, networks=5)
-    nets.draw_weights(1.0)
+    nets.init_weights(1.0)
     together = nets(POINTS)
     for index in range(5):
         assert torch.allclose(nets.select(index)(POINTS), together[index], atol=1e-6)
-    right = check.right_items(nets, POINTS, TARGET)
-    assert torch.equal(right[2], check.right_items(nets.select(2), POINTS, TARGET))
+    right = check.correct_points(nets, POINTS, TARGET)
+    assert torch.equal(right[2], check.correct_points(nets.select(2), POINTS, TARGET))
 
 
 def test_the_hand_made_weights_give_the_brief_s_table():
@@ -142,7 +142,7 @@ def test_the_smallest_scale_is_where_the_sigmoid_network_begins_to_work():
     assert (f"{least:.4f}", most) == ("1.9804", math.inf)
     for factor, works in ((0.9999, False), (1.0001, True), (20, True)):
         net = by_hand("sig", least * factor).double()
-        assert check.right_items(net, POINTS.double(), TARGET).all() == works
+        assert check.correct_points(net, POINTS.double(), TARGET).all() == works
 
 
 @pytest.mark.parametrize("share", [0.75, 0.9])

@@ -45,7 +45,7 @@ def run(*words, capsys, status=0) -> str:
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """Leave out the pictures, which take most of the time of a short run."""
+    """Leave out the pictures, which take most of the time of a format_number run."""
     monkeypatch.setattr(check_main, "draw", lambda *_: None)
 
 
@@ -115,9 +115,9 @@ def test_the_scales_are_printed_in_a_sentence(scales, sentence):
 def test_design_prints_what_check_py_takes(tmp_path, capsys):
     path = tmp_path / "design.json"
     printed = run("--design", "--plot", tmp_path, "--json", path, capsys=capsys)
-    figures = json.loads(path.read_text())
-    assert [row["solutions"] for row in figures["tried"]] == [0, 0, 0, 3]
-    assert [row[-1] for row in figures["activations"]] == figures["target"]
+    results = json.loads(path.read_text())
+    assert [row["solutions"] for row in results["tried"]] == [0, 0, 0, 3]
+    assert [row[-1] for row in results["activations"]] == results["target"]
     assert "3 hidden units: 3276 sets of lines tried, none can solve the data" in printed
     assert "4 hidden units: 20475 sets of lines tried, 3 can solve the data" in printed
     assert "So 4 hidden step units are the fewest that solve these 9 points." in printed
@@ -132,7 +132,7 @@ def test_design_prints_what_check_py_takes(tmp_path, capsys):
     net = edited.MLP(4, "step")
     net.set_weights()
     assert net.in_hid_weight.tolist() != [[1, -1], [-1, 1], [1, -1], [-1, 1]]
-    assert edited.right_items(net, POINTS, TARGET).all()
+    assert edited.correct_points(net, POINTS, TARGET).all()
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -165,7 +165,7 @@ def test_side_by_side_each_network_trains_as_if_alone(restarts):
     args = check_main.parse(words)
     torch.manual_seed(4)
     start = check.MLP(3, networks=restarts)
-    start.draw_weights(args.init)
+    start.init_weights(args.init)
     torch.manual_seed(4)
     with check_main.Stop() as stop:
         best, _ = check_main.train(args, POINTS, TARGET, stop)

@@ -173,12 +173,12 @@ def test_the_time_left_is_shown_on_a_terminal_only(terminal, shown, capsys, monk
 
 
 def test_write_json_makes_plain_numbers(tmp_path, capsys):
-    figures = {"a": np.float32(0.5), "b": torch.ones(2), "c": (np.arange(3), tmp_path, "絵", None)}
+    results = {"a": np.float32(0.5), "b": torch.ones(2), "c": (np.arange(3), tmp_path, "絵", None)}
     path = tmp_path / "new" / "a.json"
-    files.write_json(path, figures | {"d": [math.nan, -math.inf], "e": np.array([1, math.nan])})
+    files.write_json(path, results | {"d": [math.nan, -math.inf], "e": np.array([1, math.nan])})
     plain = {"a": 0.5, "b": [1, 1], "c": [[0, 1, 2], str(tmp_path), "絵", None]}
     assert json.loads(path.read_text()) == plain | {"d": [None, None], "e": [1, None]}
-    assert capsys.readouterr().out == f"figures: {path}\n"
+    assert capsys.readouterr().out == f"results: {path}\n"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,12 @@ from scipy.optimize import brentq
 from shared import automaton_net, counter_net
 
 from recurrent import dynamics, extraction
-from recurrent.dynamics import attracting_cycles, complete, fixed_points, map_points
+from recurrent.dynamics import (
+    attracting_cycles,
+    fixed_points,
+    indices_sum_to_one,
+    map_points,
+)
 from recurrent.metrics import evaluation_set, exact
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
@@ -66,9 +71,9 @@ def test_the_three_fixed_points_of_tanh():
     assert [fixed.kind for fixed in found] == ["attractor", "repeller", "attractor"]
     assert found[0].values[0] == pytest.approx(2 * (1 - root**2))
     assert found[1].values[0] == pytest.approx(2)
-    assert complete(found)
-    assert not complete(found[:2])
-    assert not complete(found[1:2])
+    assert indices_sum_to_one(found)
+    assert not indices_sum_to_one(found[:2])
+    assert not indices_sum_to_one(found[1:2])
 
 
 @pytest.mark.parametrize("expanding", [False, True])
@@ -88,10 +93,10 @@ def test_an_lstm_rests_far_from_its_words(expanding):
     )
     assert all(fixed.values[0] == pytest.approx(1000 / 1001) for fixed in far)
     assert len(found) == (3 if expanding else 1)
-    assert complete(found)
+    assert indices_sum_to_one(found)
     if not expanding:
         # Words of five times 4 A's and 4 B's read 40 symbols, each of which adds (nearly) 1.
-        distances = [1001 * (1000 / 1001) ** (40 + more) for more in dynamics.FURTHER]
+        distances = [1001 * (1000 / 1001) ** (40 + more) for more in dynamics.EXTRA_SYMBOLS]
         assert found[0].distances == pytest.approx(distances, rel=0.05)
 
 
@@ -108,7 +113,7 @@ def test_an_attracting_cycle(turns, period):
     f = dynamics.symbol_map(net, 0)
     cycles = [cycle for cycle in found if cycle.period > 1 and cycle.kind == "attractor"]
     assert cycles
-    assert complete(found)
+    assert indices_sum_to_one(found)
     for cycle in cycles:
         assert cycle.period == period
         assert np.allclose(f(torch.from_numpy(cycle.cycle)), np.roll(cycle.cycle, -1, axis=0))
@@ -178,7 +183,7 @@ def test_the_distance_of_a_cycle_is_that_of_its_nearest_state():
 @pytest.mark.parametrize("lang", ["anb2n", "anbncn", "anb2nc3n"])
 def test_a_network_that_is_the_language_ends_its_runs_right(lang):
     language = make_language(lang)
-    runs = dynamics.runs_alone(automaton_net(language), language, 6)
+    runs = dynamics.predict_single_words(automaton_net(language), language, 6)
     n = np.arange(1, 7)
     assert (runs.lengths[:, :4] == np.outer(language.times[1:], n)[:, :4]).all()
     assert runs.exact.tolist() == [True] * 4 + [False] * 2
@@ -186,10 +191,10 @@ def test_a_network_that_is_the_language_ends_its_runs_right(lang):
 
 def test_a_counter_has_no_end_or_never_ends():
     language = make_language("anb2n")
-    runs = dynamics.runs_alone(counter_net(), language, 20)
+    runs = dynamics.predict_single_words(counter_net(), language, 20)
     assert runs.exact.all()
     assert runs.lengths[0].tolist() == [2 * n for n in runs.n]
-    runs = dynamics.runs_alone(counter_net(stuck=True), language, 20)
+    runs = dynamics.predict_single_words(counter_net(stuck=True), language, 20)
     assert not runs.exact.any()
     assert not runs.lengths.any()
 
@@ -201,12 +206,12 @@ def test_runs_are_those_of_the_network_step_by_step(model):
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_()
-    runs = dynamics.runs_alone(net, language, 7)
+    runs = dynamics.predict_single_words(net, language, 7)
     words = language.with_max_n(7)
     assert runs.exact.tolist() == exact(net, words, list(words.all_words)).tolist()
     for n, (run, letter) in itertools.product(range(1, 8), enumerate("BC", start=1)):
         before = language.word(n)[: n * run]
-        text = before + letter * dynamics.LIMIT
+        text = before + letter * dynamics.MAX_RUN
         output = net(torch.from_numpy(language.encode(text))[:, None]).logits[len(before) :, 0]
         other = np.flatnonzero(output.argmax(dim=1).numpy() != run)
         assert runs.lengths[run - 1, n - 1] == (other[0] + 1 if len(other) else 0)
@@ -237,11 +242,11 @@ def test_runs_begin_where_the_run_before_ended():
     assert np.array_equal(runs[-1][-1], dynamics.states_along(net, symbols)[-1])
 
 
-def test_reversals():
-    assert dynamics.reversals(np.array([[0.0, 0], [1, 0], [2, 1], [3, 1]])) == 0
-    assert dynamics.reversals(np.array([[0.0, 0], [1, 0], [0, 0], [1, 0]])) == 1
-    assert dynamics.reversals(np.array([[0.0, 0], [1, 0], [0, 0], [-1, 0]])) == 0.5
-    assert dynamics.reversals(np.zeros((2, 3))) == 0
+def test_reversal_rate():
+    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [2, 1], [3, 1]])) == 0
+    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [0, 0], [1, 0]])) == 1
+    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [0, 0], [-1, 0]])) == 0.5
+    assert dynamics.reversal_rate(np.zeros((2, 3))) == 0
 
 
 def test_near_is_half_a_mean_step():
@@ -253,4 +258,4 @@ def test_near_is_half_a_mean_step():
             dynamics.states_along(net, language.encode("AB" + language.word(n)))[2:]
         )
     ]
-    assert dynamics.near(net, language) == pytest.approx(np.mean(steps) / 2)
+    assert dynamics.near_distance(net, language) == pytest.approx(np.mean(steps) / 2)

@@ -7,7 +7,7 @@ import pytest
 from shared import automaton_net
 
 from recurrent import explain, explain_machine, extraction, machine
-from recurrent.dynamics import FixedPoint, Runs
+from recurrent.dynamics import FixedPoint, PredictedRuns
 from recurrent.extraction import Difference
 from recurrent.task import make_language
 
@@ -29,7 +29,7 @@ def test_the_same_machine_is_isomorphic_and_another_is_told_apart():
     small = machine.Machine("AB", np.array([[1, -1], [1, 1]]))
     text = explain_machine.compared(small, own, met, ["start", "all"], labels, "anbn")
     assert "not isomorphic" in text
-    assert f"one state for several: all is {explain.listed(labels[1:])}" in text
+    assert f"one state for several: all is {explain.join_and(labels[1:])}" in text
     text = explain_machine.compared(own, own, same, labels, labels, "anbn")
     doubled = np.vstack([same, same[1]])
     text = explain_machine.compared(small, own, doubled, [*labels, "A1'"], labels, "anbn")
@@ -123,7 +123,7 @@ def test_a_trend_holds_for_all_steps(steps, word):
     assert explain.trend(np.array(steps)) == word
 
 
-def test_a_run_s_steps_and_reversals():
+def test_a_run_s_steps_and_reversal_rate():
     language = make_language("anbn")
     there = np.array([[0.0, 0], [3, 0], [4, 0], [4.5, 0]])
     back = np.array([[4.5, 0], [0, 0], [1, 0], [0.5, 0], [0.75, 0]])
@@ -151,9 +151,9 @@ def test_the_countdown_may_widen_the_gap():
     assert lines[2].split() == ["3", "0.200", "0.020", "0.10"]
 
 
-def runs_of(*lengths: int) -> Runs:
+def runs_of(*lengths: int) -> PredictedRuns:
     n, found = np.arange(1, len(lengths) + 1), np.array(lengths)
-    return Runs(n, found[None], found == 2 * n)
+    return PredictedRuns(n, found[None], found == 2 * n)
 
 
 def test_generalisation_is_a_table_and_what_follows_from_it():

@@ -23,7 +23,7 @@ class Oracle(torch.nn.Module):
         nodes = torch.from_numpy(self.language.follow(symbols.numpy()))
         return Activations(torch.zeros(0), None, self.read_out(nodes))
 
-    def initial(self, count):
+    def initial_state(self, count):
         return (torch.zeros(count, dtype=int),)
 
     def step(self, symbol, state):
@@ -51,18 +51,18 @@ def test_full_knowledge_is_exact_and_just_below_the_bar(name):
 )
 def test_the_floor_is_the_loss_of_full_knowledge(name, length, floor):
     language = make_language(name, length)
-    judged = metrics.evaluation_set(language)
-    assert metrics.loss_floor(language, judged) == pytest.approx(floor, abs=5e-5)
-    loss = metrics.Evaluation(language, judged).score(Oracle(language)).loss
-    assert metrics.loss_floor(language, judged) == pytest.approx(loss, abs=1e-6)
+    scored = metrics.evaluation_set(language)
+    assert metrics.loss_floor(language, scored) == pytest.approx(floor, abs=5e-5)
+    loss = metrics.Evaluation(language, scored).score(Oracle(language)).loss
+    assert metrics.loss_floor(language, scored) == pytest.approx(loss, abs=1e-6)
 
 
 @pytest.mark.parametrize(("min_length", "embed"), [(10, False), (25, False), (20, True)])
 def test_full_knowledge_of_long_words_is_success_too(min_length, embed):
     """By the grammar's own 0.5 / 0.5 it would score 0.0121 at length 10, above the threshold."""
     language = make_language("reber", min_length, embed)
-    judged = metrics.evaluation_set(language)
-    result = metrics.Evaluation(language, judged).score(Oracle(language))
+    scored = metrics.evaluation_set(language)
+    result = metrics.Evaluation(language, scored).score(Oracle(language))
     assert result.exact
     assert result.loss < 1e-6 < language.loss_threshold
 
@@ -114,23 +114,23 @@ def test_beginnings_that_sequences_share_count_as_often_as_they_come(net):
 def test_the_evaluation_set_is_every_sequence_of_five_words():
     for name in ("anb2n", "anb2nc3n"):
         language = make_language(name)
-        judged = metrics.evaluation_set(language)
+        scored = metrics.evaluation_set(language)
         texts = {
             language.decode(column[: int(steps)])
-            for column, steps in zip(judged.symbols.T, judged.mask.sum(dim=0), strict=True)
+            for column, steps in zip(scored.symbols.T, scored.mask.sum(dim=0), strict=True)
         }
         assert texts == {"".join(row) for row in product(language.all_words, repeat=5)}
-        assert judged.count == len(texts) == 1024
+        assert scored.count == len(texts) == 1024
 
 
 @pytest.mark.parametrize(("name", "length"), [("anb2n", 9), ("anbn", 1), ("reber", 0)])
 def test_other_evaluation_sets_are_fixed_and_even(name, length):
     language = make_language(name, length)
-    judged, again = metrics.evaluation_set(language), metrics.evaluation_set(language)
-    assert (judged.symbols == again.symbols).all()
+    scored, again = metrics.evaluation_set(language), metrics.evaluation_set(language)
+    assert (scored.symbols == again.symbols).all()
     if name == "anb2n":
         # The last A of each word is the one before a B: so many words have at least n A's.
-        visits = torch.bincount(judged.nodes[judged.mask], minlength=10)[1:10]
+        visits = torch.bincount(scored.nodes[scored.mask], minlength=10)[1:10]
         words = visits - torch.cat([visits[1:], torch.zeros(1, dtype=int)])
         assert words.sum() == 5 * 1024
         assert words.max() - words.min() <= 1

@@ -22,7 +22,7 @@ def written_out(net, symbols, state=None):
         hidden = np.tanh(weights["H0"]) if state is None else state[0].numpy()
         cell = np.zeros(0)
     else:
-        hidden, cell = (part.numpy() for part in state or net.initial(symbols.shape[1]))
+        hidden, cell = (part.numpy() for part in state or net.initial_state(symbols.shape[1]))
 
     def sigmoid(x):
         return 1 / (1 + np.exp(-x))
@@ -49,7 +49,7 @@ def test_the_fused_path_is_the_written_out_one(model, sizes, seed, given_state):
     inputs = torch.randint(symbols, (steps, count))
     state = None
     if given_state:
-        state = tuple(torch.rand(count, hid, dtype=torch.float64) for _ in net.initial(1))
+        state = tuple(torch.rand(count, hid, dtype=torch.float64) for _ in net.initial_state(1))
     with torch.no_grad():
         fused = net(inputs, state)
         hidden, context, output = written_out(net, inputs, state)
@@ -58,7 +58,7 @@ def test_the_fused_path_is_the_written_out_one(model, sizes, seed, given_state):
         if model == "lstm":
             assert fused.context.numpy() == pytest.approx(context, abs=1e-6)
         # One step at a time leads to the same place.
-        state = state or net.initial(count)
+        state = state or net.initial_state(count)
         for symbol in inputs:
             state = net.step(symbol, state)
         assert state[0].numpy() == pytest.approx(hidden[-1], abs=1e-6)
@@ -94,7 +94,7 @@ def test_torch_s_own_networks_and_their_gradients_agree_with_ours(model):
         own.bias_ih_l0.copy_(net.hid_bias)
         own.bias_hh_l0.zero_()
     inputs = torch.randint(3, (20, 4))
-    state = tuple(part[None].contiguous() for part in net.initial(4))
+    state = tuple(part[None].contiguous() for part in net.initial_state(4))
     expected, _ = own(torch.eye(3)[inputs], state[0] if model == "srn" else state)
     hidden = net(inputs).hidden
     assert torch.allclose(hidden, expected, atol=1e-6)

@@ -39,7 +39,7 @@ def content(path) -> dict:
     ],
 )
 def test_the_brief_s_commands(words, stem, threshold, floor, seed, tmp_path):
-    flags = ["--seed", seed, "--json", "figures.json"]
+    flags = ["--seed", seed, "--json", "results.json"]
     done = run_script("seq_train.py", *words, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     assert done.stderr == ""
@@ -56,10 +56,10 @@ def test_the_brief_s_commands(words, stem, threshold, floor, seed, tmp_path):
     assert max(losses[-10:]) < threshold < losses[0]
     assert "(learning)" in blocks[0]
     assert "(learned)" in blocks[-1]
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert [round(report["loss"], 4) for report in figures["reports"]] == losses
-    assert figures["succeeded"] is True
-    assert figures["max_exact_n"][0] >= 4
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [round(report["loss"], 4) for report in results["reports"]] == losses
+    assert results["succeeded"] is True
+    assert results["max_exact_n"][0] >= 4
     assert "training succeeded" in blocks[-1]
     assert f"\nloss floor: {floor:.4f} " in blocks[-1]
     names = {path.name for path in (tmp_path / "net").iterdir()}

@@ -9,7 +9,7 @@ from shared import automaton_net, counter_net
 
 from anb2n import counting
 from recurrent import explain_units, units
-from recurrent.dynamics import LIMIT, Runs
+from recurrent.dynamics import MAX_RUN, PredictedRuns
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -107,10 +107,10 @@ def test_what_a_unit_forgets_is_shown_beside_its_steps():
         # It keeps 9/10 with an A, all with a B.
         net.hid_bias[1] = np.log(9)
         net.W[1, 1] = 20
-    assert units.fading(net, language)[0] == pytest.approx([0.1, 0], abs=1e-6)
-    assert units.fading(SRN(2, 2), language) is None
+    assert units.forgetting(net, language)[0] == pytest.approx([0.1, 0], abs=1e-6)
+    assert units.forgetting(SRN(2, 2), language) is None
     found = units.unit_roles(units.unit_values(net, language))
-    text = explain_units.roles(found, language, UNIT, units.fading(net, language))
+    text = explain_units.roles(found, language, UNIT, units.forgetting(net, language))
     first, second = text.splitlines()[-2:]
     assert "0.1000" in first
     assert "0.0000" in second
@@ -152,7 +152,7 @@ def test_ablation_is_the_network_stopped_and_changed(model):
                 for part in state:
                     part[0, unit] = 0
             ended = 0
-            for step in range(1, LIMIT + 1):
+            for step in range(1, MAX_RUN + 1):
                 hidden = state[0]
                 state = list(net.step(torch.tensor([1]), tuple(state)))
                 if how == "clamped":
@@ -201,6 +201,6 @@ def test_ends_are_too_early_right_too_late_or_never():
     lengths, due = np.array([1, 2, 3, 0, 0]), np.array([2, 2, 2, 2, 4])
     assert explain_units.end_counts(lengths, due) == "1 / 1 / 1 / 2"
     language = make_language("anb2nc3n")
-    runs = Runs(np.array([1, 2]), np.array([[3, 6]]), np.array([True, False]))
+    runs = PredictedRuns(np.array([1, 2]), np.array([[3, 6]]), np.array([True, False]))
     lines = explain_units.ablations({(1, 2, "clamped"): runs}, language).splitlines()
     assert lines[2] == "1: clamped in the C's  1/2                0 / 2 / 0 / 0"

@@ -102,7 +102,7 @@ def test_a_run_is_a_process_whose_result_is_kept_and_whose_failure_is_shown(tmp_
     make_report.carry_out([{"good": runs["good"]}, {"bad": runs["bad"], "lin": runs["lin"]}], 2)
     again = make_report.Run(tmp_path, *runs["good"].words)
     assert again.recall()
-    assert again.figures == runs["good"].figures
+    assert again.results == runs["good"].results
     template = "{good[accuracy]:.1f}|{bad[accuracy]:.1f}|{section[bad][start]}|{lin.command}|"
     template += "{lin[seed]}|{section[good][Activations]}"
     good, bad, section, command, lin, table = make_report.fill(template, runs).split("|", 5)

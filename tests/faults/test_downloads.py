@@ -7,7 +7,7 @@ import pytest
 from shared import NOWHERE
 
 from kuzushiji import dataset
-from kuzushiji.dataset import FILES, Unavailable
+from kuzushiji.dataset import FILES, KMNISTUnavailable
 
 # What becomes of the first file on the server, and a word of the reason that is printed.
 DAMAGE = {
@@ -23,7 +23,7 @@ def test_a_failed_download_leaves_nothing_and_a_later_one_succeeds(damage, host,
     whole, (change, reason) = path.read_bytes(), DAMAGE[damage]
     change(path)
     raw = tmp_path / "new" / "KMNIST" / "raw"
-    with pytest.raises(Unavailable, match=f"(?is){reason}") as told:
+    with pytest.raises(KMNISTUnavailable, match=f"(?is){reason}") as told:
         dataset.load_kmnist(tmp_path / "new")
     for expected in (dataset.HOST, str(raw), *(f"{name}.gz" for name in FILES[:2])):
         assert expected in str(told.value)
@@ -38,7 +38,7 @@ def test_a_host_that_does_not_answer_is_given_up(address, tmp_path, monkeypatch)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         monkeypatch.setattr(dataset, "HOST", url if address == "silent" else NOWHERE)
-        with pytest.raises(Unavailable, match=r"no answer|timed out|refused"):
+        with pytest.raises(KMNISTUnavailable, match=r"no answer|timed out|refused"):
             dataset.load_kmnist(tmp_path / "new")
     assert os.listdir(tmp_path) == []
 
@@ -46,6 +46,6 @@ def test_a_host_that_does_not_answer_is_given_up(address, tmp_path, monkeypatch)
 def test_a_folder_that_cannot_be_written_to_is_named(host, tmp_path):
     (tmp_path / "a_file").touch()
     for place in (tmp_path / "a_file", tmp_path / "a_file" / "data"):
-        with pytest.raises(Unavailable, match=f"{place}/KMNIST/raw lacks"):
+        with pytest.raises(KMNISTUnavailable, match=f"{place}/KMNIST/raw lacks"):
             dataset.load_kmnist(place)
     assert sorted(os.listdir(tmp_path)) == ["a_file", "source"]

@@ -21,7 +21,7 @@ def test_a_last_batch_of_one_image_can_be_normalised(tmp_path, capsys):
 
 
 def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(kuzu_main, "WANTED", 0.5)
+    monkeypatch.setattr(kuzu_main, "TARGET_ACCURACY", 0.5)
     path = tmp_path / "sweep.json"
     words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path, "--json", path]
     printed = run(*words, capsys=capsys, data=small)

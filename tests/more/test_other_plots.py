@@ -121,11 +121,11 @@ def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
 
 def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
     flags = keep(tmp_path / "net", lang="anbn", length=2)
-    flags += ["--json", tmp_path / "figures.json"]
+    flags += ["--json", tmp_path / "results.json"]
     out = plot(*flags, "--seed", 1, "--num_plot", 3, folder=tmp_path / "plot", capsys=capsys)
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert (figures["states"], figures["minimal_states"], figures["isomorphic"]) == (4, 4, True)
-    for text in figures["sequences"]:
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert (results["states"], results["minimal_states"], results["isomorphic"]) == (4, 4, True)
+    for text in results["sequences"]:
         assert f"symbol= {text['symbols']}\n" in out
         assert np.allclose(np.sum(text["probabilities"], axis=1), 1)
         assert np.shape(text["hidden"]) == (len(text["symbols"]) - 1, 5)
