@@ -1,10 +1,9 @@
 """The three networks of Part 1: NetLin, NetFull and NetConv, for 28 x 28 images in 10 classes.
 
 Each takes images as floats of shape (batch, 1, 28, 28) and returns the log probabilities of the
-10 classes, shape (batch, 10). Each can write its number of independent parameters as the sum
-over its layers that one would do by hand (`parameter_sum`), and `parameter_count` counts the
-same number in the tensors. Counted are the numbers that are trained, each once: a filter's weight
-is one parameter, at however many places of the image it is used.
+10 classes, shape (batch, 10). `parameter_sum` writes the number of independent parameters as a sum
+over the layers, as one would by hand; `parameter_count` counts them in the tensors. A shared
+weight counts once: a filter's weight is one parameter, wherever in the image it is applied.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class NetLin(nn.Module):
 class NetFull(nn.Module):
     """One hidden layer of `hid` tanh nodes, then log softmax: log softmax(V tanh(W x + b) + c).
 
-    dropout: the share of hidden nodes silenced at random in training (Srivastava et al., 2014).
+    dropout: probability of dropping a hidden node in training (Srivastava et al., 2014).
     """
 
     def __init__(self, hid: int, dropout: float = 0.0):
@@ -55,22 +54,20 @@ class NetFull(nn.Module):
 class NetConv(nn.Module):
     """Two convolutional layers and one fully connected layer, all relu, then log softmax.
 
-    Each convolution keeps the image's size (zero padding) and is followed by 2 x 2 max pooling:
-    28 -> 14 -> 7. Before the fully connected layer there is a third pooling, over overlapping
-    squares of 3 x 3: 7 -> 3, for a fifth of that layer's weights. Pooling comes before batch
-    normalisation and relu, for a quarter of their work. Without batch normalisation that changes
-    nothing (relu is monotonic); with it, the normalisation is that of the largest sums, which is
-    another network.
+    Each convolution preserves the image size (zero padding) and is followed by 2 x 2 max pooling:
+    28 -> 14 -> 7. A third max pooling, 3 x 3 with stride 2, precedes the fully connected layer:
+    7 -> 3, which leaves that layer a fifth of the weights. Pooling precedes batch normalisation and
+    relu because they then have a quarter of the values to process. Without batch normalisation the
+    order makes no difference (relu is monotonic); with it, the pooled maxima are normalised.
 
-    filters: numbers of filters of the two convolutions.
+    filters: number of filters of each convolution.
     kernels: their side lengths, odd.
-    fc: nodes of the fully connected layer; 0 leaves it and the third pooling out, as the network
-        of the brief's formula does: `NetConv((64, 128), (5, 3), fc=0, batch_norm=False)`, 138,250
+    fc: nodes of the fully connected layer. 0 omits it and the third pooling, as in the
+        assignment's network: `NetConv((64, 128), (5, 3), fc=0, batch_norm=False)` has 138,250
         parameters.
-    batch_norm: normalise before each relu (Ioffe & Szegedy, 2015). The layer before it then has
-        no bias, as usual: the normalisation would subtract it again.
-    dropout: the share of inputs of the fully connected and of the output layer silenced at
-        random in training.
+    batch_norm: normalise before each relu (Ioffe and Szegedy, 2015). The layer before it then has
+        no bias, because the normalisation would subtract it.
+    dropout: probability of dropping an input of the fully connected or output layer in training.
     """
 
     def __init__(
@@ -83,20 +80,20 @@ class NetConv(nn.Module):
     ):
         super().__init__()
         if any(kernel % 2 == 0 for kernel in kernels):
-            raise ValueError(f"kernels must be odd to keep the image's size, not {kernels}")
+            raise ValueError(f"kernels must be odd to preserve the image size, not {kernels}")
         (first, second), bias = filters, not batch_norm
         self.conv1 = nn.Conv2d(1, first, kernels[0], padding="same", bias=bias)
         self.conv2 = nn.Conv2d(first, second, kernels[1], padding="same", bias=bias)
         self.norm1 = nn.BatchNorm2d(first) if batch_norm else nn.Identity()
         self.norm2 = nn.BatchNorm2d(second) if batch_norm else nn.Identity()
-        # The side of the maps that are read at the end.
+        # Side length of the feature maps after the last pooling.
         self.side = 3 if fc else 7
         features = second * self.side**2
         self.fc = nn.Linear(features, fc, bias=bias) if fc else None
         self.norm3 = nn.BatchNorm1d(fc) if fc and batch_norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(fc or features, CLASSES)
-        # Filters last in memory: the convolutions are half as fast again on a CPU.
+        # Channels last in memory, because convolutions are then 1.5 times as fast on a CPU.
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -115,7 +112,7 @@ class NetConv(nn.Module):
         first, second = self.conv1.out_channels, self.conv2.out_channels
         (one, _), (two, _) = self.conv1.kernel_size, self.conv2.kernel_size
         features = f"{second}*{self.side}*{self.side}"
-        # Without batch normalisation a layer has a bias for each node, with it a scale and a shift.
+        # One bias per node, or with batch normalisation a scale and a shift.
         extra = "2*" if self.conv1.bias is None else ""
         terms = [f"(1*{first}*{one}*{one}+{extra}{first})"]
         terms += [f"({first}*{second}*{two}*{two}+{extra}{second})"]
@@ -128,5 +125,5 @@ class NetConv(nn.Module):
 
 
 def parameter_count(net: nn.Module) -> int:
-    """Return a network's number of independent parameters: the entries of its trained tensors."""
+    """Return the number of independent parameters of a network."""
     return sum(parameter.numel() for parameter in net.parameters())

@@ -1,13 +1,13 @@
-"""Part 1: train a network to recognise Kuzushiji characters and show what it mistakes for what.
+"""Part 1: train a network to recognise Kuzushiji characters and show its confusions.
 
-    python3 kuzu_main.py --net lin|full|conv            the brief's three commands
-    python3 kuzu_main.py --net conv --recipe assignment the brief's network and plain SGD
-    python3 kuzu_main.py --sweep 10,20,50,100,200       accuracy against hidden nodes
-    python3 kuzu_main.py --compare                      the three networks in one table
-    python3 kuzu_main.py --net conv --split 0           on Kuzushiji-10k, without a network
+    python3 kuzu_main.py --net lin|full|conv             the assignment's three commands
+    python3 kuzu_main.py --net conv --recipe assignment  the assignment's network and plain SGD
+    python3 kuzu_main.py --sweep 10,20,50,100,200        accuracy against hidden nodes
+    python3 kuzu_main.py --compare                       the three networks in one table
+    python3 kuzu_main.py --net conv --split 0            on Kuzushiji-10k, without downloading
 
-Prints the training lines, after each epoch the confusion matrix and the test line, and at the end
-what is mistaken for what and why.
+Prints training lines, the confusion matrix and the test line after each epoch, and finally the most
+frequent confusions and possible reasons for them.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from kuzushiji.dataset import Images, KMNISTUnavailable, load_kmnist, load_kuzus
 from kuzushiji.recipes import NETS, Recipe, add_recipe_flags, recipe_for
 from kuzushiji.runs import Run, batches, read, resume, save, start
 
-# A training line is printed every so many images: 100 batches of 64, as in the brief.
+# Images between two training lines: 100 batches of 64, as in the assignment.
 REPORT_EVERY = 6400
-# The accuracy that the brief asks of NetFull.
+# The assignment's target accuracy of NetFull.
 TARGET_ACCURACY = 0.84
 
 
@@ -44,10 +44,10 @@ TARGET_ACCURACY = 0.84
 
 
 def build_parser() -> flags.Parser:
-    """The script's flags."""
+    """Return the script's parser."""
     parser = flags.Parser(
-        description="Train a network on Kuzushiji characters and show what it mistakes for what.",
-        epilog="Flags without a default take the recipe's value for the network, which is printed.",
+        description="Train a network to recognise Kuzushiji characters and show its confusions.",
+        epilog="Flags without a default have the value of the network's recipe, which is printed.",
     )
     add_recipe_flags(parser)
     parser.add_argument(
@@ -59,22 +59,22 @@ def build_parser() -> flags.Parser:
     group.add_argument(
         "--dataset",
         choices=("kmnist", "kuzushiji10k"),
-        help="kmnist: KMNIST or an error; kuzushiji10k: the 10,000 of its images that come with "
-        "the program (default: KMNIST where it is there or can be downloaded, else kuzushiji10k)",
+        help="kmnist: KMNIST only; kuzushiji10k: KMNIST's 10,000 test images, which come with this "
+        "program, split 8,000 / 2,000 (default: KMNIST if present or downloadable, else "
+        "kuzushiji10k)",
     )
     group.add_argument(
         "--split",
         type=flags.Integer(0, 2**32 - 1),
         metavar="N",
-        help="kuzushiji10k: which 8,000 images to train on, by a seed; the other 2,000 test "
-        "(default: 0)",
+        help="kuzushiji10k: seed of the split into training and test images (default: 0)",
     )
     group.add_argument(
         "--data",
         type=flags.path,
         default=Path("data"),
         metavar="DIR",
-        help="folder of KMNIST/raw; KMNIST is downloaded into it if missing",
+        help="folder with KMNIST/raw, into which KMNIST is downloaded if missing",
     )
     group.add_argument(
         "--save", type=flags.path, metavar="FILE", help="save the network after every epoch"
@@ -86,8 +86,8 @@ def build_parser() -> flags.Parser:
         "--resume",
         type=flags.path,
         metavar="FILE",
-        help="go on with a network whose training was stopped, from its last whole epoch and with "
-        "its flags; the end is that of an unbroken run",
+        help="resume interrupted training after its last completed epoch, with the flags in the "
+        "file; the result is that of an uninterrupted run",
     )
 
     group = parser.add_argument_group("several networks")
@@ -103,31 +103,32 @@ def build_parser() -> flags.Parser:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Return the flags; raises UserError if they do not go together."""
+    """Return the flags. Raises UserError if they are incompatible."""
     parser = build_parser()
     args = parser.parse_args(argv)
     several = "--sweep" if args.sweep else "--compare" if args.compare else None
     if several and (args.load or args.save or args.resume):
-        parser.error(f"{several} trains several networks: it goes with no --load, --save, --resume")
+        parser.error(f"{several} trains several networks: omit --load, --save and --resume")
     if several and args.net and not (args.sweep and args.net == "full"):
-        parser.error(f"{several} chooses the networks itself: leave out --net {args.net}")
+        parser.error(f"{several} chooses the networks itself: omit --net {args.net}")
     if args.load and (args.save or args.resume):
-        parser.error("--load only tests: it goes with neither --save nor --resume")
+        parser.error("--load only tests a network: omit --save and --resume")
     if args.load or args.resume:
         flag = "--load" if args.load else "--resume"
         saved = ("net", "recipe", "epochs", *(field.name for field in fields(Recipe)[1:]))
         saved += ("seed",) if args.resume else ()
         if given := [name for name in saved if getattr(args, name) is not None]:
-            parser.error(f"{flag} takes --{given[0]} from the file: leave it out")
+            parser.error(f"{flag} reads --{given[0]} from the file: leave it out")
     if args.split is not None and args.dataset == "kmnist":
-        parser.error(f"--split {args.split} is of --dataset kuzushiji10k: KMNIST has one split")
+        parser.error(f"--split {args.split} needs --dataset kuzushiji10k: KMNIST has one split")
     return args
 
 
 def choose_images(args: argparse.Namespace, split: int | None) -> Images:
-    """Return the images that --dataset, --split and --data ask for.
+    """Return the images chosen by --dataset, --split and --data.
 
-    split: what a saved network was trained on, where neither --dataset nor --split is given.
+    split: the split that a saved network was trained on, the default. Prints a line on standard
+    error if Kuzushiji-10k replaces KMNIST. Raises UserError if there are no images to be had.
     """
     if args.split is not None:
         split = args.split
@@ -141,14 +142,14 @@ def choose_images(args: argparse.Namespace, split: int | None) -> Images:
         if args.dataset:
             raise
         print(
-            f"{reason}; using Kuzushiji-10k, KMNIST's 10,000 test images split 8,000 / 2,000, "
-            "instead: the figures below are not KMNIST figures",
+            f"{reason}; using Kuzushiji-10k instead (KMNIST's 10,000 test images, split 8,000 / "
+            "2,000): the results below are not KMNIST results",
             file=sys.stderr,
         )
         return load_kuzushiji10k(0)
     if args.dataset and images.name != "KMNIST":
         raise UserError(
-            f"{args.data}/KMNIST/raw holds another set than KMNIST: leave out --dataset"
+            f"{args.data}/KMNIST/raw holds a data set other than KMNIST: omit --dataset kmnist"
         )
     return images
 
@@ -157,7 +158,7 @@ def choose_images(args: argparse.Namespace, split: int | None) -> Images:
 
 
 def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool = False) -> bool:
-    """Train for one epoch; whether it came to its end before `stop`."""
+    """Train for one epoch; return False if `stop` ended it early."""
     recipe, epoch = run.recipe, run.epoch + 1
     run.net.train()
     total = len(images.train)
@@ -168,8 +169,8 @@ def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool 
             return False
         target = images.train_target[chosen]
         output = run.net(prepare(images.train[chosen], recipe.normalize, recipe.augment))
-        # The outputs are log probabilities, on which cross entropy is the nll loss; with label
-        # smoothing a share of the target is spread over all classes (Szegedy et al., 2016).
+        # On log probabilities cross entropy is the nll loss. Label smoothing spreads a share of the
+        # target over all classes (Szegedy et al., 2016).
         loss = F.cross_entropy(output, target, label_smoothing=recipe.label_smoothing)
         run.optimizer.zero_grad()
         loss.backward()
@@ -179,7 +180,7 @@ def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool 
         if seen % REPORT_EVERY < recipe.batch:
             loss = F.nll_loss(output.detach(), target).item()
             if not math.isfinite(loss):
-                raise UserError(f"the loss is {loss} in epoch {epoch}; lower --lr {recipe.lr:g}")
+                raise UserError(f"the loss is {loss} in epoch {epoch}: lower --lr {recipe.lr:g}")
             if not quiet:
                 progress.clear()
                 share = 100 * number / len(parts)
@@ -195,9 +196,9 @@ def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool 
 
 @dataclass
 class Result:
-    """What a test gives: the (10, 10) confusion matrix, the average loss and (N, 10) outputs.
+    """Result of a test: confusion matrix (10, 10), average loss and log probabilities (N, 10).
 
-    seconds: how long training took, with its tests; None for a network that was loaded.
+    seconds: time of training including tests, None for a loaded network.
     """
 
     matrix: np.ndarray
@@ -211,22 +212,22 @@ class Result:
 
     @property
     def line(self) -> str:
-        """The brief's line for a test."""
-        right, total = int(self.matrix.trace()), int(self.matrix.sum())
+        """The assignment's test line."""
+        correct, total = int(self.matrix.trace()), int(self.matrix.sum())
         return (
             f"Test set: Average loss: {self.loss:.4f}, "
-            f"Accuracy: {right}/{total} ({100 * right / total:.0f}%)"
+            f"Accuracy: {correct}/{total} ({100 * correct / total:.0f}%)"
         )
 
     def show(self) -> None:
-        """Print the confusion matrix and the test line as the brief does."""
+        """Print the confusion matrix and the test line in the assignment's format."""
         print(type(self.matrix))
         print(self.matrix)
         print(f"\n{self.line}\n", flush=True)
 
 
 def test(recipe: Recipe, net: torch.nn.Module, images: Images) -> Result:
-    """Test a network on the test images."""
+    """Return the Result of a network on the test images."""
     net.eval()
     with torch.inference_mode():
         parts = [net(prepare(part, recipe.normalize)) for part in images.test.split(1000)]
@@ -238,21 +239,21 @@ def test(recipe: Recipe, net: torch.nn.Module, images: Images) -> Result:
 
 
 def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet=False) -> Result:
-    """Train a network to its last epoch and test it after each; return the last Result.
+    """Train a network to its last epoch, test it after each epoch, and return the last Result.
 
-    save_to: where the run is saved after each epoch. quiet: test after the last epoch only, and
-        print nothing of the others; the network is one of several in a table.
+    save_to: checkpoint path, written after each epoch. quiet: test after the last epoch only, and
+        print no training lines.
     """
     print(f"{architecture_line(run.net)}\nrecipe: {run.recipe.flags()}", flush=True)
     progress = Progress(
         run.epochs * len(batches(torch.arange(len(images.train)), run.recipe.batch))
     )
-    ended, result, begun = True, None, time.monotonic()
-    while ended and run.epoch < run.epochs:
-        ended = train(run, images, stop, progress, quiet)
-        if ended and save_to:
+    completed, result, begun = True, None, time.monotonic()
+    while completed and run.epoch < run.epochs:
+        completed = train(run, images, stop, progress, quiet)
+        if completed and save_to:
             save(run, save_to, images)
-        if not quiet or not ended or run.epoch == run.epochs:
+        if not quiet or not completed or run.epoch == run.epochs:
             result = test(run.recipe, run.net, images)
             progress.clear()
         if not quiet:
@@ -262,31 +263,31 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
 
 
 def architecture_line(net: torch.nn.Module) -> str:
-    """A network's name and its number of independent parameters, as a sum over its layers."""
+    """Return a network's name and its number of independent parameters as a sum over layers."""
     return (
         f"{type(net).__name__}: {net.parameter_sum()} = {kuzu.parameter_count(net)} "
         "independent parameters"
     )
 
 
-# What was learned
+# Confusions and possible reasons
 
 
 def explain(
     args, recipe: Recipe, net: torch.nn.Module, result: Result, images: Images
 ) -> list[str]:
-    """Print what is mistaken for what and why, and draw it into --plot; return the reasons."""
+    """Print confusions and possible reasons, save pictures in --plot; return the reasons."""
     glyphs = _printable("".join(images.glyphs))
     name = recipe.title
     print("Accuracy of each character:")
     print("\n".join(confusion.class_lines(result.matrix, images, glyphs)))
     print("Most frequent confusions (target -> chosen):")
     print("\n".join(confusion.confusion_lines(result.matrix, images, glyphs)))
-    print("Why, measured on the training images:")
+    print("Possible reasons, measured on training images and weights:")
     reasons = features.reason_lines(result.matrix, images) + features.feature_lines(net)
     print("\n".join(reasons))
-    right, total = int(result.matrix.trace()), int(result.matrix.sum())
-    title = f"{name} on {images.name}: {right} of {total} right, {result.accuracy:.2%}"
+    correct, total = int(result.matrix.trace()), int(result.matrix.sum())
+    title = f"{name} on {images.name}: {correct} of {total} correct, {result.accuracy:.2%}"
     print(title)
     picture = pictures.confusion_picture(result.matrix, images, title)
     files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_confusion.jpg")
@@ -294,11 +295,11 @@ def explain(
         result.matrix,
         result.log_probabilities,
         images,
-        f"What {name} mistakes for what, worst first ({images.name})",
+        f"Most frequent confusions of {name} ({images.name})",
     )
     if picture is not None:
         files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_mistakes.jpg")
-    title = f"What {name} looks at ({images.name}): red speaks for, blue against"
+    title = f"First-layer weights of {name} ({images.name}): red positive, blue negative"
     picture = features.features_picture(net, images, recipe.normalize, title)
     files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_features.jpg")
     return reasons
@@ -312,9 +313,10 @@ def network_results(
     epochs: int | None = None,
     reasons: list[str] | None = None,
 ) -> dict:
-    """Return the results of one network, as --json writes them.
+    """Return the results of a network for --json.
 
-    epochs: how many it was trained for; reasons: what `explain` printed. None where there are none.
+    epochs: epochs of training, None for a loaded network; reasons: those that `explain` returns,
+    None for a network of a sweep.
     """
     confusions = confusion.worst_confusions(result.matrix, 10)
     return {
@@ -342,8 +344,8 @@ def network_results(
 
 
 def _printable(text: str) -> bool:
-    """Whether stdout can take `text`; with LANG=C on some machines it cannot."""
-    if sys.stdout is None:  # closed from the start
+    """Return whether stdout's encoding has all of `text`; with LANG=C it may not."""
+    if sys.stdout is None:  # closed by the caller
         return False
     try:
         text.encode(sys.stdout.encoding or "ascii")
@@ -355,7 +357,7 @@ def _printable(text: str) -> bool:
 def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
     """Train NetFull with each number of hidden nodes in --sweep; print a table, draw a curve.
 
-    Returns the results of each.
+    Return the results of each network.
     """
     networks = []
     for hid in dict.fromkeys(args.sweep):
@@ -374,11 +376,9 @@ def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
         print(f"{hid:12}  {row['parameters']:10}  {row['accuracy']:8.2%}  {row['seconds']:7.1f}")
     enough = [hid for hid, share in zip(sizes, accuracies, strict=True) if share >= TARGET_ACCURACY]
     if enough:
-        print(
-            f"{min(enough)} hidden nodes are the fewest of these that reach {TARGET_ACCURACY:.0%}"
-        )
+        print(f"smallest number of hidden nodes that reaches {TARGET_ACCURACY:.0%}: {min(enough)}")
     else:
-        print(f"none of these reaches {TARGET_ACCURACY:.0%}: try more hidden nodes or more epochs")
+        print(f"no network reaches {TARGET_ACCURACY:.0%}: try more hidden nodes or epochs")
     if networks:
         title = f"NetFull on {images.name}"
         picture = pictures.sweep_picture(sizes, accuracies, TARGET_ACCURACY, title)
@@ -387,9 +387,9 @@ def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
 
 
 def compare(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
-    """Train the three networks; print the brief's table and how the confusions change.
+    """Train the three networks; print the assignment's table and a table of confusions.
 
-    Returns the results of each.
+    Return the results of each network.
     """
     networks, matrices, table = [], {}, []
     for name in NETS:
@@ -398,7 +398,7 @@ def compare(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
         result = fit(run, images, stop, quiet=True)
         result.show()
         if stop:
-            print("not all three networks were trained: no comparison")
+            print("interrupted: no comparison")
             return networks
         reasons = explain(args, run.recipe, run.net, result, images)
         results = network_results(run.recipe, run.net, result, images, run.epoch, reasons)
@@ -409,7 +409,7 @@ def compare(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
         table.append(
             f"| {title} | {result.accuracy:.2%} | {architecture_line(run.net).split(': ')[1]} |"
         )
-    print(f"On {images.name}, {args.epochs} epochs:\n")
+    print(f"{images.name}, {args.epochs} epochs:\n")
     print("| Model | Accuracy | Number of independent parameters |\n| --- | --- | --- |")
     print("\n".join(table))
     print(f"\n{confusion.comparison(matrices, images.classes)}")
@@ -421,7 +421,7 @@ def compare(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    # What can be refused is refused before hours are spent.
+    # Before training, because training may take hours.
     files.require_writable(args.plot)
     if args.save:
         files.require_savable(args.save, "--save")
@@ -440,8 +440,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.load:
             if content["split"] is not None and content["images"] != images.name:
                 print(
-                    f"trained on {content['images']}, which holds test images of KMNIST: the "
-                    f"accuracy on {images.name} is not one on unseen images",
+                    f"the network was trained on {content['images']}, that is on test images of "
+                    f"KMNIST: its accuracy on {images.name} is not an accuracy on unseen images",
                     file=sys.stderr,
                 )
             print(architecture_line(net))
@@ -450,7 +450,7 @@ def main(argv: list[str] | None = None) -> int:
             reasons = explain(args, recipe, net, result, images)
             networks = [network_results(recipe, net, result, images, reasons=reasons)]
         elif args.sweep or args.compare:
-            # One seed for all, so that the networks differ in nothing else.
+            # The same seed for all networks.
             args.seed = process.seed_everything(args.seed)
             networks = (sweep if args.sweep else compare)(args, images, stop)
         else:
@@ -473,15 +473,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def finish(run: Run, save_to: Path | None, stop: Stop) -> None:
-    """Print where the network is, and how to go on with a run that was stopped."""
-    kept, stopped = save_to and run.epoch, stop and run.epoch < run.epochs
-    if kept:
+    """Print the checkpoint path, and the command that resumes an interrupted run."""
+    saved, stopped = save_to and run.epoch, stop and run.epoch < run.epochs
+    if saved:
         print(f"weights: {save_to}" + (f", after epoch {run.epoch}" if stopped else ""))
-    if stopped and kept:
+    if stopped and saved:
         print(f"to go on: python3 kuzu_main.py --resume {save_to}")
     elif stopped:
-        why = "the first epoch was not over" if save_to else "--save FILE saves after every epoch"
-        print(f"nothing was saved: {why}", file=sys.stderr)
+        hint = "interrupted in epoch 1" if save_to else "--save FILE saves after every epoch"
+        print(f"nothing was saved: {hint}", file=sys.stderr)
 
 
 if __name__ == "__main__":

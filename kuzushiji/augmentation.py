@@ -1,7 +1,7 @@
-"""From the images of a batch to what a network reads: floats, distorted at random in training.
+"""Convert a batch of images to a network's input, augmented at random in training.
 
-All is done for a whole batch when it is used. torchvision's transforms of single images, through a
-DataLoader, take over ten times as long (docs/recipes.md, "Speed").
+Whole batches are converted at once: torchvision's transforms of single images in a DataLoader take
+over ten times as long (docs/recipes.md, "Speed").
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from kuzu import SIDE
 
 
 def prepare(images: Tensor, normalize: tuple[float, float], strength: float = 0.0) -> Tensor:
-    """uint8 images (N, 28, 28) as a network reads them: floats (N, 1, 28, 28).
+    """Return uint8 images (N, 28, 28) as a network's input: floats (N, 1, 28, 28).
 
-    normalize: mean and deviation; pixels of 0 (background) to 1 (ink) are reduced by the first
-        and divided by the second. (0.5, 0.5), the assignment's, gives -1 to 1.
-    strength: 0 for none, else the strength of `augment`.
+    normalize: mean and standard deviation of pixels scaled to 0 (background) .. 1 (ink), subtracted
+        and divided by. The assignment's (0.5, 0.5) maps them to -1 .. 1.
+    strength: strength of `augment`, 0 for none.
     """
     pixels = images.unsqueeze(1).float().div_(255)
     if strength:
@@ -31,21 +31,20 @@ def prepare(images: Tensor, normalize: tuple[float, float], strength: float = 0.
 
 
 def augment(pixels: Tensor, strength: float) -> Tensor:
-    """Move and bend each image at random, as another hand would have written it.
+    """Return images after a random affine map, an elastic distortion and a change of stroke width.
 
     pixels: (N, 1, 28, 28), background 0.
-    strength: 1 draws rotation within 10 degrees, scale within 10 % and shear within 0.1 along
-        each axis, shift within 2 pixels, all uniform, bends the plane smoothly by a normal
-        displacement of half a pixel at the nodes of a 5 x 5 grid (after Simard et al., 2003), and
-        thickens or thins the strokes by up to half of what a pixel all round would be. Other
-        values multiply all of these.
+    strength: at 1, uniform rotation within 10 degrees, scale within 10 % and shear within 0.1 along
+        each axis, and shift within 2 pixels; normal displacements of half a pixel at the nodes of a
+        5 x 5 grid, interpolated smoothly (after Simard et al., 2003); and strokes dilated or eroded
+        by up to half a pixel. Other values multiply all of these.
     """
     count, device = len(pixels), pixels.device
 
     def uniform(limit: float) -> Tensor:
         return torch.empty(count, device=device).uniform_(-limit * strength, limit * strength)
 
-    # Coordinates run from -1 to 1 over the image: a pixel is 2 / SIDE.
+    # Coordinates run from -1 to 1 across the image.
     pixel = 2 / SIDE
     angle, shear = uniform(math.radians(10)), uniform(0.1)
     wide, high = uniform(0.1).exp(), uniform(0.1).exp()
@@ -54,7 +53,7 @@ def augment(pixels: Tensor, strength: float) -> Tensor:
     where = torch.cat([matrix, nodes], dim=2) @ _places().to(device)
     where = where.view(count, 2, SIDE, SIDE).permute(0, 2, 3, 1)
     moved = F.grid_sample(pixels, where, align_corners=False)
-    # A fuller or a drier brush: part of the way to the dilated or to the eroded image.
+    # Interpolate towards the dilated or the eroded image; erosion is dilation of the negative.
     brush = uniform(0.5).view(-1, 1, 1, 1)
     sign = brush.sign()
     return moved.lerp(dilation(moved * sign) * sign, brush.abs().clamp(max=1))
@@ -62,11 +61,11 @@ def augment(pixels: Tensor, strength: float) -> Tensor:
 
 @functools.cache
 def _places() -> Tensor:
-    """Return (28, 784): how the numbers of an augmentation move the place of each pixel.
+    """Return the basis (28, 784) of the sampling coordinates of all pixels.
 
-    Of a row of an affine matrix these are x, y and 1 at each pixel; of the 5 x 5 nodes, their
-    shares in it by bicubic interpolation. One product with all of them takes a tenth of the time of
-    affine_grid and interpolate.
+    The first three rows are x, y and 1 at each pixel, which a row of an affine matrix combines; the
+    other 25 are the bicubic interpolation weights of the 5 x 5 grid nodes. One matrix product with
+    this basis takes a tenth of the time of affine_grid and interpolate.
     """
     where = (torch.arange(SIDE) + 0.5) * 2 / SIDE - 1
     x, y = where.expand(SIDE, SIDE), where[:, None].expand(SIDE, SIDE)
@@ -76,9 +75,9 @@ def _places() -> Tensor:
 
 
 def dilation(pixels: Tensor) -> Tensor:
-    """Return for each pixel of images (N, 1, H, W) the highest value in the 3 x 3 square around it.
+    """Return images (N, 1, H, W) dilated by a 3 x 3 square: the maximum around each pixel.
 
-    One axis after the other: ten times as fast as max_pool2d, which keeps the places too.
+    Done one axis at a time, ten times as fast as max_pool2d, which also computes the indices.
     """
     for axis in (2, 3):
         first, rest = pixels.narrow(axis, 0, 1), pixels.narrow(axis, 1, pixels.shape[axis] - 1)
@@ -89,7 +88,7 @@ def dilation(pixels: Tensor) -> Tensor:
 
 
 def affine(angle, shear, wide, high, right, down) -> Tensor:
-    """Matrices (N, 2, 3): scale by (wide, high), shear x by y, rotate by `angle`, then shift.
+    """Return matrices (N, 2, 3) that scale by (wide, high), shear x by y, rotate, then shift.
 
     All arguments have shape (N,); the angle is in radians.
     """

@@ -1,7 +1,7 @@
-"""What a network mistakes for what: tables and sentences from a confusion matrix.
+"""Tables from a confusion matrix: accuracy of each class, and the most frequent confusions.
 
-A confusion matrix has a row for each target class and a column for each class that the network
-chose, and holds numbers of images (Part 1 of the assignment).
+A confusion matrix has a row for each target class and a column for each class chosen by the
+network, and holds numbers of images.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kuzushiji.dataset import Images
 
 
 class Confusion(NamedTuple):
-    """`count` images of class `target`, of which there are `total`, were taken for `chosen`."""
+    """`count` of the `total` images of class `target` were classified as `chosen`."""
 
     target: int
     chosen: int
@@ -24,9 +24,9 @@ class Confusion(NamedTuple):
 
 
 def worst_confusions(matrix: np.ndarray, limit: int, min_count: int = 1) -> list[Confusion]:
-    """Return the most frequent confusions of a (10, 10) matrix, worst first, at most `limit`.
+    """Return at most `limit` confusions of a (10, 10) matrix, the most frequent first.
 
-    min_count: rarer ones are left out.
+    min_count: minimum number of images.
     """
     wrong = matrix.astype(int)
     np.fill_diagonal(wrong, 0)
@@ -41,15 +41,16 @@ def worst_confusions(matrix: np.ndarray, limit: int, min_count: int = 1) -> list
 
 
 def class_accuracy(matrix: np.ndarray) -> np.ndarray:
-    """Return the share of each class's images that is correct, (10,); nan for a class with none."""
+    """Return the accuracy of each class, (10,); nan for a class without images."""
     totals = matrix.sum(axis=1)
     return np.divide(matrix.diagonal(), totals, out=np.full(len(totals), np.nan), where=totals > 0)
 
 
 def confusion_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[str]:
-    """Return the ten worst confusions as lines of text: `ha -> su: 125 of 1000`, worst first.
+    """Return the ten most frequent confusions as lines of text: `ha -> su: 125 of 1000`.
 
-    Those that happened once are left out: another network's would be others.
+    Single errors are omitted, because they differ between networks of the same recipe.
+    glyphs: whether to add the characters themselves.
     """
     lines = []
     for target, chosen, count, total in worst_confusions(matrix, 10, min_count=2):
@@ -57,24 +58,24 @@ def confusion_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[st
         if glyphs and images.glyphs:
             line = f"{line:24}{images.glyphs[target]} -> {images.glyphs[chosen]}"
         lines.append(line)
-    return lines or ["none more than once"]
+    return lines or ["no confusion occurs more than once"]
 
 
 def class_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[str]:
-    """Return the accuracy of each class as lines of text."""
+    """Return the accuracy of each class as lines of text; glyphs: see confusion_lines."""
     lines = []
     for index, (name, share) in enumerate(zip(images.classes, class_accuracy(matrix), strict=True)):
         glyph = f" {images.glyphs[index]}" if glyphs and images.glyphs else ""
-        right, total = int(matrix[index, index]), int(matrix[index].sum())
-        lines.append(f"{index} {name:3}{glyph} {right:5} of {total:4} = {share:6.1%}")
+        correct, total = int(matrix[index, index]), int(matrix[index].sum())
+        lines.append(f"{index} {name:3}{glyph} {correct:5} of {total:4} = {share:6.1%}")
     return lines
 
 
 def comparison(matrices: dict[str, np.ndarray], classes: Sequence[str]) -> str:
-    """Return how the confusions change from the first network to the last: a table.
+    """Return a table of errors and confusions with a column for each network.
 
-    matrices: the confusion matrix of each network, by its name, the simplest first. The rows are
-    the worst confusions of the first network and those of the last.
+    matrices: the confusion matrix of each network by its name, the simplest network first. The rows
+    are the most frequent confusions of the first network and of the last.
     """
     first, *_, last = matrices.values()
     total = int(first.sum())

@@ -1,8 +1,7 @@
-"""The images of Part 1: KMNIST, or the 10,000 of its images that this repository holds.
+"""The images of Part 1: KMNIST (Clanuwat et al., 2018), or Kuzushiji-10k.
 
-All images of a set stay in memory as one uint8 tensor.
-
-KMNIST: Clanuwat et al., "Deep Learning for Classical Japanese Literature" (2018).
+Kuzushiji-10k is KMNIST's 10,000 test images, which this repository holds, split into training and
+test images. A data set is kept in memory as uint8 tensors.
 """
 
 from __future__ import annotations
@@ -34,25 +33,25 @@ from kuzu import SIDE
 
 CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 HIRAGANA = ("お", "き", "す", "つ", "な", "は", "ま", "や", "れ", "を")
-# Training images, training labels, test images, test labels, as torchvision keeps them.
+# Training images and labels, test images and labels, by torchvision's file names.
 FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-# The published test files, gzipped, which this repository holds.
+# The published test files, gzipped, in this repository.
 BUNDLED = Path(__file__).resolve().parent.parent / "data" / "KMNIST" / "raw"
-# sha256 of what KMNIST's files unpack to. Those of the labels tell the set from any other; that of
-# the training images is not known here, their file is checked when it is downloaded.
+# sha256 of KMNIST's unpacked files. The labels' digests identify the data set; the training images
+# are checked by torchvision when they are downloaded.
 KMNIST_DIGESTS = {
     FILES[1]: "2a16eeae62da984b8bd24fa32e31d47291f01dac3fe84d5594f304f71e7d374b",
     FILES[2]: "76fbd229ce87db80dd281af5e6670de4ad0e42fb30a7bd643972994c47c1f42e",
     FILES[3]: "a11dc742be8e781a40a92f53d6a4957e7b7d36df2faa097659131ebfd8fd60c6",
 }
-# The host that torchvision downloads from, asked before torchvision is imported (2 seconds).
+# torchvision's download host, tested before torchvision is imported, because that takes 2 seconds.
 HOST = "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"
-# Seconds without an answer, or without another byte, after which a download is given up.
+# Seconds without an answer, or without another byte, after which a download fails.
 DOWNLOAD_TIMEOUT = 7
 
 
@@ -64,11 +63,11 @@ class KMNISTUnavailable(UserError):
 class Images:
     """A training and a test set.
 
-    name: as it is printed; it says which data were used.
+    name: as printed.
     train, test: (N, 28, 28) uint8, 0 background, 255 ink.
     train_target, test_target: (N,) int64, 0 to 9.
-    classes: the 10 names; glyphs: the 10 characters, empty where they are not known.
-    split: which split of Kuzushiji-10k this is, None for any other set.
+    classes: the 10 names; glyphs: the 10 characters, empty if unknown.
+    split: number of the split of Kuzushiji-10k, None for other data sets.
     """
 
     name: str
@@ -90,7 +89,7 @@ class Images:
 
 
 def load_kuzushiji10k(split: int = 0) -> Images:
-    """Return Kuzushiji-10k: KMNIST's test images, 8,000 to train and 2,000 to test.
+    """Return Kuzushiji-10k: 8,000 training and 2,000 test images.
 
     split: seed of the split, which is stratified: 200 test images of each character.
     """
@@ -105,11 +104,11 @@ def load_kuzushiji10k(split: int = 0) -> Images:
 
 
 def load_kmnist(root: str | Path) -> Images:
-    """Return KMNIST from `root`/KMNIST/raw, where torchvision keeps it, downloaded if missing.
+    """Return KMNIST from `root`/KMNIST/raw, torchvision's folder for it; download missing files.
 
-    The four files may be gzipped or not. Another set in the same form is returned under the name
-    of the folder `root`, with its classes called 0 to 9. Raises KMNISTUnavailable if files are missing
-    and cannot be downloaded, UserError naming the file if one is damaged; neither leaves anything.
+    The four files may be gzipped or not. Another data set in the same format gets the name of the
+    folder `root`, and classes 0 to 9. Raises KMNISTUnavailable if files are missing and cannot be
+    downloaded, UserError with the file's name if one is damaged; no partial file remains.
     """
     root = Path(root)
     raw = root / "KMNIST" / "raw"
@@ -120,18 +119,18 @@ def load_kmnist(root: str | Path) -> Images:
     for images, target, path in ((*parts[:2], paths[0]), (*parts[2:], paths[2])):
         if len(images) != len(target):
             raise UserError(
-                f"{path} holds {len(images)} images, but the file beside it {len(target)} labels: "
-                "put files of the same set there"
+                f"{path} has {len(images)} images, but its label file {len(target)} labels: "
+                "replace them by files of the same data set"
             )
     tensors = _tensors(parts)
     digests = dict(zip(FILES, map(_digest, parts), strict=True))
     if all(digests[name] == digest for name, digest in KMNIST_DIGESTS.items()):
         return Images("KMNIST", *tensors)
-    return Images(_drawable(root.resolve().name), *tensors, tuple("0123456789"), ())
+    return Images(_printable_name(root.resolve().name), *tensors, tuple("0123456789"), ())
 
 
 def _find(raw: Path, name: str) -> Path | None:
-    """Return the path of one of FILES, unpacked or gzipped, None if it is missing."""
+    """Return the path of one of FILES, unpacked or gzipped, or None if it is missing."""
     paths = (raw / name, raw / f"{name}.gz", BUNDLED / f"{name}.gz")
     return next((path for path in paths if path.exists()), None)
 
@@ -154,27 +153,27 @@ def _read_idx(path: Path) -> np.ndarray:
     count = max(len(content) - start, 0) // math.prod(shape)
     header = np.array([magic, count, *shape], ">u4").tobytes()
     if not count or content[:start] != header or len(content) != start + count * math.prod(shape):
-        what = "labels" if not shape else f"images of {SIDE} x {SIDE}"
-        raise UserError(f"{path} is damaged (not an IDX file of {what}): {_REMEDY}")
-    # A copy, because torch warns about memory that cannot be written to.
+        expected = "labels" if not shape else f"{SIDE} x {SIDE} images"
+        raise UserError(f"{path} is damaged (not an IDX file of {expected}): {_REMEDY}")
+    # A copy, because torch warns about read-only memory.
     values = np.frombuffer(content, np.uint8, offset=start).reshape(count, *shape).copy()
     if not shape and values.max() > 9:
-        raise UserError(f"{path} is damaged (it holds the label {values.max()}): {_REMEDY}")
+        raise UserError(f"{path} is damaged (label {values.max()}, expected 0 to 9): {_REMEDY}")
     return values
 
 
-_REMEDY = "delete it and run again (git checkout data restores what belongs to the repository)"
+_REMEDY = "delete it and run again (git checkout data restores the repository's files)"
 
 
 def _digest(values: np.ndarray) -> str:
-    """Return the sha256 of the IDX file that holds `values`."""
+    """Return the sha256 of `values` as an IDX file."""
     header = np.array([0x800 + values.ndim, *values.shape], ">u4").tobytes()
     return hashlib.sha256(header + values.tobytes()).hexdigest()
 
 
-def _drawable(name: str) -> str:
-    """Return a folder's name as it can stand in a picture, whose font has no Japanese characters
-    and which takes what is between two $ for a formula."""
+def _printable_name(name: str) -> str:
+    """Return a folder's name for pictures: their font lacks Japanese characters, and matplotlib
+    reads text between two $ as a formula."""
     return "".join(c if c.isascii() and c.isprintable() and c != "$" else "?" for c in name)
 
 
@@ -182,21 +181,24 @@ def _drawable(name: str) -> str:
 
 
 def _download(root: Path) -> None:
-    """Put the missing ones of KMNIST's files into `root`/KMNIST/raw, or raise KMNISTUnavailable."""
+    """Download KMNIST's missing files into `root`/KMNIST/raw.
+
+    Raises KMNISTUnavailable if that fails.
+    """
     raw = root / "KMNIST" / "raw"
     missing = [name for name in FILES if _find(raw, name) is None]
     timeout, existed = socket.getdefaulttimeout(), root.exists()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
-        _ask_host()
-        # Costs 2 seconds, and only the first run with a network needs it.
+        _require_host()
+        # Imported here because it takes 2 seconds and only a download needs it.
         from torchvision.datasets import KMNIST
 
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
             fresh = Path(temporary, "KMNIST", "raw")
             fresh.mkdir(parents=True)
-            # torchvision checks and unpacks these, and downloads the others.
+            # torchvision verifies and unpacks these, and downloads the others.
             for path in (*BUNDLED.glob("*.gz"), *raw.glob("*.gz")):
                 shutil.copyfile(path, fresh / path.name)
             KMNIST(temporary, download=True)
@@ -217,14 +219,14 @@ def _download(root: Path) -> None:
         socket.setdefaulttimeout(timeout)
 
 
-def _ask_host() -> None:
-    """Raise OSError unless HOST answers in time.
+def _require_host() -> None:
+    """Raise OSError unless HOST answers within DOWNLOAD_TIMEOUT seconds.
 
-    In a thread, because a name server that is silent is not subject to a socket's timeout.
+    In a thread, because a socket's timeout does not cover a name server that does not answer.
     """
     answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
-    def ask() -> None:
+    def connect() -> None:
         try:
             urllib.request.urlopen(urllib.request.Request(HOST, method="HEAD")).close()
             answers.put(None)
@@ -233,7 +235,7 @@ def _ask_host() -> None:
         except (OSError, HTTPException, ValueError) as error:
             answers.put(error)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=connect, daemon=True).start()
     try:
         error = answers.get(timeout=DOWNLOAD_TIMEOUT)
     except queue.Empty:

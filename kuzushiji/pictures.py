@@ -1,4 +1,4 @@
-"""Pictures of confusions, of the images behind them, and of accuracy against hidden nodes."""
+"""Pictures of confusion matrices, misclassified images, and accuracy against hidden nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kuzushiji.tiles import Tiles
 
 
 def glyph_font(glyphs: tuple[str, ...]) -> str | None:
-    """The name of a font on this machine that has all of `glyphs`, or None."""
+    """Return the name of an installed font that has all of `glyphs`, or None."""
     marks = ("CJK", "Gothic", "Mincho", "Hiragino", "Meiryo", "IPA", "Takao", "Yu ", "Kosugi")
     marks += ("Sawarabi", "BIZ UD", "Unicode", "Fallback", "VL ", "Unifont", "Osaka")
     for entry in font_manager.fontManager.ttflist:
@@ -31,7 +31,7 @@ def glyph_font(glyphs: tuple[str, ...]) -> str | None:
 
 
 class Labels:
-    """The classes' names for a picture, with their glyphs where a font has them."""
+    """The classes' names for a picture, with their glyphs if a font has them."""
 
     def __init__(self, images: Images):
         font = glyph_font(images.glyphs) if images.glyphs else None
@@ -41,18 +41,18 @@ class Labels:
 
 
 def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
-    """The matrix as a heat map of the mistakes; what was chosen right stands in grey."""
+    """Draw a confusion matrix as a heat map of its errors; the diagonal is grey."""
     labels = Labels(images)
     figure = Figure(figsize=(8, 7), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     counts = matrix.astype(int)
-    mistakes = np.ma.masked_array(counts, mask=np.eye(len(counts), dtype=bool))
-    top = max(int(mistakes.max()), 1)
+    errors = np.ma.masked_array(counts, mask=np.eye(len(counts), dtype=bool))
+    top = max(int(errors.max()), 1)
     axes.set_facecolor("0.88")
-    shown = axes.imshow(mistakes, cmap="YlOrRd", vmin=0, vmax=top)
+    shown = axes.imshow(errors, cmap="YlOrRd", vmin=0, vmax=top)
     for (row, column), count in np.ndenumerate(counts):
-        right = row == column
-        dark = not right and count > 0.6 * top
+        correct = row == column
+        dark = not correct and count > 0.6 * top
         axes.text(
             column,
             row,
@@ -60,7 +60,7 @@ def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
             ha="center",
             va="center",
             color="white" if dark else "0.75" if not count else "black",
-            weight="bold" if right else "normal",
+            weight="bold" if correct else "normal",
             fontsize=10,
         )
     places = range(len(counts))
@@ -69,41 +69,41 @@ def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
     axes.set_xlabel("chosen by the network")
     axes.set_ylabel("target character")
     axes.set_title("\n".join(textwrap.wrap(title, 84)), fontsize=11)
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="images mistaken (right ones: grey, bold)")
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="misclassified images (diagonal: correct)")
     return figure
 
 
-def typical_images(pixels: np.ndarray, most: int) -> np.ndarray:
-    """One image for each of the `most` main ways in which a character is written.
+def typical_images(pixels: np.ndarray, limit: int) -> np.ndarray:
+    """Return typical images (at most `limit`, 28, 28) of a class with images (N, 28, 28).
 
-    pixels: (N, 28, 28), the images of one class. They are clustered by k-means; the result,
-    (at most `most`, 28, 28), has the image nearest to each centre, the largest cluster first.
+    The images are clustered by k-means. Returned is the image closest to each centre, the largest
+    cluster first.
     """
     if not len(pixels):
         return pixels
     flat = pixels.reshape(len(pixels), -1).astype(np.float32)
-    most = min(most, len(np.unique(flat, axis=0)))
-    # A thousand images show the main forms as well as six thousand do.
-    flat = flat[:1000] if most < len(flat) else flat
-    # Threads would add up in the order in which they finish, and now and then choose other images.
+    limit = min(limit, len(np.unique(flat, axis=0)))
+    # A thousand images are enough to find the main forms.
+    flat = flat[:1000] if limit < len(flat) else flat
+    # One thread, because the order in which threads add up may change the images chosen.
     with threadpool_limits(1):
-        clusters = KMeans(most, n_init=1, random_state=0).fit(flat)
+        clusters = KMeans(limit, n_init=1, random_state=0).fit(flat)
     nearest = clusters.transform(flat).argmin(axis=0)
-    sizes = np.bincount(clusters.labels_, minlength=most)
+    sizes = np.bincount(clusters.labels_, minlength=limit)
     return pixels[nearest[np.argsort(-sizes, kind="stable")]]
 
 
 def mistakes_picture(
     matrix: np.ndarray, log_probabilities: np.ndarray, images: Images, title: str
 ) -> Figure | None:
-    """For each of the worst confusions, images that were mistaken between typical ones.
+    """Draw the most frequent confusions, a row for each: typical training images of the target,
+    misclassified test images, typical training images of the chosen class.
 
-    A row is a confusion: on the left typical training images of the target, in the middle test
-    images of it that the network took for the other class, with the probability it gave that
-    class (the surest first), on the right typical training images of the class it chose.
+    Below each misclassified image is the probability that the network assigned to the chosen class,
+    the highest first. Single errors are shown only if there are no others. Return None if there is
+    no error.
 
     log_probabilities: (N, 10), the network's output for the N test images.
-    Confusions that happened once are shown only if there are no others; None if there are none.
     """
     rows, typical, mistaken = 5, 4, 6
     worst = worst_confusions(matrix, rows, min_count=2) or worst_confusions(matrix, rows)
@@ -116,7 +116,7 @@ def mistakes_picture(
         index: typical_images(train[train_target == index], typical)
         for index in {index for confusion in worst for index in confusion[:2]}
     }
-    # From the left: a name, typical images, a count, mistaken ones, a name, typical images.
+    # From the left: a name, typical images, a count, misclassified images, a name, typical images.
     name, count_width, pitch, top = 0.95, 1.05, 1.32, 1.2
     first = name
     middle = first + typical + count_width
@@ -124,7 +124,7 @@ def mistakes_picture(
     tiles = Tiles(last + typical + 0.15, top + pitch * len(worst) + 0.05, inches=12)
     tiles.text((last + typical) / 2, 0.35, title, fontsize=12)
     tiles.band(middle - count_width + 0.1, 0.65, mistaken + count_width, 99, "#fff1e0")
-    heads = ("typical of the target", "mistaken, and how surely", "typical of what was chosen")
+    heads = ("typical target images", "misclassified, with probability", "typical chosen class")
     for x, columns, head in zip(
         (first, middle, last), (typical, mistaken, typical), heads, strict=True
     ):
@@ -133,8 +133,8 @@ def mistakes_picture(
     for row, (target, other, count, total) in enumerate(worst):
         y = top + pitch * row
         wrong = np.flatnonzero((test_target == target) & (chosen == other))
-        sure = np.exp(log_probabilities[wrong, other])
-        order = np.argsort(-sure, kind="stable")[:mistaken]
+        probability = np.exp(log_probabilities[wrong, other])
+        order = np.argsort(-probability, kind="stable")[:mistaken]
         for x, index in ((first, target), (last, other)):
             how = {"ha": "right", "fontsize": 13, "family": labels.family}
             tiles.text(x - 0.1, y + 0.5, labels.text[index], **how)
@@ -143,17 +143,19 @@ def mistakes_picture(
         tiles.text(middle - count_width / 2 + 0.05, y + 0.5, f"{count}\nof {total}")
         for column, index in enumerate(order):
             tiles.image(middle + column, y, test[wrong[index]], vmin=0, vmax=255)
-            tiles.text(middle + column + 0.5, y + 1.1, f"{sure[index]:.0%}", fontsize=9)
+            tiles.text(middle + column + 0.5, y + 1.1, f"{probability[index]:.0%}", fontsize=9)
     return tiles.figure
 
 
-def sweep_picture(sizes: list[int], accuracies: list[float], wanted: float, title: str) -> Figure:
-    """Draw the test accuracy against the number of hidden nodes, and the one that is wanted."""
+def sweep_picture(sizes: list[int], accuracies: list[float], target: float, title: str) -> Figure:
+    """Draw the test accuracy against the number of hidden nodes, and the target accuracy."""
     figure = Figure(figsize=(7, 4.5), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     order = np.argsort(sizes)
     sizes, percent = np.array(sizes)[order], 100 * np.array(accuracies)[order]
-    axes.axhline(100 * wanted, color="0.5", linestyle="--", label=f"{wanted:.0%}, the brief's aim")
+    axes.axhline(
+        100 * target, color="0.5", linestyle="--", label=f"assignment's target {target:.0%}"
+    )
     axes.plot(sizes, percent, "o-", color="tab:blue", label="test accuracy")
     for place in zip(sizes, percent, strict=True):
         axes.annotate(f"{place[1]:.1f}", place, (0, 7), textcoords="offset points", ha="center")

@@ -1,4 +1,4 @@
-"""Recipes: what each network of Part 1 is and how it is trained, by the names of the flags."""
+"""Recipes of Part 1: architecture and training of each network, by the names of the flags."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import kuzu
 from cli import flags
 from cli.errors import UserError
 
-# Parameters of a network, at most: 4 GB with gradients and moments.
+# Maximum number of parameters of a network: 4 GB with gradients and moments.
 MAX_PARAMETERS = 250_000_000
 NETS = {"lin": kuzu.NetLin, "full": kuzu.NetFull, "conv": kuzu.NetConv}
-# The flags that shape each network.
+# The architecture flags of each network.
 ARCHITECTURE_FLAGS = {
     "lin": (),
     "full": ("hid", "dropout"),
@@ -24,7 +24,7 @@ ARCHITECTURE_FLAGS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network's shape and training, by the names of the flags; None is a flag of another net."""
+    """A network's architecture and training, by flag; None for flags of other networks."""
 
     net: str
     optim: str
@@ -49,7 +49,7 @@ class Recipe:
         return NETS[self.net].__name__
 
     def flags(self) -> str:
-        """Return the recipe as it can be typed: '--optim sgd --lr 0.01 ...'."""
+        """Return the recipe as flags: '--optim sgd --lr 0.01 ...'."""
         values = asdict(self)
         del values["net"]
         return flags.format_flags(
@@ -57,8 +57,8 @@ class Recipe:
         )
 
 
-# The values of flags that are not given. "assignment" is the assignment's own training; "tuned" was
-# chosen by experiments on training images alone (docs/recipes.md).
+# Default values of the flags. "assignment" is the assignment's own training; "tuned" was chosen by
+# experiments on training images only (docs/recipes.md).
 _ASSIGNMENT = dict(
     optim="sgd", lr=0.01, mom=0.5, batch=64, weight_decay=0.0, schedule="constant",
     label_smoothing=0.0, augment=0.0, shuffle=False, normalize=(0.5, 0.5),
@@ -99,7 +99,7 @@ RECIPES = {
 def _kernels(text: str) -> tuple[int, int]:
     sizes = flags.CommaSeparated(flags.Integer(1, 27), count=2)(text)
     if any(size % 2 == 0 for size in sizes):
-        raise argparse.ArgumentTypeError(f"{sizes} must be odd, to keep the images' size")
+        raise argparse.ArgumentTypeError(f"{sizes} must be odd, to preserve the image size")
     return sizes
 
 
@@ -116,16 +116,16 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="values of the flags below that are not given: the assignment's own (its networks, "
-        "SGD, lr 0.01, momentum 0.5) or those tuned by experiment (default: tuned)",
+        help="defaults of the flags below: the assignment's own (its networks, SGD, lr 0.01, "
+        "momentum 0.5) or those tuned by experiment (default: tuned)",
     )
     group = parser.add_argument_group("training")
     group.add_argument(
-        "--lr", type=flags.Number(0, 100, low_excluded=True), help="(highest) learning rate"
+        "--lr", type=flags.Number(0, 100, low_excluded=True), help="(maximum) learning rate"
     )
     group.add_argument("--mom", type=flags.Number(0, 0.9999), help="momentum (adamw: beta 1)")
     group.add_argument("--batch", type=flags.Integer(1, 60_000), help="images in a batch")
-    group.add_argument("--optim", choices=("sgd", "adamw"), help="optimiser")
+    group.add_argument("--optim", choices=("sgd", "adamw"), help="optimizer")
     group.add_argument("--weight_decay", type=flags.Number(0, 100), help="weight decay")
     group.add_argument(
         "--schedule",
@@ -133,19 +133,21 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
         help="learning rate over time: constant, or up and then down to 0",
     )
     group.add_argument(
-        "--label_smoothing", type=flags.Number(0, 0.9), help="label smoothing, 0 for none"
+        "--label_smoothing",
+        type=flags.Number(0, 0.9),
+        help="share of the target probability spread over all classes",
     )
     group.add_argument(
         "--augment",
         type=flags.Number(0, 10),
-        help="strength of the random distortion of training images, 0 for none",
+        help="strength of the augmentation of training images, 0 for none",
     )
-    flags.add_switch(group, "--shuffle", "a new order of the images in each epoch")
+    flags.add_switch(group, "--shuffle", "shuffle the training images in each epoch")
     group.add_argument(
         "--normalize",
         type=_normalisation,
         metavar="MEAN,STD",
-        help="what is subtracted from pixels of 0 to 1, and what they are then divided by",
+        help="mean subtracted from pixels scaled to 0 .. 1, and deviation they are divided by",
     )
 
     group = parser.add_argument_group("network")
@@ -160,19 +162,24 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
         "--kernels",
         type=_kernels,
         metavar="N,M",
-        help="their sizes, odd numbers (conv)",
+        help="side lengths of the filters, odd (conv)",
     )
     group.add_argument(
         "--fc",
         type=flags.Integer(0, 100_000),
-        help="nodes of the fully connected layer, 0 to leave it out (conv)",
+        help="nodes of the fully connected layer, 0 to omit it (conv)",
     )
     flags.add_switch(group, "--batch_norm", "batch normalisation before each relu (conv)")
-    group.add_argument("--dropout", type=flags.Number(0, 0.95), help="share of nodes (full, conv)")
+    group.add_argument(
+        "--dropout", type=flags.Number(0, 0.95), help="dropout probability (full, conv)"
+    )
 
 
 def recipe_for(args: argparse.Namespace, net: str, **fixed) -> Recipe:
-    """Return the recipe for one network: the user's flags, the rest from --recipe."""
+    """Return the recipe of a network: the user's flags, the rest from --recipe.
+
+    fixed: values that replace both. Raises UserError if the values do not fit together.
+    """
     recipe = RECIPES[args.recipe or "tuned"][net]
     given = {
         name: getattr(args, name)
@@ -181,18 +188,19 @@ def recipe_for(args: argparse.Namespace, net: str, **fixed) -> Recipe:
     }
     recipe = replace(recipe, **given | fixed)
     if recipe.batch == 1 and recipe.batch_norm:
-        raise UserError("--batch 1 has no spread to normalise: add --batch_norm False", status=2)
+        raise UserError("--batch 1 needs --batch_norm False: one image has no variance", status=2)
     return recipe
 
 
 def build(recipe: Recipe) -> torch.nn.Module:
-    """Return a new network; raises UserError if it is far too large."""
+    """Return a new network. Raises UserError if it has more than MAX_PARAMETERS parameters."""
     shape = {name: getattr(recipe, name) for name in ARCHITECTURE_FLAGS[recipe.net]}
-    # Without memory first: a machine that runs out of it kills the script without a word.
+    # On the meta device first, because the system kills a script that runs out of memory.
     with torch.device("meta"):
         size = kuzu.parameter_count(NETS[recipe.net](**shape))
     if size > MAX_PARAMETERS:
         raise UserError(
-            f"{flags.format_flags(shape)} makes {size} parameters; at most {MAX_PARAMETERS} are allowed"
+            f"{flags.format_flags(shape)}: {size} parameters, more than {MAX_PARAMETERS}; "
+            "choose a smaller network"
         )
     return NETS[recipe.net](**shape)

@@ -1,4 +1,4 @@
-"""A training run of Part 1: how it starts, what is saved of it, how it is resumed."""
+"""Training runs of Part 1: start, save and resume."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kuzushiji.recipes import Recipe, build
 class Run:
     """A network in training.
 
-    epochs: how many in all; epoch: how many are done; steps: batches in each.
+    epochs: planned epochs; epoch: completed epochs; steps: batches in an epoch.
     """
 
     recipe: Recipe
@@ -43,7 +43,7 @@ def start(recipe: Recipe, epochs: int, seed: int, images: Images) -> Run:
             net.parameters(), recipe.lr, betas, weight_decay=recipe.weight_decay, fused=True
         )
     steps, rise = len(batches(torch.arange(len(images.train)), recipe.batch)), 0.2
-    # A rise needs a step at least; the few batches of a trial have none to spare.
+    # OneCycleLR needs at least one step for its rise; very short runs use a constant rate.
     if recipe.schedule == "constant" or rise * epochs * steps <= 1:
         schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
     else:
@@ -54,10 +54,10 @@ def start(recipe: Recipe, epochs: int, seed: int, images: Images) -> Run:
 
 
 def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """Return the indices of the images of each batch of an epoch."""
+    """Return `order` (N,) cut into batches of `size` indices, the last one shorter."""
     parts = list(order.split(size))
     if len(parts) > 1 and len(parts[-1]) == 1 < size:
-        # Batch normalisation cannot use a batch of one image.
+        # Merged, because batch normalisation needs more than one image.
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
 
@@ -66,7 +66,7 @@ def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
 
 
 def save(run: Run, path: Path, images: Images) -> None:
-    """Write a network, its recipe, and what its next epochs need if there are any."""
+    """Save a network, its recipe, and the state of its training unless that has ended."""
     content = {
         "recipe": asdict(run.recipe),
         "images": images.name,
@@ -86,23 +86,29 @@ def save(run: Run, path: Path, images: Images) -> None:
 
 
 def read(path: Path, flag: str) -> tuple[Recipe, torch.nn.Module, dict]:
-    """Return the recipe, the network and all else that `save` wrote; or UserError."""
+    """Return recipe, network and whole content of a file that `save` wrote.
+
+    Raises UserError, naming `flag`, for other files.
+    """
     content = checkpoint.read(path, flag)
     try:
         recipe = Recipe(**content["recipe"])
         net = build(recipe)
         checkpoint.load_weights(net, content["state"])
         if not isinstance(content["images"], str):
-            raise TypeError("it does not name its images")
+            raise TypeError("the name of its images is missing")
     except checkpoint.LOAD_ERRORS as error:
         raise UserError(f"{flag} {path}: not a network saved by this script: {error}") from error
     return recipe, net, content
 
 
 def resume(path: Path, recipe: Recipe, net, content: dict, images: Images) -> Run:
-    """Return the run that --resume goes on with; or UserError."""
+    """Return the run that --resume continues, from `read`'s recipe, network and content.
+
+    Raises UserError if training has ended, or was on other images.
+    """
     if "training" not in content:
-        raise UserError(f"--resume {path}: training had come to its end; --load tests this network")
+        raise UserError(f"--resume {path}: training has ended; test this network by --load")
     if content["images"] != images.name:
         raise UserError(f"--resume {path}: trained on {content['images']}, not on {images.name}")
     saved = content["training"]
@@ -115,5 +121,5 @@ def resume(path: Path, recipe: Recipe, net, content: dict, images: Images) -> Ru
         torch.set_rng_state(saved["random"])
     except checkpoint.LOAD_ERRORS as error:
         raise UserError(f"--resume {path}: not a run saved by this script: {error}") from error
-    print(f"going on after epoch {run.epoch} of {run.epochs}")
+    print(f"resuming after epoch {run.epoch} of {run.epochs}")
     return run

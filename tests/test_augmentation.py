@@ -1,4 +1,4 @@
-"""What a network reads of an image: normalised as the course does, moved no further than said."""
+"""Normalisation as in the course, and augmentation within its limits."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from shared import characters
 from kuzushiji import augmentation
 
 
-def test_images_are_normalised_as_the_course_does():
+def test_normalisation_matches_the_course():
     images = torch.arange(256, dtype=torch.uint8).repeat(7)[: 2 * 784].view(2, 28, 28)
     for mean, deviation in ((0.5, 0.5), (0.19, 0.35)):
         expected = ((images.double() / 255 - mean) / deviation).unsqueeze(1)
@@ -29,7 +29,7 @@ def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide,
     assert np.allclose(ours[0, :, 2], [x, y])
 
 
-def test_places_are_those_of_affine_grid_and_bicubic_interpolation():
+def test_places_match_affine_grid_and_bicubic_interpolation():
     torch.manual_seed(0)
     matrix, nodes = torch.randn(3, 2, 3), torch.randn(3, 2, 25)
     grid = F.affine_grid(matrix, [3, 1, 28, 28], align_corners=False).permute(0, 3, 1, 2)
@@ -38,24 +38,24 @@ def test_places_are_those_of_affine_grid_and_bicubic_interpolation():
     assert torch.allclose(places.view(3, 2, 28, 28), grid + bend, atol=1e-5)
 
 
-def test_hardly_any_augmentation_hardly_changes_an_image():
+def test_weak_augmentation_hardly_changes_an_image():
     pixels = characters(20).train.unsqueeze(1).float() / 255
     assert torch.allclose(augmentation.augment(pixels, 1e-4), pixels, atol=0.01)
 
 
-def test_augmentation_keeps_the_ink_and_moves_it_no_further_than_it_says():
+def test_augmentation_keeps_ink_and_limits_shifts():
     torch.manual_seed(0)
     pixels = torch.zeros(500, 1, 28, 28)
     pixels[:, :, 12:16, 12:16] = 1
     moved = augmentation.augment(pixels, 1.0)
     ink = moved.sum(dim=(1, 2, 3))
-    # A square of 16 pixels, scaled by up to 10 % each way; a pixel all round adds 20 or takes 12,
-    # a quarter of it on average, as often as the other.
+    # A square of 16 pixels, scaled by up to 10 % each way; a margin of one pixel adds 20 or removes
+    # 12, a quarter of it on average, each half of the time.
     assert 16 < ink.mean() < 18.5
     assert (ink > 20).any()
     assert (ink < 13).any()
     right = (moved.sum(dim=(1, 2)) * torch.arange(28.0)).sum(dim=1) / ink - 13.5
-    # Uniform within 2 pixels, and bent by about 1 pixel at nodes that are interpolated.
+    # Uniform shifts within 2 pixels, and displacements of about 1 pixel.
     assert abs(right.mean()) < 0.25
     assert (4 / 3) ** 0.5 < right.std() < 2
 

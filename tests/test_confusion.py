@@ -1,4 +1,4 @@
-"""Tables and pictures of confusions, against scikit-learn and by counting."""
+"""Tables and pictures of confusions against scikit-learn and plain counts."""
 
 import numpy as np
 import pytest
@@ -28,10 +28,10 @@ def outputs(target: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 @given(arrays(int, (10, 10), elements=st.integers(0, 30)), st.integers(1, 120))
 @settings(max_examples=100, deadline=None)
-def test_worst_confusions_are_the_largest_counts_off_the_diagonal(matrix, most):
-    found = confusion.worst_confusions(matrix.astype(float), most)
+def test_worst_confusions_are_the_largest_counts_off_the_diagonal(matrix, limit):
+    found = confusion.worst_confusions(matrix.astype(float), limit)
     wrong = [int(n) for (i, j), n in np.ndenumerate(matrix) if i != j and n]
-    assert [item.count for item in found] == sorted(wrong, reverse=True)[:most]
+    assert [item.count for item in found] == sorted(wrong, reverse=True)[:limit]
     for target, chosen, count, total in found:
         assert count == matrix[target, chosen]
         assert total == matrix[target].sum()
@@ -48,7 +48,7 @@ def test_class_accuracy_is_the_recall_of_each_class():
     assert np.isnan(confusion.class_accuracy(matrix)[3])
 
 
-def test_lines_are_the_brief_s():
+def test_lines_match_assignment():
     matrix = np.zeros((10, 10))
     matrix[5, 2], matrix[5, 5], matrix[6, 2] = 125, 875, 142
     assert confusion.confusion_lines(matrix, images(), glyphs=False) == [
@@ -62,10 +62,12 @@ def test_lines_are_the_brief_s():
     assert "875 of 1000 =  87.5%" in line
 
 
-def test_a_confusion_that_happened_once_is_not_listed():
+def test_single_errors_are_not_listed():
     matrix = 9 * np.eye(10)
     matrix[5, 2] = 1
-    assert confusion.confusion_lines(matrix, images(), glyphs=False) == ["none more than once"]
+    assert confusion.confusion_lines(matrix, images(), glyphs=False) == [
+        "no confusion occurs more than once"
+    ]
 
 
 def test_comparison_is_a_table_with_a_column_for_each_network():
@@ -77,7 +79,7 @@ def test_comparison_is_a_table_with_a_column_for_each_network():
     assert [row[:8] for row in rows[2:]] == ["ma -> su", "ha -> su"]
 
 
-def test_typical_images_show_each_form_the_most_frequent_first():
+def test_typical_images_show_each_form_most_frequent_first():
     forms = np.zeros((3, 28, 28), np.uint8)
     forms[0, :9], forms[1, 9:18], forms[2, 18:] = 255, 255, 255
     noise = np.random.default_rng(0).integers(0, 20, (60, 28, 28), np.uint8)
@@ -101,7 +103,7 @@ def test_confusion_picture_shows_every_count():
 
 
 @pytest.mark.parametrize("share", [0.1, 1.0])
-def test_mistakes_picture_shows_only_images_that_were_mistaken(share):
+def test_mistakes_picture_shows_only_misclassified_images(share):
     data = images()
     target = data.test_target.numpy()
     chosen = np.where(np.random.default_rng(0).random(60) < share, (target + 1) % 10, target)
@@ -109,7 +111,7 @@ def test_mistakes_picture_shows_only_images_that_were_mistaken(share):
     figure = pictures.mistakes_picture(matrix, outputs(target, chosen), data, "NetLin")
     wrong = data.test.numpy()[target != chosen]
     (axes,) = figure.axes
-    # Those that have a probability below them.
+    # Misclassified images have a probability below them.
     captions = [text for text in axes.texts if text.get_text().endswith("%")]
     places = [text.get_position()[0] for text in captions]
     drawn = [
@@ -122,7 +124,7 @@ def test_mistakes_picture_shows_only_images_that_were_mistaken(share):
     assert "91%" in texts(figure)
 
 
-def test_what_happened_once_is_drawn_only_where_there_is_nothing_else():
+def test_single_errors_are_drawn_only_if_there_are_no_others():
     data = images()
     target = data.test_target.numpy()
     of_two, of_three = np.flatnonzero(target == 2), np.flatnonzero(target == 3)
@@ -141,7 +143,7 @@ def test_what_happened_once_is_drawn_only_where_there_is_nothing_else():
     assert drawn(once) != drawn(once | twice)
 
 
-def test_a_network_without_mistakes_has_no_picture_of_them():
+def test_a_network_without_errors_has_no_picture_of_them():
     data = images()
     target = data.test_target.numpy()
     matrix = confusion_matrix(target, target, labels=range(10))
@@ -160,7 +162,7 @@ def test_a_font_is_used_only_if_it_has_the_characters():
 
 
 @pytest.mark.parametrize("font", [True, False])
-def test_hiragana_stand_in_pictures_only_with_a_font(font, monkeypatch):
+def test_hiragana_are_drawn_only_with_a_font(font, monkeypatch):
     monkeypatch.setattr(pictures, "glyph_font", lambda glyphs: "DejaVu Sans" if font else None)
     labels = pictures.Labels(images())
     assert labels.text[0] == ("o お" if font else "o")

@@ -1,4 +1,4 @@
-"""The images of Part 1: what is read is what was written, and nothing damaged is trained on."""
+"""The data sets of Part 1: reading, damaged files, downloads."""
 
 import gzip
 import hashlib
@@ -15,7 +15,7 @@ from kuzushiji import dataset
 from kuzushiji.dataset import FILES
 
 
-def test_the_files_in_the_repository_are_those_that_were_published():
+def test_the_bundled_files_are_the_published_ones():
     resources = dict(KMNIST.resources)
     assert list(resources) == [f"{name}.gz" for name in FILES]
     assert tuple(KMNIST.classes) == dataset.CLASSES
@@ -26,7 +26,7 @@ def test_the_files_in_the_repository_are_those_that_were_published():
         assert unpacked == dataset.KMNIST_DIGESTS[name]
 
 
-# sha256 of the four files, one after the other, that the published figures were measured with.
+# sha256 of the four concatenated files of the splits behind the published results.
 SPLITS = {
     0: "43f693002a614f4be09f5ae1dc4dfa41ee6e78083579d11550709bbaba3b705c",
     4: "fdab85aa1a2af743208c8005317146bd8c5c24bd5bb8fcac51aa9fd4887c2a80",
@@ -61,7 +61,7 @@ def test_images_are_read_as_torchvision_reads_them_gzipped_or_not(small):
 
 
 def test_only_kmnist_is_called_kmnist(small, monkeypatch):
-    # Not by its number of images, but by the content of its files.
+    # Recognised by content, not by the number of images.
     raw = small / "KMNIST" / "raw"
     write_idx(raw / FILES[0], np.zeros((60_000, 28, 28)))
     write_idx(raw / FILES[1], np.zeros(60_000))
@@ -92,13 +92,13 @@ def test_a_damaged_file_is_named_with_the_remedy(small, name, damage):
         dataset.load_kmnist(small)
 
 
-def test_files_that_do_not_belong_together_are_named(small):
+def test_files_of_different_sets_are_named(small):
     raw = small / "KMNIST" / "raw"
     write_idx(raw / FILES[3], np.arange(120) % 11)
-    with pytest.raises(UserError, match="the label 10"):
+    with pytest.raises(UserError, match="label 10"):
         dataset.load_kmnist(small)
     write_idx(raw / FILES[3], np.arange(119) % 10)
-    with pytest.raises(UserError, match=f"{raw / FILES[2]} holds 120 images, .* 119 labels"):
+    with pytest.raises(UserError, match=f"{raw / FILES[2]} has 120 images, .* 119 labels"):
         dataset.load_kmnist(small)
     (raw / f"{FILES[0]}.gz").write_bytes(gzip.compress((raw / FILES[0]).read_bytes())[:-9])
     (raw / FILES[0]).unlink()
@@ -106,23 +106,23 @@ def test_files_that_do_not_belong_together_are_named(small):
         dataset.load_kmnist(small)
 
 
-# Downloads, from a server of our own
+# Downloads from a local server
 
 
-def test_only_what_is_missing_is_downloaded(host, tmp_path, monkeypatch):
+def test_only_missing_files_are_downloaded(host, tmp_path, monkeypatch):
     images = dataset.load_kmnist(tmp_path / "new")
     assert (len(images.train), len(images.test)) == (300, 10_000)
     names = [end for name in FILES[:2] for end in (name, f"{name}.gz")]
     assert sorted(os.listdir(tmp_path / "new" / "KMNIST" / "raw")) == sorted(names)
-    # The second time no host is needed.
+    # No download the second time.
     monkeypatch.setattr(dataset, "HOST", NOWHERE)
     assert torch.equal(dataset.load_kmnist(tmp_path / "new").train, images.train)
 
 
-def test_files_of_a_user_are_not_replaced(host, tmp_path):
+def test_user_files_are_not_replaced(host, tmp_path):
     raw = write_characters(tmp_path / "data", train=200) / "KMNIST" / "raw"
     before = (raw / FILES[0]).read_bytes()
     (raw / FILES[1]).unlink()
-    with pytest.raises(UserError, match="holds 200 images, but the file beside it 300 labels"):
+    with pytest.raises(UserError, match="has 200 images, but its label file 300 labels"):
         dataset.load_kmnist(tmp_path / "data")
     assert (raw / FILES[0]).read_bytes() == before

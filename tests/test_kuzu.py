@@ -1,4 +1,4 @@
-"""The networks of Part 1 against their equations, written out with numpy and scipy."""
+"""The networks of Part 1 against their equations in numpy and scipy."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from scipy.special import log_softmax
 
 import kuzu
 
-# The sums as the brief prints them.
-BRIEF = [
+# The sums in the assignment.
+ASSIGNMENT = [
     (kuzu.NetLin(), "(28*28*10+10)", 7850),
     (kuzu.NetFull(100), "(28*28*100+100)+(100*10+10)", 79510),
     (
@@ -30,8 +30,8 @@ def arrays(net) -> dict[str, np.ndarray]:
     return {name: value.double().numpy() for name, value in net.state_dict().items()}
 
 
-@pytest.mark.parametrize(("net", "formula", "count"), BRIEF)
-def test_parameters_of_the_brief(net, formula, count):
+@pytest.mark.parametrize(("net", "formula", "count"), ASSIGNMENT)
+def test_parameter_counts_match_assignment(net, formula, count):
     assert net.parameter_sum() == formula
     assert kuzu.parameter_count(net) == count == eval(formula)
 
@@ -47,7 +47,7 @@ sizes = st.sampled_from([1, 3, 5, 7])
     st.booleans(),
     st.integers(1, 400),
 )
-def test_the_parameter_sum_is_what_the_tensors_hold(filters, kernels, fc, batch_norm, hid):
+def test_parameter_sum_matches_tensors(filters, kernels, fc, batch_norm, hid):
     for net in (kuzu.NetConv(filters, kernels, fc, batch_norm), kuzu.NetFull(hid)):
         assert eval(net.parameter_sum()) == kuzu.parameter_count(net)
 
@@ -69,7 +69,7 @@ def test_netfull_has_one_tanh_layer(hid):
 
 
 def convolution(maps: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Zero padded, one output map at a time."""
+    """Return a zero-padded convolution, one output map at a time."""
     return np.stack(
         [
             sum(correlate2d(m, k, mode="same") for m, k in zip(maps, kernels, strict=True)) + shift
@@ -89,17 +89,17 @@ def normalisation(values: np.ndarray, weight: dict, name: str) -> np.ndarray:
 
 
 def pooled(maps: np.ndarray, size: int = 2) -> np.ndarray:
-    """Each second square of `size` x `size` pixels, those at the edge left out."""
+    """Return max pooling over squares of `size` x `size` pixels with stride 2, without padding."""
     squares = np.lib.stride_tricks.sliding_window_view(maps, (size, size), axis=(1, 2))
     return squares[:, ::2, ::2].max(axis=(3, 4))
 
 
 @pytest.mark.parametrize("fc", [0, 6])
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_netconv_is_the_brief_s_sequence_of_layers(fc, batch_norm):
+def test_netconv_matches_equations(fc, batch_norm):
     torch.manual_seed(0)
     net = kuzu.NetConv((3, 4), (5, 3), fc, batch_norm, dropout=0.4)
-    net(images(16))  # moves the running averages away from 0 and 1
+    net(images(16))  # changes the running averages from 0 and 1
     net.eval()
     for part in net.modules():
         if isinstance(part, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):

@@ -1,4 +1,4 @@
-"""kuzu_main.py as a user runs it: the brief's commands, its printed lines, faults and Ctrl-C."""
+"""kuzu_main.py as a user runs it: the assignment's commands, printed lines, errors and Ctrl-C."""
 
 import os
 import re
@@ -18,21 +18,21 @@ TEST = re.compile(r"Test set: Average loss: \d+\.\d{4}, Accuracy: (\d+)/(\d+) \(
 
 
 def matrices(printed: str) -> list[np.ndarray]:
-    """The confusion matrices in what was printed."""
+    """Return the confusion matrices in printed output."""
     found = re.findall(r"<class 'numpy.ndarray'>\n(\[\[.*?\]\])\n", printed, flags=re.DOTALL)
     return [np.array(re.findall(r"[\d.]+", text), float).reshape(10, 10) for text in found]
 
 
 def run(*words, capsys, data=None, status=0) -> str:
-    """Run main in this process, which saves the seconds of importing torch; what it printed."""
+    """Run main in this process, which saves importing torch; return its output."""
     words = [*words, *(("--data", str(data)) if data else ())]
     assert kuzu_main.main(list(map(str, words))) == status
     return capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("net", "least"), [("lin", 0.68), ("full", 0.84), ("conv", 0.93)])
-def test_the_assignment_s_commands(net, least, tmp_path):
-    """As on a fresh machine without a network: on Kuzushiji-10k."""
+def test_assignment_commands(net, least, tmp_path):
+    """On a fresh machine without a network: on Kuzushiji-10k."""
     done = run_script("kuzu_main.py", "--net", net, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == 1
@@ -56,7 +56,7 @@ def test_the_assignment_s_commands(net, least, tmp_path):
 
 
 def plain_loop(net, root, epochs: int):
-    """The course's training, written anew: a DataLoader, SGD, nothing shuffled."""
+    """Train as the course does, in code of its own: a DataLoader, SGD, no shuffling."""
     from torchvision import transforms
     from torchvision.datasets import KMNIST
 
@@ -74,7 +74,7 @@ def plain_loop(net, root, epochs: int):
 
 @pytest.mark.usefixtures("unexplained")
 @pytest.mark.parametrize("name", ["lin", "full", "conv"])
-def test_the_recipe_assignment_trains_as_the_course_does(name, small, tmp_path, capsys):
+def test_assignment_recipe_matches_course(name, small, tmp_path, capsys):
     saved = tmp_path / "net.pth"
     words = ["--recipe", "assignment", "--net", name, "--epochs", 2, "--seed", 3]
     run(*words, "--plot", tmp_path, "--save", saved, capsys=capsys, data=small)
@@ -119,26 +119,26 @@ def test_saved_weights_give_the_same_test(words, small, tmp_path, capsys):
 
 @pytest.mark.usefixtures("unexplained")
 @pytest.mark.parametrize("words", [CONV, ["--net", "lin", "--optim", "sgd"]])
-def test_a_resumed_run_ends_as_an_unbroken_one(words, small, tmp_path, capsys, monkeypatch):
+def test_a_resumed_run_equals_an_uninterrupted_one(words, small, tmp_path, capsys, monkeypatch):
     whole, part = tmp_path / "whole.pth", tmp_path / "part.pth"
     words = [*words, "--epochs", 3, "--batch", 50, "--seed", 4]
     printed = run(*words, "--save", whole, "--plot", tmp_path, capsys=capsys, data=small)
     with monkeypatch.context() as patch:
-        # In the second epoch, which is done again.
+        # In the second epoch, which is repeated.
         patch.setattr(kuzu_main, "Stop", lambda: StopAfter(9))
         stopped = run(*words, "--save", part, "--plot", tmp_path, capsys=capsys, data=small,
                       status=130)  # fmt: skip
     assert f"weights: {part}, after epoch 1\n" in stopped
     assert f"to go on: python3 kuzu_main.py --resume {part}" in stopped
     rest = run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
-    assert "going on after epoch 1 of 3" in rest
+    assert "resuming after epoch 1 of 3" in rest
     assert matrices(rest)[-1].tolist() == matrices(printed)[-1].tolist()
     states = [torch.load(path, weights_only=True) for path in (whole, part)]
     assert all(
         torch.equal(states[0]["state"][k], states[1]["state"][k]) for k in states[0]["state"]
     )
     assert "training" not in states[1]
-    with pytest.raises(UserError, match="training had come to its end"):
+    with pytest.raises(UserError, match="training has ended"):
         run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
 
 
@@ -149,11 +149,11 @@ def test_flags_and_images_of_a_resumed_run_come_from_the_file(tmp_path, capsys, 
         patch.setattr(kuzu_main, "Stop", lambda: StopAfter(70))
         run("--net", "lin", "--split", 3, "--save", part, "--plot", tmp_path, capsys=capsys,
             status=130)  # fmt: skip
-    with pytest.raises(UserError, match="--resume takes --lr from the file: leave it out"):
+    with pytest.raises(UserError, match="--resume reads --lr from the file: leave it out"):
         run("--resume", part, "--lr", 1, "--plot", tmp_path, capsys=capsys)
     with pytest.raises(UserError, match="trained on Kuzushiji-10k split 3, not on Kuzushiji-10k"):
         run("--resume", part, "--split", 2, "--plot", tmp_path, capsys=capsys)
-    # Its own split is taken where no other is asked for.
+    # The default is the split that it was trained on.
     monkeypatch.setattr(kuzu_main, "Stop", lambda: StopAfter(70))
     printed = run("--resume", part, "--plot", tmp_path, capsys=capsys, status=130)
     assert "images: Kuzushiji-10k split 3, 8000 to train" in printed
@@ -164,7 +164,7 @@ def test_a_file_that_does_not_fit_is_refused(small, tmp_path, capsys):
     saved, words = tmp_path / "full.pth", ["--plot", tmp_path]
     run("--net", "full", "--hid", 10, "--epochs", 1, "--save", saved, *words,
         capsys=capsys, data=small)  # fmt: skip
-    with pytest.raises(UserError, match="--load takes --hid from the file: leave it out"):
+    with pytest.raises(UserError, match="--load reads --hid from the file: leave it out"):
         run("--load", saved, "--hid", 20, *words, capsys=capsys, data=small)
     content = torch.load(saved, weights_only=True)
     content["recipe"]["hid"] = 11
@@ -173,13 +173,13 @@ def test_a_file_that_does_not_fit_is_refused(small, tmp_path, capsys):
         run("--load", saved, *words, capsys=capsys, data=small)
 
 
-# Flags that are right each by itself; tests/faults has every flag's bad values.
+# Combinations of flags; tests/faults has bad values of every flag.
 BAD = [
     (["--mom", "1"], 2, "argument --mom: '1' is not a number at least 0 and at most 0.9999"),
-    (["--sweep", "10", "--net", "lin"], 2, "leave out --net lin"),
+    (["--sweep", "10", "--net", "lin"], 2, "omit --net lin"),
     (["--compare", "--load", "x"], 2, "--compare trains several networks"),
     (["--net", "conv", "--batch", "1", "--split", "0"], 2, "--batch 1"),
-    (["--split", "3", "--dataset", "kmnist"], 2, "--split 3 is of --dataset kuzushiji10k"),
+    (["--split", "3", "--dataset", "kmnist"], 2, "--split 3 needs --dataset kuzushiji10k"),
     (["--dataset", "kmnist"], 1, "data/KMNIST/raw lacks KMNIST's train-images-idx3-ubyte.gz"),
 ]
 
@@ -194,7 +194,7 @@ def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkey
 def test_a_loss_that_is_not_finite_ends_the_run(small, tmp_path, capsys):
     words = ["--net", "full", "--optim", "sgd", "--lr", "100", "--weight_decay", "100"]
     words += ["--schedule", "constant"]
-    with pytest.raises(UserError, match=r"the loss is (nan|inf) in epoch \d+; lower --lr 100"):
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) in epoch \d+: lower --lr 100"):
         run(*words, "--plot", tmp_path, capsys=capsys, data=small)
 
 
@@ -208,7 +208,7 @@ def test_without_a_network_the_characters_of_the_repository_serve(tmp_path, monk
     assert told.count("\n") == 1
     assert "data/KMNIST/raw lacks KMNIST's train-images-idx3-ubyte.gz" in told
     assert "using Kuzushiji-10k" in told
-    assert "not KMNIST figures" in told
+    assert "not KMNIST results" in told
     assert printed.startswith("images: Kuzushiji-10k split 0, 8000 to train, 2000 to test\n")
     assert "NetLin on Kuzushiji-10k split 0: " in printed
     assert torch.load("a.pth", weights_only=True)["images"] == "Kuzushiji-10k split 0"

@@ -29,17 +29,17 @@ def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypat
     assert [(int(hid), int(count)) for hid, count, _ in rows] == [(2, 1600), (40, 31810)]
     reached = [int(hid) for hid, _, percent in rows if float(percent) >= 50]
     assert reached == [40]
-    assert "40 hidden nodes are the fewest of these that reach 50%" in printed
+    assert "smallest number of hidden nodes that reaches 50%: 40\n" in printed
     networks = json.loads(path.read_text())["networks"]
     for (hid, count, percent), net in zip(rows, networks, strict=True):
         assert (net["recipe"]["hid"], net["parameters"]) == (int(hid), int(count))
-        right = sum(row[index] for index, row in enumerate(net["matrix"]))
-        assert right / 120 == net["accuracy"] == pytest.approx(float(percent) / 100, abs=1e-4)
+        correct = sum(row[index] for index, row in enumerate(net["matrix"]))
+        assert correct / 120 == net["accuracy"] == pytest.approx(float(percent) / 100, abs=1e-4)
     assert (tmp_path / "kuzu_sweep.jpg").stat().st_size > 5000
     assert "Train Epoch" not in printed
 
 
-def test_compare_prints_the_brief_s_table(small, tmp_path, capsys):
+def test_compare_prints_assignment_table(small, tmp_path, capsys):
     words = ["--compare", "--epochs", 1, "--seed", 0, "--plot", tmp_path]
     printed = run(*words, capsys=capsys, data=small)
     rows = re.findall(r"^\| (Net\w+) \| ([\d.]+)% \| (.*) = (\d+) ", printed, flags=re.MULTILINE)
@@ -63,15 +63,15 @@ def test_kmnist_is_downloaded_and_trained_on(host, tmp_path, monkeypatch, capsys
     assert "NetLin on KMNIST: " in printed
 
 
-def test_another_set_keeps_its_own_name(small, tmp_path, capsys):
+def test_another_data_set_has_its_own_name(small, tmp_path, capsys):
     words = ["--net", "lin", "--epochs", 1, "--plot", tmp_path]
     assert "NetLin on data: " in run(*words, capsys=capsys, data=small)
-    with pytest.raises(UserError, match="holds another set"):
+    with pytest.raises(UserError, match="holds a data set other than KMNIST"):
         run(*words, "--dataset", "kmnist", capsys=capsys, data=small)
 
 
 @pytest.mark.usefixtures("unexplained")
-def test_a_network_that_was_trained_on_the_test_images_is_reported(tmp_path, monkeypatch, capsys):
+def test_training_on_test_images_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert kuzu_main.main(["--net", "lin", "--epochs", "1", "--split", "1", "--save", "a.pth"]) == 0
     capsys.readouterr()
@@ -80,4 +80,4 @@ def test_a_network_that_was_trained_on_the_test_images_is_reported(tmp_path, mon
         printed, told = capsys.readouterr()
         assert printed.startswith(f"images: Kuzushiji-10k split {2 if known else 1},")
         assert told.count("\n") == known
-        assert ("accuracy on Kuzushiji-10k split 2 is not one on unseen images" in told) == known
+        assert ("accuracy on Kuzushiji-10k split 2 is not an accuracy on unseen" in told) == known
