@@ -1,12 +1,11 @@
-"""Seconds per epoch of 60,000 images: the course's own training against kuzu_main.py's.
+"""Time an epoch of 60,000 images: the course's training against kuzu_main.py.
 
     python3 bench/kuzu.py [--images 60000] [--rounds 3]
 
-Runs both in turn, in one process, on images of noise (their content does not matter for the
-time), and prints seconds for an epoch of 60,000 and the ratio. The course's side is written out
-below: torchvision's KMNIST through a DataLoader with ToTensor and Normalize, batches of 64, SGD,
-and for NetConv the network of the brief's formula (64 filters of 5 x 5, 128 of 3 x 3, 138,250
-parameters). Our side is kuzu_main.train with its default recipe, distortions included.
+Runs both in turn in one process, on images of noise, because their content does not affect the
+time. The course's training is torchvision's KMNIST in a DataLoader with ToTensor and Normalize,
+batches of 64, SGD, and for NetConv the assignment's network (64 filters of 5 x 5, 128 of 3 x 3,
+138,250 parameters). Ours is kuzu_main.train with the default recipe, augmentation included.
 """
 
 import argparse
@@ -33,8 +32,8 @@ from kuzushiji.runs import start
 EPOCH = 60_000
 
 
-class BriefConv(nn.Module):
-    """The network of the brief's conv formula, layer by layer as students write it."""
+class AssignmentConv(nn.Module):
+    """The convolutional network of the assignment."""
 
     def __init__(self):
         super().__init__()
@@ -53,12 +52,12 @@ COURSE = {
     "full": lambda: nn.Sequential(
         nn.Flatten(), nn.Linear(784, 100), nn.Tanh(), nn.Linear(100, 10), nn.LogSoftmax(dim=1)
     ),
-    "conv": BriefConv,
+    "conv": AssignmentConv,
 }
 
 
 def write_noise(root: Path, count: int) -> None:
-    """A data set of noise in KMNIST's form."""
+    """Write a data set of noise in KMNIST's format."""
     raw = root / "KMNIST" / "raw"
     raw.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -72,7 +71,7 @@ def write_noise(root: Path, count: int) -> None:
 
 
 def course_epoch(net: nn.Module, root: Path) -> None:
-    """An epoch as the course trains."""
+    """Train for an epoch as the course does."""
     steps = [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
     images = KMNIST(root, transform=transforms.Compose(steps))
     loader = torch.utils.data.DataLoader(images, batch_size=64, shuffle=False)
@@ -85,7 +84,7 @@ def course_epoch(net: nn.Module, root: Path) -> None:
 
 
 def our_epoch(name: str, root: Path) -> None:
-    """An epoch of `kuzu_main.py --net NAME`, reading the images included."""
+    """Train for an epoch as `kuzu_main.py --net NAME` does, reading the images included."""
     images = load_kmnist(root)
     run = start(RECIPES["tuned"][name], 1, 0, images)
     with Stop() as stop:
@@ -100,8 +99,10 @@ def seconds(function, *arguments) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=EPOCH, help="images timed (scaled to 60000)")
-    parser.add_argument("--rounds", type=int, default=1, help="both sides are timed so often")
+    parser.add_argument(
+        "--images", type=int, default=EPOCH, help="images (times are scaled to 60,000)"
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="repetitions")
     args = parser.parse_args()
     torch.manual_seed(0)
     print(

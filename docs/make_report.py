@@ -1,18 +1,18 @@
-"""Write docs/report.md, the report that the assignment asks for, from the programs' own runs.
+"""Write docs/report.md, the assignment's report, from runs of the programs.
 
     python3 docs/make_report.py                   on Kuzushiji-10k, split 0
     python3 docs/make_report.py --data DIR        on the images in DIR/KMNIST/raw
-    python3 docs/make_report.py --quick           a trial: short training, one seed
+    python3 docs/make_report.py --quick           a test: short training, one seed
 
-Every run is a command that a reader can type; what it printed, drew and wrote with --json stays in
---work and is used again, so that an interrupted report resumes where it was. The words are in
-report_template.md, with places in braces:
+Every run is a command that a reader can type. Its output, pictures and --json results are kept in
+--work and reused, so that an interrupted report can be continued. The text is report_template.md,
+which has placeholders in braces:
 
-    {lin.command}                    a command
-    {lin[networks][0][loss]:.4f}     a figure of its JSON
-    {section[srn_0_plot][Dynamics]}  what it printed under a heading
-    {picture[kuzu_lin/NAME]}         a picture that it drew, by the run's folder
-    {sizes[sweep]}                   what a function below makes of a run, or of several
+    {lin.command}                    the command of a run
+    {lin[networks][0][loss]:.4f}     a value of its results
+    {section[srn_0_plot][Dynamics]}  its output under a heading
+    {picture[kuzu_lin/NAME]}         its picture NAME, by the run's folder
+    {sizes[sweep]}                   the text that a function below makes from runs
 """
 
 from __future__ import annotations
@@ -46,38 +46,40 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES_SEEN = 600_000
 SWEEP = "10,20,50,100,200,300"
 NETS = ("lin", "full", "conv")
-# Exit statuses of a run with results; 3 is training without success, a result too.
-ENDED = (0, 3)
-# Bytes of a picture, at most, so that the repository stays small.
-LARGEST = 190_000
-# The picture of a machine with hundreds of states has more pixels than pillow trusts.
+# Exit statuses of runs with results; 3 is training without success.
+COMPLETED = (0, 3)
+# Maximum size of a picture in bytes.
+MAX_BYTES = 190_000
+# The picture of a machine with hundreds of states exceeds pillow's limit.
 Image.MAX_IMAGE_PIXELS = None
-# What the lines begin with that divide printed output, and those that only say where files are.
+# Prefixes of headings in printed output, and of lines with paths, which are omitted.
 HEADINGS = ("---", "Initial Weights:", "Final Weights:", "Activations:")
 PATHS = ("picture: ", "results: ", "for Graphviz: ", "checkpoint: ", "to plot it: ")
 
 
 def build_parser() -> flags.Parser:
-    """Return the script's flags."""
+    """Return the script's parser."""
     parser = flags.Parser(
-        description="Write docs/report.md from runs of all three parts; three quarters of an hour "
-        "on two cores."
+        description="Write docs/report.md from runs of all three parts (45 minutes on two cores)."
     )
     parser.add_argument(
-        "--data", type=flags.path, metavar="DIR", help="folder of KMNIST/raw (default: none)"
+        "--data",
+        type=flags.path,
+        metavar="DIR",
+        help="folder with KMNIST/raw (default: Kuzushiji-10k)",
     )
     parser.add_argument(
-        "--out", type=flags.path, default=ROOT / "docs", metavar="DIR", help="where report.md goes"
+        "--out", type=flags.path, default=ROOT / "docs", metavar="DIR", help="folder of report.md"
     )
     parser.add_argument(
         "--work",
         type=flags.path,
         default=ROOT / "plot" / "report",
         metavar="DIR",
-        help="folder that keeps the runs; delete it, or one of its folders, to run them anew",
+        help="folder of the runs; delete it, or one of its folders, to repeat them",
     )
-    parser.add_argument("--jobs", type=flags.Integer(1, 64), default=2, help="runs at a time")
-    parser.add_argument("--quick", action="store_true", help="a trial with short training")
+    parser.add_argument("--jobs", type=flags.Integer(1, 64), default=2, help="parallel runs")
+    parser.add_argument("--quick", action="store_true", help="short training, as a test")
     return parser
 
 
@@ -85,13 +87,13 @@ def build_parser() -> flags.Parser:
 
 
 class Missing(LookupError):
-    """What a place of the template needs is missing, because a run failed."""
+    """A placeholder cannot be filled in, because a run failed."""
 
 
 class Run:
-    """A command, and what it printed and wrote in its folder.
+    """A command with its output and results.
 
-    words: as a reader types them after `python3`; status: None until it has run.
+    words: the words after `python3`; status: exit status, None until it has run.
     """
 
     def __init__(self, folder: Path, *words):
@@ -104,7 +106,7 @@ class Run:
 
     @property
     def good(self) -> bool:
-        return self.status in ENDED
+        return self.status in COMPLETED
 
     @property
     def _record(self) -> Path:
@@ -113,16 +115,16 @@ class Run:
     def require(self) -> None:
         """Raise Missing if the run failed."""
         if not self.good:
-            reason = self.errors.strip() or "it was not reached"
+            reason = self.errors.strip() or "not run"
             raise Missing(f"`{self.command}` failed: {reason.splitlines()[-1]}")
 
     def __getitem__(self, name: str):
-        """Return a figure of the run; raises Missing if it failed."""
+        """Return a value of the results. Raises Missing if the run failed."""
         self.require()
         return self.results[name]
 
     def recall(self) -> bool:
-        """Take the result of an earlier run of the same command; whether there is a good one."""
+        """Load the result of an earlier run of the command; return whether it was successful."""
         try:
             kept = json.loads(self._record.read_text(encoding="utf-8"))
             self.status, self.printed, self.errors, self.results = kept["result"]
@@ -131,7 +133,7 @@ class Run:
         return self.good
 
     def make(self) -> None:
-        """Run the command in its folder and keep its result."""
+        """Run the command in its folder and save the result."""
         path = self.folder / "results.json"
         self.folder.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
@@ -141,7 +143,7 @@ class Run:
         files.write(self._record, json.dumps({"command": self.command, "result": result}))
 
     def execute(self, words: list[str]) -> tuple[int, str, str]:
-        """Return exit status, output and errors; one thread, so that runs side by side repeat."""
+        """Return exit status, output and errors; one thread, so that parallel runs repeat."""
         done = subprocess.run(
             [sys.executable, ROOT / words[0], *words[1:]],
             cwd=self.folder,
@@ -153,7 +155,7 @@ class Run:
 
 
 def plan(quick: bool, work: Path, images: list, epochs: int) -> list[dict[str, Run]]:
-    """Return all runs by name, in chains that run one after the other, long ones first."""
+    """Return all runs by name, in chains of consecutive runs, the longest first."""
     seeds, short = range(1 if quick else 5), ["--epoch", 1] if quick else []
     part1 = {
         "assignment": ["--compare", "--recipe", "assignment", "--epochs", epochs],
@@ -192,20 +194,20 @@ def plan(quick: bool, work: Path, images: list, epochs: int) -> list[dict[str, R
 
 
 def carry_out(chains: list[dict[str, Run]], jobs: int) -> None:
-    """Run what has no result yet, `jobs` chains at a time, with a line for each run."""
-    count, start, ended = sum(map(len, chains)), time.monotonic(), 0
+    """Run all commands without a result, `jobs` chains at a time; print a line for each run."""
+    count, start, completed = sum(map(len, chains)), time.monotonic(), 0
 
     def follow(chain: dict[str, Run]) -> None:
-        nonlocal ended
+        nonlocal completed
         for run in chain.values():
             before = time.monotonic()
             known = run.recall()
             if not known:
                 run.make()
-            ended += 1
-            how = "kept from an earlier run" if known else f"{time.monotonic() - before:.0f} s"
-            how += "" if run.good else f", FAILED with status {run.status}"
-            print(f"[{ended}/{count}] {run.command}: {how}", flush=True)
+            completed += 1
+            note = "result of an earlier run" if known else f"{time.monotonic() - before:.0f} s"
+            note += "" if run.good else f", FAILED with status {run.status}"
+            print(f"[{completed}/{count}] {run.command}: {note}", flush=True)
             if not run.good:
                 break
 
@@ -214,12 +216,12 @@ def carry_out(chains: list[dict[str, Run]], jobs: int) -> None:
     print(f"all runs: {time.monotonic() - start:.0f} s")
 
 
-# What the template has places for
+# Placeholders of the template
 
 
 def section(run: Run) -> dict[str, str]:
-    """Return what a run printed, by its headings: `--- Dynamics ---`, `Activations:`, or "report"
-    for `-----`; "start" is what comes before the first one."""
+    """Return a run's output by heading: `--- Dynamics ---`, `Activations:`, "report" for `-----`,
+    "start" for the lines before the first heading."""
     run.require()
     found, title = {"start": ""}, "start"
     for line in run.printed.splitlines(keepends=True):
@@ -232,8 +234,8 @@ def section(run: Run) -> dict[str, str]:
 
 
 def nets(run: Run) -> list[dict]:
-    """Return the results of a run's networks: the matrix as it is printed, the reasons as lines,
-    and the share of a target's images that are taken for a character, by both names."""
+    """Return the results of a run's networks, with the matrix and the reasons as text, and the
+    share of a target's images classified as each class, by the names of both."""
     names = run["images"]["classes"]
     return [
         network
@@ -250,7 +252,7 @@ def nets(run: Run) -> list[dict]:
 
 
 def compared(runs: list[Run]) -> str:
-    """Return the worst confusions with a column for each of the runs' networks."""
+    """Return a table of the most frequent confusions with a column for each run's network."""
     networks = [run["networks"][0] for run in runs]
     matrices = {network["title"]: np.array(network["matrix"]) for network in networks}
     return comparison(matrices, runs[0]["images"]["classes"])
@@ -260,6 +262,17 @@ def table(head: list[str], rows: list[list]) -> str:
     """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def worst(run: Run) -> str:
+    """Return the most frequent confusion of a run's network: `na -> o, 17 of 200`."""
+    confusion = run["networks"][0]["confusions"][0]
+    return "{target} -> {chosen}, {count} of {total}".format(**confusion)
+
+
+def fewest(run: Run) -> int:
+    """Return the smallest number of hidden units that a design found."""
+    return run["tried"][-1]["hidden_units"]
 
 
 def sizes(run: Run) -> str:
@@ -272,9 +285,9 @@ def sizes(run: Run) -> str:
 
 
 def predictions(run: Run) -> str:
-    """Return the table of the probabilities that a network predicts, by what it has read.
+    """Return a table of predicted probabilities by the symbols read.
 
-    After an A: of a B, which may come or not. After any other symbol: of the next one.
+    After A's: the probability of a B. After any other symbol: that of the actual next symbol.
     """
     found, sequences = defaultdict(list), run["sequences"]
     alphabet = sorted({symbol for text in sequences for symbol in text["symbols"]})
@@ -283,34 +296,34 @@ def predictions(run: Run) -> str:
         steps = zip(pairwise(text["symbols"]), text["probabilities"], strict=True)
         for (symbol, after), row in steps:
             read = read + 1 if symbol == "A" else 0
-            key = (f"{read} A", "B") if read else (f"{symbol}, {after} comes next", after)
+            key = (f"{read} A", "B") if read else (f"{symbol} before {after}", after)
             found[key].append(row[alphabet.index(key[1])])
     rows = [
         [*key, *(f"{of(p):.2f}" for of in (min, mean, max))] for key, p in sorted(found.items())
     ]
-    return table(["read", "P of", "lowest", "mean", "highest"], rows)
+    return table(["read", "probability of", "lowest", "mean", "highest"], rows)
 
 
 def learned(chains: list[tuple[Run, Run]]) -> str:
-    """Return the table of training and machine of a recurrent network with several seeds."""
+    """Return a table of training and extracted machine of a recurrent network for several seeds."""
     count = len(chains)
-    right = [run["succeeded"] for run, _ in chains]
+    succeeded = [run["succeeded"] for run, _ in chains]
     losses = [run["max_loss"] for run, _ in chains]
-    reach = [run["max_exact_n"][1] for run, _ in chains]
+    max_n = [run["max_exact_n"][1] for run, _ in chains]
     seconds = [run["seconds"] for run, _ in chains]
     same = [plot["isomorphic"] for _, plot in chains]
     rows = [
-        ["training succeeded", f"{sum(right)} of {count}", ""],
+        ["training succeeded", f"{sum(succeeded)} of {count}", ""],
         ["highest loss of the last 10 reports", f"{mean(losses):.4f}", f"{max(losses):.4f}"],
-        ["highest n up to which all pairs of words are exact", f"{mean(reach):.3g}", min(reach)],
+        ["highest n up to which all pairs of words are exact", f"{mean(max_n):.3g}", min(max_n)],
         ["seconds of training", f"{mean(seconds):.0f}", f"{max(seconds):.0f}"],
-        ["machine is the language's minimal one", f"{sum(same)} of {count}", ""],
+        ["machine isomorphic to the minimal one", f"{sum(same)} of {count}", ""],
     ]
-    return table(["", "mean, or count", "worst"], rows)
+    return table(["", "mean or count", "worst"], rows)
 
 
 class View:
-    """What a function makes of a run, or of several, by their name."""
+    """The text that a function makes from runs, by their name."""
 
     def __init__(self, make: Callable, runs: dict):
         self.make, self.runs = make, runs
@@ -320,21 +333,21 @@ class View:
 
 
 class Pictures:
-    """The pictures in the folders of `work`, copied to `folder` when they are asked for."""
+    """The pictures in the run folders of `work`, copied to `folder` when used."""
 
     def __init__(self, work: Path, folder: Path):
         self.work, self.folder = work, files.require_writable(folder)
 
     def __getitem__(self, name: str) -> str:
-        """Return the path of `run's folder/picture` in the report; raises Missing without it."""
+        """Return the report's path of a picture `RUN FOLDER/NAME`. Raises Missing without it."""
         run, picture = name.split("/")
-        copy = self.folder / f"{run}_{picture}"
+        copy = self.folder / picture
         try:
             shutil.copyfile(self.work / run / "plot" / picture, copy)
         except FileNotFoundError:
-            raise Missing(f"{name} was not drawn") from None
-        # Not a film, whose frames it would lose.
-        while copy.suffix == ".jpg" and copy.stat().st_size > LARGEST:
+            raise Missing(f"{name} does not exist") from None
+        # Not for a film, which would lose its frames.
+        while copy.suffix == ".jpg" and copy.stat().st_size > MAX_BYTES:
             with Image.open(copy) as image:
                 image.thumbnail((0.8 * image.width, 0.8 * image.height))
                 image.save(copy, quality=80)
@@ -342,7 +355,7 @@ class Pictures:
 
 
 class Filler(string.Formatter):
-    """Fills in the template; a place that cannot be filled shows why."""
+    """A formatter that shows the reason in place of a placeholder that cannot be filled in."""
 
     def get_field(self, name: str, args, kwargs):
         try:
@@ -355,18 +368,18 @@ class Filler(string.Formatter):
         return f"**missing: {value}**" if missing else super().format_field(value, form)
 
 
-def fill(template: str, runs: dict[str, Run], **places) -> str:
-    """Return the template, filled in with the runs and `places`."""
+def fill(template: str, runs: dict[str, Run], **values) -> str:
+    """Return the template with its placeholders replaced by values of runs and `values`."""
     groups = {"tuned": [runs[name] for name in NETS]}
     for name in ("srn", "lstm"):
         plots = [other for other in runs if other.startswith(name) and other.endswith("plot")]
         groups[name] = [(runs[plot.removesuffix("_plot")], runs[plot]) for plot in plots]
     for make, named in (
-        *((make, runs) for make in (section, nets, sizes, predictions)),
+        *((make, runs) for make in (section, nets, worst, fewest, sizes, predictions)),
         *((make, groups) for make in (compared, learned)),
     ):
-        places[make.__name__] = View(make, named)
-    return Filler().vformat(template, (), runs | places)
+        values[make.__name__] = View(make, named)
+    return Filler().vformat(template, (), runs | values)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -375,7 +388,9 @@ def main(argv: list[str] | None = None) -> int:
     work = files.require_writable(args.work).resolve()
     images = load_kmnist(args.data) if args.data else load_kuzushiji10k(0)
     if images.classes != CLASSES:
-        raise UserError(f"--data {args.data}: the report is about other characters")
+        raise UserError(
+            f"--data {args.data}: not KMNIST's ten characters, which the report is about"
+        )
     epochs = 1 if args.quick else min(100, round(IMAGES_SEEN / len(images.train)))
     print(f"images: {images.name}, {epochs} epochs")
     flag = ["--data", args.data.resolve()] if args.data else ["--split", 0]
@@ -384,8 +399,9 @@ def main(argv: list[str] | None = None) -> int:
     runs = {name: run for chain in chains for name, run in chain.items()}
     pictures = Pictures(work, args.out / "img")
     template = Path(__file__).with_name("report_template.md").read_text(encoding="utf-8")
-    text = fill(template, runs, picture=pictures, images=images.name, epochs=epochs)
-    # A reader has the images somewhere else.
+    data = " DIR stands for the folder with the images." if args.data else ""
+    values = {"images": images.name, "epochs": epochs, "data": data}
+    text = fill(template, runs, picture=pictures, **values)
     text = text.replace(str(args.data.resolve()), "DIR") if args.data else text
     files.write(args.out / "report.md", text.replace(str(work), "WORK"))
     print(f"report: {args.out / 'report.md'}")

@@ -1,4 +1,4 @@
-"""The rules of docs/architecture.md: who imports whom, and where imports stand."""
+"""The rules of docs/architecture.md on imports."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -24,7 +24,7 @@ OURS = {
 
 
 def imports(path: Path) -> set[str]:
-    """The modules of ours that a module imports, anywhere in it."""
+    """Return the modules of this project that a module imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -38,7 +38,7 @@ GRAPH = {name: imports(path) for name, path in OURS.items()}
 
 
 def allowed(name: str) -> set[str]:
-    """What a module may import of ours: folders, and models."""
+    """Return the folders and models of this project that a module may import."""
     folder = name.split(".")[0]
     if folder == "cli":
         return {"cli"}
@@ -62,7 +62,7 @@ def test_the_top_level_is_the_assignment():
     assert names == {*SCRIPTS, *MODEL_OF}
 
 
-def test_imports_stand_at_the_top():
+def test_imports_are_at_the_top():
     inside = {
         f"{name}: {alias.name}"
         for name, path in OURS.items()
@@ -72,7 +72,7 @@ def test_imports_stand_at_the_top():
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
-    # What most runs never need: a window, a download, a proof by search.
+    # Slow imports that most runs do not need: a window, a download, a proof by search.
     assert inside <= {
         "seq_plot: pyplot",
         "seq_plot: BackendFilter",

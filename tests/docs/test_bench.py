@@ -1,4 +1,4 @@
-"""The benchmarks run, in small, and their course side is the course's."""
+"""The benchmarks print their tables."""
 
 import re
 import subprocess

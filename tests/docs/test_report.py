@@ -1,4 +1,4 @@
-"""docs/make_report.py: from runs to a report, with what failed named; and README's commands."""
+"""docs/make_report.py: the report and its failures; and README's commands."""
 
 import contextlib
 import importlib
@@ -18,7 +18,7 @@ import make_report
 
 TEMPLATE = (ROOT / "docs" / "report_template.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# Every command that stands in a block of its own, without the words beside it.
+# Every command in a code block, without the words beside it.
 COMMANDS = [
     line.split("  ")[0]
     for block in re.findall(r"```\n(.*?)```", README, flags=re.DOTALL)
@@ -26,8 +26,8 @@ COMMANDS = [
     if line.startswith("python3 ") and " -m " not in line
 ]
 TESTED_ELSEWHERE = ("bench/check.py", "bench/seq.py", "docs/make_report.py")
-# The commands of the assignment itself have tests in which they run as they are.
-BRIEF = [
+# The assignment's commands have tests of their own.
+ASSIGNMENT = [
     *(f"kuzu_main.py --net {net}" for net in ("lin", "full", "conv")),
     "check_main.py --act sig --hid 5",
     "check_main.py --act step --hid 4 --set_weights",
@@ -40,15 +40,16 @@ BRIEF = [
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
-    """A few hundred images are enough to see that a command runs."""
+    """A few hundred images, with which a command runs quickly."""
     for module in (kuzu_main, make_report):
         monkeypatch.setattr(module, "load_kuzushiji10k", lambda split: characters())
 
 
 class InThisProcess(make_report.Run):
-    """A Run without the seconds in which a new process imports torch.
+    """A Run in this process, which saves importing torch.
 
-    Part 3's longer sections are tested elsewhere: here they are a line and pictures of another.
+    Part 3's longer sections, which have tests of their own, are replaced by a line and copies of
+    another picture.
     """
 
     def execute(self, words):
@@ -66,11 +67,11 @@ class InThisProcess(make_report.Run):
 
 
 def one_by_one(jobs: int):
-    """A pool whose tasks run in the main thread, where the scripts may catch signals."""
+    """Return a pool that runs its tasks in the main thread, where scripts may catch signals."""
     return contextlib.nullcontext(SimpleNamespace(map=map))
 
 
-def test_a_report_from_its_runs_to_its_pages(tmp_path, monkeypatch, capsys):
+def test_the_report_is_complete(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(make_report, "Run", InThisProcess)
     monkeypatch.setattr(make_report, "ThreadPoolExecutor", one_by_one)
     words = ["--quick", "--out", str(tmp_path), "--work", str(tmp_path / "work")]
@@ -79,21 +80,23 @@ def test_a_report_from_its_runs_to_its_pages(tmp_path, monkeypatch, capsys):
     page = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "missing" not in page
     assert not re.search(r"[{}]", page)
-    # All pictures that the template names, each small.
+    # Every picture of the template, once, and small.
     pictures = re.findall(r"!\[[^]]+\]\((img/.*?)\)", page)
-    assert len(pictures) == TEMPLATE.count("![") == TEMPLATE.count("{picture[")
+    assert (
+        len(pictures) == len(set(pictures)) == TEMPLATE.count("![") == TEMPLATE.count("{picture[")
+    )
     for name in pictures:
-        assert 1000 < (tmp_path / name).stat().st_size <= make_report.LARGEST, name
-    # Other images are never shown as KMNIST.
-    assert "Part 1 was run on **a few characters** (300 images to train, 120 to test;" in page
-    # A second making runs nothing, and writes the same.
+        assert 1000 < (tmp_path / name).stat().st_size <= make_report.MAX_BYTES, name
+    # Other images are never called KMNIST.
+    assert "Part 1 was run on **a few characters** (300 training images, 120 test images," in page
+    # The second time nothing is run, and the report is the same.
     monkeypatch.setattr(InThisProcess, "make", None)
     assert make_report.main(words) == 0
-    assert capsys.readouterr().out.count("kept from an earlier run") == made
+    assert capsys.readouterr().out.count("result of an earlier run") == made
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == page
 
 
-def test_a_run_is_a_process_whose_result_is_kept_and_whose_failure_is_shown(tmp_path):
+def test_results_are_kept_and_failures_shown(tmp_path):
     runs = {
         "good": make_report.Run(tmp_path, "check_main.py", "--act", "step", "--set_weights"),
         "bad": make_report.Run(tmp_path, "check_main.py", "--act", "step"),
@@ -110,7 +113,7 @@ def test_a_run_is_a_process_whose_result_is_kept_and_whose_failure_is_shown(tmp_
     assert "missing: `python3 check_main.py --act step` failed: check_main.py: error: --act" in bad
     assert section == bad
     assert command == "python3 kuzu_main.py"
-    assert lin == "**missing: `python3 kuzu_main.py` failed: it was not reached**"
+    assert lin == "**missing: `python3 kuzu_main.py` failed: not run**"
     assert table.startswith("| X1 | X2 |")
 
 
@@ -120,7 +123,7 @@ def test_tables_of_predictions_and_seeds():
     assert make_report.predictions(plot).splitlines()[2:] == [
         "| 1 A | B | 0.10 | 0.10 | 0.10 |",
         "| 2 A | B | 0.60 | 0.60 | 0.60 |",
-        "| B, A comes next | A | 0.70 | 0.70 | 0.70 |",
+        "| B before A | A | 0.70 | 0.70 | 0.70 |",
     ]
     train = {"succeeded": True, "max_loss": 0.02, "max_exact_n": [5, 4], "seconds": 9.0}
     other = train | {"succeeded": False, "max_loss": 0.04, "max_exact_n": [4, 3]}
@@ -130,8 +133,26 @@ def test_tables_of_predictions_and_seeds():
         "| highest loss of the last 10 reports | 0.0300 | 0.0400 |",
         "| highest n up to which all pairs of words are exact | 3.5 | 3 |",
         "| seconds of training | 9 | 9 |",
-        "| machine is the language's minimal one | 1 of 2 |  |",
+        "| machine isomorphic to the minimal one | 1 of 2 |  |",
     ]
+
+
+def test_every_citation_is_in_the_references():
+    references = TEMPLATE.split("## References")[1].replace("\n  ", " ").splitlines()
+    entries = [line for line in references if line.startswith("- ")]
+    cited = set()
+    for path in (*ROOT.glob("*.py"), *ROOT.glob("[cdkpr]*/*.py"), *ROOT.glob("docs/*.md")):
+        text = " ".join(path.read_text(encoding="utf-8").split("## References")[0].split())
+        # The authors before a year: Gers et al., 2000; Le, Jaitly and Hinton (2015).
+        names, year = r"((?:[A-Z][\w-]+(?:, | and | et al\.,?)?)+)", r"((?:19|20)\d\d)\b"
+        cited |= {match.groups() for match in re.finditer(rf"{names} ?\(?{year}", text)}
+    assert len(cited) > 20
+    for authors, year in cited:
+        first = re.match(r"[\w-]+", authors)[0]
+        assert any(f"- {first}," in entry and f"({year})" in entry for entry in entries), (
+            authors,
+            year,
+        )
 
 
 def test_every_command_of_the_readme_runs(tmp_path, monkeypatch, capsys):
@@ -140,16 +161,16 @@ def test_every_command_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     write_characters(tmp_path / "DIR")
     for command in COMMANDS:
         _, name, *words = command.split()
-        if name in TESTED_ELSEWHERE or command.removeprefix("python3 ") in BRIEF:
+        if name in TESTED_ELSEWHERE or command.removeprefix("python3 ") in ASSIGNMENT:
             continue
         with monkeypatch.context() as patch:
-            wanted = (0, 3)
+            expected = (0, 3)
             if "--save" in words:
-                # Cut off in its second epoch, so that there is something to go on with.
+                # Interrupted in its second epoch, for the commands that load or resume it.
                 patch.setattr(kuzu_main, "Stop", lambda: StopAfter(4))
-                wanted = (130,)
+                expected = (130,)
             main = importlib.import_module(name.removesuffix(".py")).main
-            assert main([*words, *map(str, short(name, words))]) in wanted, command
+            assert main([*words, *map(str, short(name, words))]) in expected, command
         for path in (tmp_path / "net").glob("*_1.pth"):
             for epoch in (40, 50, 100):
                 shutil.copyfile(path, path.with_name(path.name.replace("_1.pth", f"_{epoch}.pth")))
@@ -157,7 +178,7 @@ def test_every_command_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 
 def short(name: str, words: list[str]) -> list[str]:
-    """The flags that make a command of the README short, and repeatable."""
+    """Return flags that make a command of the README short and repeatable."""
     if name == "kuzu_main.py":
         trains = not {"--load", "--resume"} & set(words)
         epochs = 2 if "--save" in words else 1
