@@ -1,8 +1,8 @@
 """Recurrent networks that predict the next symbol: Elman's SRN and the LSTM.
 
-A network reads symbols by their number (one-hot input) and has, after each, a logit for every
-symbol; a softmax turns them into probabilities. Parameters carry the names of the equations and
-of the course's skeleton, whose saved weights therefore load as they are.
+The input is a symbol index, one-hot encoded. After each symbol a network returns a logit for every
+possible next symbol; a softmax turns logits into probabilities. Parameters are named as in the
+course's skeleton, so its saved weights load unchanged.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 
 class Activations(NamedTuple):
-    """The activations of a network on N sequences of T symbols.
+    """Activations of a network on N sequences of T symbols.
 
-    hidden: (T, N, H); logits: (T, N, C), before the softmax; context: (T, N, H), the LSTM's cells,
-    None where gradients are recorded, and for an SRN, whose context units are a copy of its hidden
-    units.
+    hidden: (T, N, H). logits: (T, N, C), before the softmax. context: (T, N, H), the LSTM's cell
+    states; None while gradients are recorded, and for an SRN, whose context units are copies of its
+    hidden units.
     """
 
     hidden: Tensor
@@ -29,10 +29,10 @@ class Activations(NamedTuple):
 
 
 class _Recurrent(nn.Module):
-    """The base of both networks: weights for C symbols and H hidden units, G blocks of H each.
+    """Base class of both networks: parameters for C symbols and H hidden units, in G blocks.
 
-    W (C, G H) from the input, U (H, G H) from the previous hidden vector, hid_bias (G H), and to
-    the output V (H, C) and out_bias (C).
+    W (C, G H): from the input. U (H, G H): from the previous hidden vector. hid_bias (G H).
+    V (H, C) and out_bias (C): to the output.
     """
 
     blocks = 1
@@ -48,13 +48,13 @@ class _Recurrent(nn.Module):
         self.out_bias = nn.Parameter(torch.zeros(symbols))
 
     def inputs(self, symbols: Tensor) -> Tensor:
-        """Return the input (..., G H) to each block of hidden units: x W + hid_bias.
+        """Return the blocks' net input without the recurrent term, x W + hid_bias (..., G H).
 
-        symbols: (...) int64, on any device; the result is on the network's.
+        symbols: (...) int64 on any device; the result is on the network's device.
         """
         if not torch.is_grad_enabled():
             return (self.W + self.hid_bias)[symbols]
-        # As a product, whose gradient costs a third of that of an embedding.
+        # A matrix product, because its gradient takes a third of the time of an embedding's.
         return F.one_hot(symbols, self.symbols).to(self.W) @ self.W + self.hid_bias
 
     def read_out(self, hidden: Tensor) -> Tensor:
@@ -63,14 +63,14 @@ class _Recurrent(nn.Module):
 
 
 class SRN(_Recurrent):
-    """Simple recurrent network (Elman, 1990), its initial hidden vector tanh(H0) learned.
+    """Simple recurrent network (Elman, 1990) with a learned initial hidden vector tanh(H0).
 
         h_t = tanh(x_t W + h_{t-1} U + hid_bias)
 
-    init: standard deviation of the normal distribution that all parameters start from.
-    init_output: that of V, if it is another.
-    identity: U starts at the identity instead, so that at first every hidden unit keeps what it
-    holds (Le, Jaitly and Hinton, 2015).
+    init: standard deviation of the normal distribution of the initial parameters.
+    init_output: standard deviation for V, if different.
+    identity: initialise U to the identity matrix instead, so that each hidden unit's recurrent
+    input is at first its own previous activation (Le, Jaitly and Hinton, 2015).
     """
 
     def __init__(
@@ -83,35 +83,35 @@ class SRN(_Recurrent):
     ):
         super().__init__(symbols, hid)
         self.H0 = nn.Parameter(torch.zeros(hid))
-        other = {} if init_output is None else {"V": init_output}
+        std = {} if init_output is None else {"V": init_output}
         for name, parameter in self.named_parameters():
-            nn.init.normal_(parameter, 0, other.get(name, init))
+            nn.init.normal_(parameter, 0, std.get(name, init))
         if identity:
             nn.init.eye_(self.U)
 
     def initial_state(self, count: int) -> tuple[Tensor]:
-        """Return the state before the first symbol: (hidden (N, H),)."""
+        """Return the state of `count` sequences before the first symbol: (hidden (N, H),)."""
         return (self.H0.tanh().expand(count, -1),)
 
     def forward(self, symbols: Tensor, state: tuple[Tensor] | None = None) -> Activations:
-        """Return all steps over symbols (T, N) int64, from `state` or the initial one."""
+        """Return the Activations on symbols (T, N) int64, from `state` or the initial state."""
         (hidden,) = state or self.initial_state(symbols.shape[1])
         hidden = _SRNSteps.apply(self.inputs(symbols), self.U, hidden)
         return Activations(hidden, None, self.read_out(hidden))
 
     def step(self, symbol: Tensor, state: tuple[Tensor]) -> tuple[Tensor]:
-        """Return the state after one symbol each (N,)."""
+        """Return the state after one symbol of each sequence (N,)."""
         (hidden,) = state
         return (torch.tanh(self.inputs(symbol) + hidden @ self.U),)
 
 
 class _SRNSteps(torch.autograd.Function):
-    """The SRN's loop over time, h_t = tanh(p_t + h_{t-1} U), and its gradient, by hand.
+    """The SRN's loop over time, h_t = tanh(p_t + h_{t-1} U), in numpy, with its gradient.
 
-    With two hidden units a step is some tens of multiplications, and nearly all time goes into
-    calling them. By numpy's calls a batch of 20 takes a third of the time of torch's calls with
-    autograd, a fifth of that of nn.RNN (bench/seq.py --engines). The gradient is back-propagation
-    through time (Werbos, 1990), with g_t the gradient by h_t:
+    With two hidden units a step is a few dozen multiplications, so function calls take nearly all
+    the time. For a batch of 20, numpy takes a third of the time of torch operations with autograd,
+    and a fifth of that of nn.RNN (bench/seq.py --engines). The gradient is back-propagation through
+    time (Werbos, 1990); g_t is the gradient with respect to h_t without the recurrent term:
 
         d_t = (g_t + d_{t+1} U^T) * (1 - h_t^2)
     """
@@ -120,16 +120,16 @@ class _SRNSteps(torch.autograd.Function):
     def forward(ctx, inputs: Tensor, U: Tensor, initial: Tensor) -> Tensor:
         p, weights = inputs.detach().cpu().numpy(), U.detach().cpu().numpy()
         hidden = np.empty(p.shape, p.dtype)
-        before = initial.detach().cpu().numpy()
-        # Weights that grow without end give nan, in silence as torch does.
+        previous = initial.detach().cpu().numpy()
+        # Diverging weights give nan without a warning, as in torch.
         with np.errstate(all="ignore"):
-            for now, step in zip(hidden, p, strict=True):
-                np.dot(before, weights, out=now)
-                now += step
-                np.tanh(now, out=now)
-                before = now
+            for current, net_input in zip(hidden, p, strict=True):
+                np.dot(previous, weights, out=current)
+                current += net_input
+                np.tanh(current, out=current)
+                previous = current
         output = torch.from_numpy(hidden).to(inputs.device)
-        # Saved so that torch raises an error if one of them is changed in place before backward.
+        # save_for_backward: torch then raises an error if one is changed in place before backward.
         ctx.save_for_backward(U, initial, output)
         return output
 
@@ -138,20 +138,20 @@ class _SRNSteps(torch.autograd.Function):
     @np.errstate(all="ignore")
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         U, initial, hidden = (tensor.detach().cpu().numpy() for tensor in ctx.saved_tensors)
-        back = np.ascontiguousarray(U.T)
+        U_transposed = np.ascontiguousarray(U.T)
         device = gradient.device
-        slope = 1 - hidden**2
+        tanh_derivative = 1 - hidden**2
         d = gradient.cpu().numpy().copy()
-        flow = np.zeros_like(hidden[0])
+        recurrent = np.zeros_like(hidden[0])
         for t in range(len(d) - 1, -1, -1):
-            now = d[t]
-            now += flow
-            now *= slope[t]
-            np.dot(now, back, out=flow)
-        size = hidden.shape[-1]
-        before = np.concatenate([initial[None], hidden[:-1]])
-        weights = before.reshape(-1, size).T @ d.reshape(-1, size)
-        return tuple(torch.from_numpy(part).to(device) for part in (d, weights, flow))
+            current = d[t]
+            current += recurrent
+            current *= tanh_derivative[t]
+            np.dot(current, U_transposed, out=recurrent)
+        hid = hidden.shape[-1]
+        previous = np.concatenate([initial[None], hidden[:-1]])
+        U_gradient = previous.reshape(-1, hid).T @ d.reshape(-1, hid)
+        return tuple(torch.from_numpy(part).to(device) for part in (d, U_gradient, recurrent))
 
 
 class LSTM(_Recurrent):
@@ -161,11 +161,12 @@ class LSTM(_Recurrent):
         c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g)
         h_t = sigmoid(o) tanh(c_t)
 
-    from zero hidden and context vectors. All parameters start evenly from -1/sqrt(H) to 1/sqrt(H).
+    The initial hidden and context vectors are zero; the initial parameters are uniform on
+    [-1/sqrt(H), 1/sqrt(H)].
 
-    counter: at first each context unit adds up to 1 with a symbol, or takes it away, and forgets
-    nothing: W is ten times as large, U is 0, the biases of the gates are higher by 10, those of the
-    forget gates by 20.
+    counter: initialise the context units as counters, which add a constant between -1 and 1 for
+    each symbol and forget nothing: W is multiplied by 10, U is 0, the biases are raised by 10
+    (input and output gates) and 20 (forget gates).
     """
 
     blocks = 4
@@ -181,19 +182,20 @@ class LSTM(_Recurrent):
                 self.U.zero_()
 
     def initial_state(self, count: int) -> tuple[Tensor, Tensor]:
-        """Return the state before the first symbol: (hidden (N, H), context (N, H)), all zero."""
+        """Return the state of `count` sequences before the first symbol, all zero:
+        (hidden (N, H), context (N, H))."""
         zero = self.U.new_zeros(count, self.hid)
         return zero, zero
 
     def forward(self, symbols: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Activations:
-        """Return all steps over symbols (T, N) int64, from `state` or the initial one.
+        """Return the Activations on symbols (T, N) int64, from `state` or the initial state.
 
-        By torch's fused kernel, which does not return the context vectors. Where no gradients are
-        recorded, they are computed again from the hidden vectors; training does not need them.
+        torch's fused kernel does not return the context vectors. They are recomputed from the
+        hidden vectors if no gradients are recorded; training does not need them.
         """
         hidden, cell = state or self.initial_state(symbols.shape[1])
         inputs = F.one_hot(symbols, self.symbols).to(self.W.dtype)
-        # torch has two biases, of which one is enough.
+        # torch expects a second bias, which is redundant.
         weights = [self.W.T, self.U.T, self.hid_bias, torch.zeros_like(self.hid_bias)]
         fused = (inputs, (hidden[None], cell[None]), weights, True, 1, 0.0, self.training)
         steps, _, _ = torch.lstm(*fused, False, False)
@@ -205,25 +207,25 @@ class LSTM(_Recurrent):
                 cell = context[t] = f[t] * cell + i[t] * g[t]
         return Activations(steps, context, self.read_out(steps))
 
-    def gates(self, symbols: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return input, forget, cell and output gate (..., H) each, as symbols (...) are read.
+    def gates(self, symbols: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return input gate, forget gate, cell input and output gate, (..., H) each.
 
-        before: (..., H), the hidden vectors of the step before.
+        symbols: (...); previous: (..., H), the hidden vectors of the step before.
         """
-        blocks = self.inputs(symbols) + before @ self.U
+        blocks = self.inputs(symbols) + previous @ self.U
         i, f, g, o = blocks.chunk(4, dim=-1)
         return i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
 
     def step(self, symbol: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the state after one symbol each (N,)."""
+        """Return the state after one symbol of each sequence (N,)."""
         hidden, cell = state
         i, f, g, o = self.gates(symbol, hidden)
         cell = f * cell + i * g
         return o * cell.tanh(), cell
 
 
-# The names of the parameters of either network: what a file of weights alone has in it.
-PARAMETERS = (
+# Parameter names of each network: the keys of its state_dict.
+PARAMETER_NAMES = (
     {"W", "U", "hid_bias", "V", "out_bias", "H0"},
     {"W", "U", "hid_bias", "V", "out_bias"},
 )

@@ -1,14 +1,14 @@
-"""How often and how fast the networks of Part 3 learn: seq_train.py against the course's recipe.
+"""Benchmark of Part 3: success rate and speed of seq_train.py, compared with the course's training.
 
     python3 bench/seq.py [--seeds 100] [--tasks 1,2,...] [--course 100] [--jobs 2]
     python3 bench/seq.py --engines
 
-The first times each task's default recipe, the whole command and the training in it, then runs it
-from --seeds seeds, in --jobs processes, and counts the runs that end with success (exact, and the
-loss below the threshold in the last 10 reports). The course's side is written out below: a Python
-loop over time with autograd, one sequence an update, SGD; timed over --course sequences.
+The first command times seq_train.py with the default recipe, then runs it with --seeds seeds in
+--jobs processes and counts successful runs (exact, and the loss below the threshold in the last 10
+reports). The course's training, written out below and timed over --course sequences, is a Python
+loop over time with autograd, and SGD with one sequence per update.
 
---engines times one update by other means, each on the same sequences.
+--engines times forward and backward passes of several implementations on the same sequences.
 """
 
 import argparse
@@ -45,7 +45,7 @@ TASKS = [
 
 
 class CourseSRN(nn.Module):
-    """An SRN as the course writes it: a loop over time, each step a few calls of torch."""
+    """The course's SRN: a loop over time, with a few torch operations per step."""
 
     def __init__(self, symbols: int, hid: int):
         super().__init__()
@@ -64,7 +64,7 @@ class CourseSRN(nn.Module):
 
 
 class CourseLSTM(nn.Module):
-    """An LSTM as the course writes it."""
+    """The course's LSTM: a loop over time."""
 
     def __init__(self, symbols: int, hid: int):
         super().__init__()
@@ -91,7 +91,7 @@ class CourseLSTM(nn.Module):
 
 
 def course_update(net, optimizer, language, random) -> None:
-    """One update as the course makes it: draws a sequence, one step of SGD."""
+    """Make an update as in the course: sample one sequence, take one step of SGD."""
     sequence = language.batch(1, random)
     x = torch.eye(language.classes)[sequence.symbols[:-1, 0]].unsqueeze(0)
     net.zero_grad()
@@ -101,7 +101,7 @@ def course_update(net, optimizer, language, random) -> None:
 
 
 def course_time(task: Task, updates: int) -> float:
-    """Milliseconds that the course's loop takes for a sequence."""
+    """Return the milliseconds per sequence of the course's training."""
     language = task.language
     net = (CourseSRN if task.model == "srn" else CourseLSTM)(language.classes, task.hid)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.005, weight_decay=1e-4)
@@ -114,7 +114,7 @@ def course_time(task: Task, updates: int) -> float:
 
 
 def run_command(words: list[str]) -> tuple[float, dict]:
-    """Run seq_train.py as a command; return its seconds, start-up included, and its results."""
+    """Run seq_train.py as a command; return its wall time in seconds and its results."""
     script = Path(seq_train.__file__)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
@@ -125,35 +125,38 @@ def run_command(words: list[str]) -> tuple[float, dict]:
 
 
 def bench(args: argparse.Namespace) -> None:
-    print(f"torch {torch.__version__}; one thread; milliseconds for a sequence, and in training;")
-    print("seconds of the whole command, and how often they go into the course's loop")
-    print("course     ours   ratio   whole   ratio  success    losses: mean   worst  task")
+    """Print a table of time and success with one row per task."""
+    print(f"torch {torch.__version__}, one thread")
+    print("speedup: the course's time / ours, in training and for the whole command of seed 0")
+    print("max loss: maximum of the last 10 reports; mean and worst of all runs")
+    print(" ms per sequence          whole command                   max loss")
+    print("course     ours speedup  seconds speedup  successful     mean   worst  task")
     for number in args.tasks:
         words = TASKS[number - 1].split()
         task = resolve_task(seq_train.build_parser().parse_args(words))
         epoch = args.epoch or task.default_epoch
         words += ["--epoch", str(epoch)]
-        theirs = course_time(task, args.course)
+        course_ms = course_time(task, args.course)
         seconds, results = run_command([*words, "--seed", "0"])
-        ours = 1000 * results["seconds"] / results["reports"][-1]["seen"]
+        our_ms = 1000 * results["seconds"] / results["reports"][-1]["seen"]
         runs = [[*words, "--seed", str(seed)] for seed in range(args.seeds)]
         with ThreadPool(args.jobs) as pool:
-            ended = [results for _, results in pool.map(run_command, runs, chunksize=1)]
-        losses = [results["max_loss"] for results in ended]
-        good = f"{sum(results['succeeded'] for results in ended)} of {args.seeds}"
+            all_results = [results for _, results in pool.map(run_command, runs, chunksize=1)]
+        losses = [results["max_loss"] for results in all_results]
+        successes = f"{sum(results['succeeded'] for results in all_results)} of {args.seeds}"
         print(
-            f"{theirs:6.2f} {ours:8.4f} {theirs / ours:7.0f} {seconds:7.1f} "
-            f"{theirs * epoch / seconds:7.0f}  {good:>10} "
-            f"{statistics.mean(losses):12.4f} {max(losses):7.4f}  {' '.join(words)}",
+            f"{course_ms:6.2f} {our_ms:8.4f} {course_ms / our_ms:7.0f}  {seconds:7.1f} "
+            f"{course_ms * epoch / seconds:7.0f}  {successes:>10} "
+            f"{statistics.mean(losses):8.4f} {max(losses):7.4f}  {' '.join(words)}",
             flush=True,
         )
 
 
-# Other engines
+# Engines
 
 
-def in_torch(net):
-    """The SRN's loop by torch's calls with autograd, at once for the whole batch."""
+def srn_in_torch(net):
+    """Return the SRN's loop in torch operations with autograd, for a whole batch at once."""
 
     def forward(symbols):
         hidden, steps = net.H0.tanh().expand(symbols.shape[1], -1), []
@@ -165,59 +168,13 @@ def in_torch(net):
     return forward
 
 
-def by_module(net):
-    """Either network by torch's nn.RNN or nn.LSTM."""
-    own = (nn.RNN if isinstance(net, seq_models.SRN) else nn.LSTM)(net.symbols, net.hid)
-
-    def forward(symbols):
-        inputs = F.one_hot(symbols, net.symbols).float()
-        state = tuple(part[None].contiguous() for part in net.initial_state(symbols.shape[1]))
-        hidden, _ = own(inputs, state if len(state) > 1 else state[0])
-        return hidden @ net.V + net.out_bias
-
-    return forward
-
-
-def by_us(net):
-    return lambda symbols: net(symbols).logits
-
-
-def engine_times(language, net, engines: dict, sizes: list[int], repeats: int) -> None:
-    batch = language.batch(max(sizes), np.random.default_rng(0))
-    print("engine         " + "".join(f"{'batch ' + str(size):>12}" for size in sizes))
-    for name, make in engines.items():
-        forward, cells = make(net), []
-        for size in sizes:
-            part = batch.part(0, size)
-            target = part.symbols[1:].masked_fill(~part.mask, -100)
-            best = math.inf
-            for _ in range(repeats):
-                start = time.perf_counter()
-                output = forward(part.symbols[:-1])
-                F.cross_entropy(output.flatten(0, 1), target.flatten()).backward()
-                best = min(best, time.perf_counter() - start)
-            cells.append(f"{best * 1000:12.2f}")
-        print(f"{name:15}" + "".join(cells), flush=True)
-
-
-def compiled(net):
-    return torch.compile(in_torch(net))
-
-
-def engines(args: argparse.Namespace) -> None:
-    sizes = [1, 20, 50]
-    print("SRN of 2 hidden units on anb2n: milliseconds, forward and backward (best of several)")
-    named_engines = {"torch, autograd": in_torch, "nn.RNN": by_module, "numpy (ours)": by_us}
-    if args.compile:
-        named_engines["torch.compile"] = compiled
-    engine_times(make_language("anb2n"), seq_models.SRN(2, 2), named_engines, sizes, 30)
-    print("LSTM of 3 hidden units on anb2nc3n")
-    kinds = {"torch, autograd": lstm_in_torch, "nn.LSTM": by_module, "ours": by_us}
-    engine_times(make_language("anb2nc3n"), seq_models.LSTM(3, 3), kinds, sizes, 10)
+def compiled_srn(net):
+    """Return the SRN's loop, compiled by torch."""
+    return torch.compile(srn_in_torch(net))
 
 
 def lstm_in_torch(net):
-    """The LSTM's loop by torch's calls with autograd, at once for the whole batch."""
+    """Return the LSTM's loop in torch operations with autograd, for a whole batch at once."""
 
     def forward(symbols):
         state, steps = net.initial_state(symbols.shape[1]), []
@@ -229,18 +186,77 @@ def lstm_in_torch(net):
     return forward
 
 
+def torch_module(net):
+    """Return the network with torch's nn.RNN or nn.LSTM as its recurrent layer."""
+    module_class = nn.RNN if isinstance(net, seq_models.SRN) else nn.LSTM
+    module = module_class(net.symbols, net.hid)
+
+    def forward(symbols):
+        inputs = F.one_hot(symbols, net.symbols).float()
+        state = tuple(part[None].contiguous() for part in net.initial_state(symbols.shape[1]))
+        hidden, _ = module(inputs, state if len(state) > 1 else state[0])
+        return hidden @ net.V + net.out_bias
+
+    return forward
+
+
+def ours(net):
+    """Return the network of seq_models.py."""
+    return lambda symbols: net(symbols).logits
+
+
+def print_engine_times(language, net, engines: dict, batch_sizes: list[int], repeats: int) -> None:
+    """Print a table of engines by batch size: the minimum time of `repeats` updates in ms."""
+    sequences = language.batch(max(batch_sizes), np.random.default_rng(0))
+    print("engine         " + "".join(f"{f'batch {size}':>12}" for size in batch_sizes))
+    for name, build in engines.items():
+        forward, cells = build(net), []
+        for size in batch_sizes:
+            batch = sequences.part(0, size)
+            target = batch.symbols[1:].masked_fill(~batch.mask, -100)
+            min_seconds = math.inf
+            for _ in range(repeats):
+                start = time.perf_counter()
+                logits = forward(batch.symbols[:-1])
+                F.cross_entropy(logits.flatten(0, 1), target.flatten()).backward()
+                min_seconds = min(min_seconds, time.perf_counter() - start)
+            cells.append(f"{min_seconds * 1000:12.2f}")
+        print(f"{name:15}" + "".join(cells), flush=True)
+
+
+def engines(args: argparse.Namespace) -> None:
+    """Print the times of several implementations of the SRN and the LSTM."""
+    sizes = [1, 20, 50]
+    print("forward and backward pass in ms, minimum of 30 (SRN) or 10 (LSTM) repetitions")
+    print("SRN with 2 hidden units, anb2n")
+    srn = {"torch, autograd": srn_in_torch, "nn.RNN": torch_module, "numpy (ours)": ours}
+    if args.compile:
+        srn["torch.compile"] = compiled_srn
+    print_engine_times(make_language("anb2n"), seq_models.SRN(2, 2), srn, sizes, 30)
+    print("LSTM with 3 hidden units, anb2nc3n")
+    lstm = {"torch, autograd": lstm_in_torch, "nn.LSTM": torch_module, "ours": ours}
+    print_engine_times(make_language("anb2nc3n"), seq_models.LSTM(3, 3), lstm, sizes, 10)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=100, help="runs of each task")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at the same time")
-    parser.add_argument("--course", type=int, default=100, help="sequences of the course's loop")
-    parser.add_argument("--epoch", type=int, help="thousands of sequences (default: the task's)")
-    every = tuple(range(1, len(TASKS) + 1))
+    parser.add_argument("--seeds", type=int, default=100, help="runs per task")
+    parser.add_argument("--jobs", type=int, default=2, help="parallel runs")
     parser.add_argument(
-        "--tasks", type=CommaSeparated(Integer(1, len(TASKS))), default=every, help="which tasks"
+        "--course", type=int, default=100, help="sequences over which the course is timed"
     )
-    parser.add_argument("--engines", action="store_true", help="time other ways to compute")
-    parser.add_argument("--compile", action="store_true", help="with --engines: torch.compile too")
+    parser.add_argument("--epoch", type=int, help="thousands of sequences (default: the task's)")
+    all_tasks = tuple(range(1, len(TASKS) + 1))
+    parser.add_argument(
+        "--tasks",
+        type=CommaSeparated(Integer(1, len(TASKS))),
+        default=all_tasks,
+        help=f"numbers from 1 to {len(TASKS)}, see TASKS (default: all)",
+    )
+    parser.add_argument(
+        "--engines", action="store_true", help="time several implementations instead"
+    )
+    parser.add_argument("--compile", action="store_true", help="with --engines: also torch.compile")
     args = parser.parse_args()
     torch.set_num_threads(1)
     (engines if args.engines else bench)(args)

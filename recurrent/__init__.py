@@ -1,1 +1,1 @@
-"""Part 3: languages and tasks, what a trained network does, the machine in it, pictures."""
+"""Part 3: languages, training, and analysis of trained recurrent networks."""

@@ -1,10 +1,10 @@
-"""The maps of a network's symbols: fixed points, attracting cycles, and words' steps along them.
+"""Dynamics of a trained network: fixed points and cycles of each symbol's map, and counting.
 
-A symbol is a map of the network's state vector to the next one; the state of an SRN is its hidden
-vector, that of an LSTM its hidden and context vectors side by side. A network counts by moving
-along such a map: towards an attractor or away from a saddle, one step for each symbol (Rodriguez,
-Wiles and Elman, 1999), or by a context unit that grows and shrinks (Gers and Schmidhuber, 2001;
-units.py). The functions here measure which; explain.py prints what they return.
+Each symbol defines a map from one state vector to the next; the state is the hidden vector of an
+SRN, the hidden and context vectors of an LSTM side by side. A network counts by moving along such a
+map, one step per symbol, towards an attractor or away from a saddle (Rodriguez, Wiles and Elman,
+1999), or by a context unit that grows and shrinks (Gers and Schmidhuber, 2001; units.py). The
+functions here measure the dynamics; explain.py prints them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,27 @@ from torch.nn.utils.rnn import pad_sequence
 from recurrent.extraction import Trajectory
 from recurrent.language import Language
 
-# Further symbols after which distances from fixed points are measured. After the last of them
-# attracting cycles are looked for, up to MAX_PERIOD.
-EXTRA_SYMBOLS, MAX_PERIOD = (0, 10, 100, 1000), 40
-# Starts of each kind from which fixed points are searched for.
+# Numbers of further symbols after which distances from fixed points are measured.
+EXTRA_SYMBOLS = (0, 10, 100, 1000)
+# Number of symbols read before cycles are searched for, so that transients have died out.
+WARM_UP = max(EXTRA_SYMBOLS)
+# Longest period of a cycle searched for, in symbols.
+MAX_PERIOD = 40
+# Number of starting points of each kind in the search for fixed points.
 STARTS = 64
-# A state is near a fixed point if it is closer than this share of the mean step along the words.
-NEAR = 0.5
-# Symbols after which a run that has not ended counts as never ending.
+# Number of Newton iterations, and the maximum length of their steps in the hidden units.
+NEWTON_ITERATIONS, MAX_HIDDEN_STEP = 40, 0.5
+# Maximum residual |f(x) - x| / (1 + |x|) of a fixed point.
+MAX_RESIDUAL = 1e-9
+# Maximum distance between a state and itself one period later, on a cycle.
+CYCLE_TOLERANCE = 1e-6
+# Maximum distance |x - y| / (1 + |x|) of two points that count as the same.
+SAME_POINT = 1e-4
+# Minimum of 1 - f in float64, where a forget gate f may round to 1.
+MIN_FORGETTING = 1e-12
+# Maximum distance of a state near a fixed point, in mean step lengths along words.
+MAX_NEAR_STEPS = 0.5
+# Maximum length of a predicted run, in symbols; longer ones count as endless.
 MAX_RUN = 200
 
 
@@ -39,15 +52,15 @@ MAX_RUN = 200
 
 @dataclass(frozen=True, eq=False)
 class FixedPoint:
-    """A state vector that `period` steps of a symbol's map bring back to itself.
+    """A fixed point of a symbol's map, or a cycle of `period` states.
 
-    cycle: (period, D), the vectors that it passes through; values: (D,) complex, the eigenvalues of
-    the Jacobian of these steps, the largest first; distances: how far it is from the nearest state
-    to which the symbol leads in words, and once EXTRA_SYMBOLS symbols more have been read.
+    cycle: (period, D), the states in order; eigenvalues: (D,) complex, those of the Jacobian of one
+    period, largest modulus first; distances: from the nearest state that the symbol reaches in
+    words, and from the nearest of at most STARTS of these after the other EXTRA_SYMBOLS.
     """
 
     cycle: np.ndarray
-    values: np.ndarray
+    eigenvalues: np.ndarray
     distances: tuple[float, ...] = (0.0,) * len(EXTRA_SYMBOLS)
 
     @property
@@ -61,34 +74,39 @@ class FixedPoint:
     @property
     def kind(self) -> str:
         """attractor, saddle or repeller."""
-        growing = np.abs(self.values) > 1
-        return "repeller" if growing.all() else "saddle" if growing.any() else "attractor"
+        expanding = np.abs(self.eigenvalues) > 1
+        return "repeller" if expanding.all() else "saddle" if expanding.any() else "attractor"
+
+    @property
+    def rate(self) -> float:
+        """The modulus of the leading eigenvalue per symbol: distances are multiplied by it."""
+        return float(abs(self.eigenvalues[0]) ** (1 / self.period))
 
     @property
     def index(self) -> int:
-        """The sign of det(1 - Jacobian)."""
-        return int(np.sign(np.prod(1 - self.values).real))
+        """The fixed-point index, the sign of det(1 - Jacobian)."""
+        return int(np.sign(np.prod(1 - self.eigenvalues).real))
 
-    def away(self, states: np.ndarray) -> np.ndarray:
-        """Return the distances (T,) of states (T, D) from the nearest vector of the cycle."""
+    def distances_from(self, states: np.ndarray) -> np.ndarray:
+        """Return the distances (T,) between states (T, D) and the nearest state of the cycle."""
         return np.linalg.norm(states[:, None] - self.cycle, axis=2).min(axis=1)
 
 
 def symbol_map(net, symbol: int) -> Callable[[Tensor], Tensor]:
-    """Return the map (N, D) -> (N, D) of a network's state vectors by one symbol, in float64 on the
-    CPU, because some devices have no float64."""
+    """Return a symbol's map (N, D) -> (N, D) of state vectors, in float64 on the CPU, because some
+    devices have no float64."""
     net = copy.deepcopy(net).cpu().double().requires_grad_(False)
 
-    def after(states: Tensor) -> Tensor:
+    def step(states: Tensor) -> Tensor:
         symbols = torch.full((len(states),), symbol)
         return torch.cat(net.step(symbols, states.split(net.hid, dim=1)), dim=1)
 
-    return after
+    return step
 
 
 def jacobians(f: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return f(x) (N, D) and the Jacobian (N, D, D) at each row of x, of a map of single rows."""
-    # Rows do not mix, so the gradient of a column's sum is that of each row's own value.
+    """Return f(x) and the Jacobians (N, D, D) at x (N, D) of f, which maps rows independently."""
+    # Because rows are independent, the gradient of column sums is the Jacobian of each row.
     by_row = torch.autograd.functional.jacobian(lambda x: f(x).sum(dim=0), x)
     return f(x), by_row.transpose(0, 1)
 
@@ -96,44 +114,44 @@ def jacobians(f: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]
 def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray, hid: int) -> list[FixedPoint]:
     """Return the fixed points of f: (N, D) -> (N, D) that Newton's method finds from starts (S, D),
     whose first `hid` components are hidden units."""
-    # scipy.optimize.root, which takes one start at a time, needs ten times as long.
+    # scipy.optimize.root solves from one start at a time and takes ten times as long.
     x = torch.as_tensor(starts, dtype=torch.float64)
     identity = torch.eye(x.shape[1], dtype=torch.float64)
-    for _ in range(40):
+    for _ in range(NEWTON_ITERATIONS):
         y, jacobian = jacobians(f, x)
         step = torch.linalg.lstsq(jacobian - identity, (x - y)[..., None]).solution[..., 0]
-        # Far from a fixed point the straight line misleads: hidden units, which bend it, move by
-        # half a unit at most. Context units may lie far out.
+        # Hidden units are bounded and nonlinear, so that long steps diverge. Context units may
+        # have their fixed point far from the words: only the hidden part limits the step.
         length = step[:, :hid].norm(dim=1, keepdim=True)
-        x = torch.nan_to_num(x + step * (0.5 / length.clamp(min=0.5)))
-    still = (f(x) - x).norm(dim=1) < 1e-9 * (1 + x.norm(dim=1))
-    found = _cycles(f, list(x[still].split(1)))
+        x = torch.nan_to_num(x + step * (MAX_HIDDEN_STEP / length.clamp(min=MAX_HIDDEN_STEP)))
+    converged = (f(x) - x).norm(dim=1) < MAX_RESIDUAL * (1 + x.norm(dim=1))
+    found = _distinct_cycles(f, list(x[converged].split(1)))
     return sorted(found, key=lambda fixed: tuple(fixed.point.round(6)))
 
 
-def attracting_cycles(f: Callable[[Tensor], Tensor], settled: np.ndarray) -> list[FixedPoint]:
-    """Return the cycles of periods 2 .. MAX_PERIOD in which states (S, D) have settled."""
-    ahead = [torch.as_tensor(settled, dtype=torch.float64)]
+def attracting_cycles(f: Callable[[Tensor], Tensor], states: np.ndarray) -> list[FixedPoint]:
+    """Return the cycles of periods 2 .. MAX_PERIOD on which states (S, D) lie."""
+    orbit = [torch.as_tensor(states, dtype=torch.float64)]
     for _ in range(2 * MAX_PERIOD):
-        ahead.append(f(ahead[-1]))
-    ahead = torch.stack(ahead, dim=1)
-    away = (ahead[:, 1:] - ahead[:, :1]).norm(dim=2).numpy()
+        orbit.append(f(orbit[-1]))
+    orbits = torch.stack(orbit, dim=1)
+    distance = (orbits[:, 1:] - orbits[:, :1]).norm(dim=2).numpy()
     found = []
-    for row, back in zip(ahead, away < 1e-6, strict=True):
-        period = int(back.argmax()) + 1
-        # What comes so close by chance is elsewhere a period later.
-        if 1 < period <= MAX_PERIOD and back[period - 1 :: period].all():
+    for row, returned in zip(orbits, distance < CYCLE_TOLERANCE, strict=True):
+        period = int(returned.argmax()) + 1
+        # A state that returns by chance does not return after further periods.
+        if 1 < period <= MAX_PERIOD and returned[period - 1 :: period].all():
             found.append(row[:period])
-    return _cycles(f, found)
+    return _distinct_cycles(f, found)
 
 
-def _cycles(f: Callable[[Tensor], Tensor], found: list[Tensor]) -> list[FixedPoint]:
-    """Return cycles, each once, from their states (period, D)."""
+def _distinct_cycles(f: Callable[[Tensor], Tensor], found: list[Tensor]) -> list[FixedPoint]:
+    """Return the distinct cycles among lists of states (period, D)."""
     cycles: list[FixedPoint] = []
     for states in found:
         point = states[:1].numpy()
-        close = 1e-4 * (1 + np.linalg.norm(point))
-        if all(other.away(point)[0] > close for other in cycles):
+        tolerance = SAME_POINT * (1 + np.linalg.norm(point))
+        if all(other.distances_from(point)[0] > tolerance for other in cycles):
             _, steps = jacobians(f, states)
             product = reduce(lambda product, step: step @ product, steps)
             values = np.linalg.eigvals(product.numpy())
@@ -141,50 +159,52 @@ def _cycles(f: Callable[[Tensor], Tensor], found: list[Tensor]) -> list[FixedPoi
     return cycles
 
 
-def resting_states(net, symbol: int, hidden: np.ndarray) -> np.ndarray:
-    """Return hidden vectors (N, H) as states (N, D) whose context units the symbol leaves as they
-    are: c = i g / (1 - f), by which an LSTM's fixed points are where their hidden units are."""
+def with_stationary_context(net, symbol: int, hidden: np.ndarray) -> np.ndarray:
+    """Return states (N, D) of hidden vectors (N, H) with the context that the symbol leaves
+    unchanged, c = i g / (1 - f): an LSTM's fixed point, if `hidden` is its hidden vector."""
     if net.blocks == 1:
         return hidden
     net = copy.deepcopy(net).cpu().double().requires_grad_(False)
     symbols = torch.full((len(hidden),), symbol)
     i, f, g, o = net.gates(symbols, torch.from_numpy(hidden))
-    context = i * g / (1 - f).clamp(min=1e-12)
+    context = i * g / (1 - f).clamp(min=MIN_FORGETTING)
     return torch.cat([o * context.tanh(), context], dim=1).numpy()
 
 
-def map_points(net, trajectory: Trajectory, symbol: int) -> list[FixedPoint]:
-    """Return a symbol's fixed points and attracting cycles, those nearest to words first.
+def fixed_points_and_cycles(net, trajectory: Trajectory, symbol: int) -> list[FixedPoint]:
+    """Return the fixed points and attracting cycles found for a symbol, nearest to words first.
 
-    Newton's method starts from states in words, from states all over the cube of hidden vectors
-    with the context at rest, however far out, and from where these lead. What it does not find may
-    be there all the same: see `complete`.
+    Newton's method starts from states in words, from random hidden vectors with stationary context,
+    and from where WARM_UP symbols lead these. It may miss fixed points: see indices_sum_to_one.
     """
     random = np.random.default_rng(0)
     f, states = symbol_map(net, symbol), random.permutation(trajectory.state)[:STARTS]
     reached = trajectory.state[trajectory.symbol == symbol]
-    words = random.permutation(reached)[:STARTS]
-    cube = resting_states(net, symbol, random.uniform(-1, 1, (STARTS, net.hid)))
-    further = {0: torch.from_numpy(np.concatenate([words, cube]))}
-    for step in range(max(EXTRA_SYMBOLS)):
-        further[step + 1] = f(further[step])
-    settled = further[max(EXTRA_SYMBOLS)].numpy()
-    found = fixed_points(f, np.concatenate([states, cube, settled]), net.hid)
-    found += attracting_cycles(f, settled)
-    later = [reached, *(further[step].numpy()[: len(words)] for step in EXTRA_SYMBOLS[1:])]
+    sample = random.permutation(reached)[:STARTS]
+    hidden = random.uniform(-1, 1, (STARTS, net.hid))
+    cube = with_stationary_context(net, symbol, hidden)
+    orbit = [torch.from_numpy(np.concatenate([sample, cube]))]
+    for _ in range(WARM_UP):
+        orbit.append(f(orbit[-1]))
+    warmed_up = orbit[WARM_UP].numpy()
+    found = fixed_points(f, np.concatenate([states, cube, warmed_up]), net.hid)
+    found += attracting_cycles(f, warmed_up)
+    later = [reached, *(orbit[count].numpy()[: len(sample)] for count in EXTRA_SYMBOLS[1:])]
     measured = [
-        replace(fixed, distances=tuple(float(fixed.away(states).min()) for states in later))
+        replace(fixed, distances=tuple(float(fixed.distances_from(x).min()) for x in later))
         for fixed in found
     ]
     return sorted(measured, key=lambda fixed: fixed.distances[0])
 
 
 def indices_sum_to_one(found: list[FixedPoint]) -> bool:
-    """Return whether the indices of a map's fixed points sum to 1, as those of all of them do.
+    """Return whether the indices of a map's fixed points sum to 1, which is necessary for the list
+    to be complete.
 
-    Both networks' maps send a compact convex set into itself (hidden units stay within 1; a forget
-    gate below some f < 1 bounds the context), so that there is a fixed point (Brouwer), and the
-    signs of det(1 - Jacobian) sum to 1 over all of them (Lefschetz). If not, some were not found.
+    The maps of both networks send a compact convex set into itself: hidden units are bounded by 1,
+    the context by a forget gate that is below some f < 1. Therefore each map has a fixed point
+    (Brouwer, 1911), and the signs of det(1 - Jacobian) of all fixed points sum to 1 (Lefschetz,
+    1926).
     """
     return sum(fixed.index for fixed in found if fixed.period == 1) == 1
 
@@ -203,7 +223,7 @@ def states_after(net, language: Language, texts: list[str]) -> tuple[Tensor, ...
 
 @torch.no_grad()
 def states_along(net, symbols: np.ndarray) -> np.ndarray:
-    """Return (T + 1, D): a network's initial state vector, and that after each of symbols (T,)."""
+    """Return the state vectors (T + 1, D) along symbols (T,), the initial one first."""
     run, start = net(torch.from_numpy(symbols)[:, None]), net.initial_state(1)
     parts = [run.hidden] if run.context is None else [run.hidden, run.context]
     pairs = zip(start, parts, strict=True)
@@ -212,8 +232,8 @@ def states_along(net, symbols: np.ndarray) -> np.ndarray:
 
 
 def run_states(net, language: Language, n: int, before: int = 1) -> list[np.ndarray]:
-    """Return for each run of the word with this n the state vectors (k n + 1, D) from just before
-    its first symbol to after its last. The word with n = `before` is read first."""
+    """Return the state vectors (k n + 1, D) along each run of the word n, from just before its
+    first symbol to after its last. The word n = `before` is read first."""
     first = language.word(before)
     states = states_along(net, language.encode(first + language.word(n)))
     ends = len(first) + n * np.cumsum([0, *language.times])
@@ -226,41 +246,42 @@ def step_lengths(states: np.ndarray) -> np.ndarray:
 
 
 def reversal_rate(states: np.ndarray) -> float:
-    """Return the share of turns between successive steps of (T, D) that exceed a right angle."""
+    """Return the share of successive steps of states (T, D) that turn by more than 90 degrees."""
     steps = np.diff(states, axis=0)
     turns = (steps[1:] * steps[:-1]).sum(axis=1) < 0
     return float(turns.mean()) if len(turns) else 0.0
 
 
 def countdown_alignment(net, language: Language) -> list[tuple[int, float, float]]:
-    """Return (n, before, after) for n = 2 .. max_n: whether k symbols undo one n more.
+    """Return (n, before, after) for n = 2 .. max_n: how well k symbols of the last run, which has
+    k n symbols, offset an increase of n by 1.
 
-    before: the distance between the words of n and of n - 1 after the first symbol of the last run,
-    which is k n symbols long; after: the same once the word of n has read k symbols more of it.
+    before: distance between the states of the words n and n - 1 after the first symbol of the last
+    run; after: the same when the word n has read k symbols more.
     """
     factor, found = language.times[-1], []
     runs = [run_states(net, language, n)[-1] for n in range(1, language.max_n + 1)]
-    for n, (fewer, more) in enumerate(pairwise(runs), start=2):
-        before = np.linalg.norm(more[1] - fewer[1])
-        after = np.linalg.norm(more[1 + factor] - fewer[1])
+    for n, (shorter, longer) in enumerate(pairwise(runs), start=2):
+        before = np.linalg.norm(longer[1] - shorter[1])
+        after = np.linalg.norm(longer[1 + factor] - shorter[1])
         found.append((n, float(before), float(after)))
     return found
 
 
 def near_distance(net, language: Language) -> float:
-    """Return NEAR times the mean step in words: the distance below which they are near a point."""
+    """Return the maximum distance of a state near a fixed point: MAX_NEAR_STEPS mean steps."""
     words = (run_states(net, language, n) for n in range(1, language.max_n + 1))
     steps = np.concatenate([step_lengths(states) for runs in words for states in runs])
-    return NEAR * float(steps.mean())
+    return MAX_NEAR_STEPS * float(steps.mean())
 
 
 @dataclass(frozen=True, eq=False)
 class PredictedRuns:
-    """How N words go on by a network's predictions.
+    """Lengths of the runs that a network predicts in N words.
 
-    n: (N,); lengths: (R, N) int64, after how many symbols of each later run another is predicted, 0
-    if not within MAX_RUN symbols; exact: (N,) bool, whether all these predictions are right, and that
-    of the first symbol of the next run, or word.
+    n: (N,); lengths: (R, N) int64, the number of symbols of each later run after which the network
+    predicts another symbol, 0 if not within MAX_RUN; exact: (N,) bool, whether all these lengths
+    and the first symbols of the runs that follow (the next word's too) are correct.
     """
 
     n: np.ndarray
@@ -268,8 +289,8 @@ class PredictedRuns:
     exact: np.ndarray
 
 
-# Changes a state on its way through a run: from the states before and after a symbol.
-Disturbance = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]
+# Changes the state at each symbol of a run: (state before, state after) -> state after.
+Intervention = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
 @torch.no_grad()
@@ -279,31 +300,31 @@ def predict_runs(
     state: tuple[Tensor, ...],
     n: np.ndarray,
     first: int = 1,
-    disturb: Disturbance = lambda before, after: after,
+    intervention: Intervention = lambda before, after: after,
 ) -> PredictedRuns:
     """Return the PredictedRuns of words with n (N,), from `state` just before run `first` of each.
 
-    A run's symbol is fed on and on until the network has predicted another one; the next run begins
-    where it should, after k n symbols. `disturb` changes the states of run `first`.
+    The network reads a run's symbol until it has predicted another one; the next run starts from
+    its state after the correct k n symbols. `intervention` changes the states of run `first`.
     """
     lengths = np.zeros((language.classes - first, len(n)), dtype=np.int64)
     exact = np.ones(len(n), dtype=bool)
     for run, length in zip(range(first, language.classes), lengths, strict=True):
-        symbols, due = torch.full((len(n),), run), language.times[run] * n
-        following, onward = (run + 1) % language.classes, state
+        symbols, correct = torch.full((len(n),), run), language.times[run] * n
+        next_symbol, next_state = (run + 1) % language.classes, state
         for step in range(1, MAX_RUN + 1):
             after = net.step(symbols, state)
-            state = disturb(state, after) if run == first else after
+            state = intervention(state, after) if run == first else after
             predicted = net.read_out(state[0]).argmax(dim=1).cpu().numpy()
             length[(length == 0) & (predicted != run)] = step
-            exact &= (step != due) | (predicted == following)
-            here = torch.from_numpy(step == due)[:, None].to(state[0].device)
-            pairs = zip(state, onward, strict=True)
-            onward = tuple(torch.where(here, now, other) for now, other in pairs)
-            if length.all() and step >= due.max():
+            exact &= (step != correct) | (predicted == next_symbol)
+            ends = torch.from_numpy(step == correct)[:, None].to(state[0].device)
+            pairs = zip(state, next_state, strict=True)
+            next_state = tuple(torch.where(ends, now, other) for now, other in pairs)
+            if length.all() and step >= correct.max():
                 break
-        exact &= length == due
-        state = onward
+        exact &= length == correct
+        state = next_state
     return PredictedRuns(n, lengths, exact)
 
 

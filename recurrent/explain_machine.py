@@ -1,51 +1,70 @@
-"""The machine in a network, in words: its clusters, and where it differs from the language."""
+"""The machine extracted from a network in words: clusters, states, differences to the language."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from recurrent.explain import join_and, plural, table
+from recurrent.explain import format_count, format_table
 from recurrent.extraction import Difference, Trajectory
 from recurrent.language import Language
-from recurrent.machine import ALLOWED_SHARE, Clustering, Machine, probability_threshold
+from recurrent.machine import (
+    THRESHOLD_SHARE,
+    Clustering,
+    Machine,
+    as_table,
+    probability_threshold,
+)
 
-# Differences between two machines that are listed, of each kind.
-MAX_LISTED = 8
-# Differences in what network and language allow that are listed.
+# Maximum number of differing states in a line of the comparison.
+MAX_STATES_LISTED = 8
+# Maximum number of rows in the table of differences.
 MAX_ROWS = 20
 
 
 def threshold(language: Language) -> str:
     """Return a line on when a network allows a symbol."""
     return (
-        f"a symbol is allowed where the network gives it P >= {probability_threshold(language):.3g}"
-        f" ({ALLOWED_SHARE:g} of the rarest next symbol's P in {language.name}); the first symbol "
-        "is given"
+        f"a symbol is allowed if P >= {probability_threshold(language):.3g} ({THRESHOLD_SHARE:g} "
+        f"of the lowest P of a next symbol in {language.name}); the first symbol is not predicted"
     )
 
 
-def found_states(states: Clustering, small: Machine, trajectory: Trajectory) -> str:
-    """Return a line on the clusters of the vectors and the states that they make."""
-    where = "hidden" if states.size == trajectory.hid else "hidden and context"
-    found = (
-        f"{states.inconsistent} inconsistent"
-        if states.inconsistent
+def clustering_summary(clustering: Clustering, machine: Machine, trajectory: Trajectory) -> str:
+    """Return the numbers of state vectors, of clusters, and of states of the minimised machine."""
+    units = "hidden" if clustering.size == trajectory.hid else "hidden and context"
+    clusters = format_count(clustering.machine.count, "cluster")
+    verdict = (
+        f"{clustering.inconsistent} inconsistent"
+        if clustering.inconsistent
         else "transitions and predictions consistent"
     )
     return (
-        f"{len(trajectory.state)} {where} states -> {plural(states.machine.count, 'cluster')} "
-        f"({found}) -> {plural(small.count, 'state')} after minimisation"
+        f"{len(trajectory.state)} {units} states -> {clusters} ({verdict}) -> "
+        f"{format_count(machine.count, 'state')} after minimisation"
+    )
+
+
+def state_table(machine: Machine, names: list[str], language: Language) -> str:
+    """Return the transition table of an extracted machine, below its legend."""
+    examples = "A2: 2 A's read; B3: 3 B's to come; " if language.times else ""
+    return (
+        "next state for each symbol (-: not allowed); a state is named after the states of\n"
+        f"{language.name}'s minimal machine that it overlaps ({examples}outside: none)\n"
+        f"{as_table(machine, names)}"
     )
 
 
 def difference_table(
     found: list[Difference], labels: list[str], language: Language, count: int
 ) -> str:
-    """Return where, on `count` sequences of the language, the network allows other symbols."""
+    """Return a table of the symbols that network and language allow differently.
+
+    labels: names of the minimal machine's states; count: the number of sequences.
+    """
     head = f"symbols allowed on {count} sequences of {language.name}: "
     if not found:
-        return head + "the same by network and language"
-    rows = [["state", "symbol", "allowed by", "network's P", "visits"]]
+        return head + "the same for network and language"
+    rows = [["state", "symbol", "allowed by", "P (network)", "differing visits"]]
     for item in found:
         rows.append(
             [
@@ -56,43 +75,44 @@ def difference_table(
                 f"{item.count}/{item.visits}",
             ]
         )
-    shown = table(rows[: 1 + MAX_ROWS])
+    shown = format_table(rows[: 1 + MAX_ROWS])
     rest = len(rows) - 1 - MAX_ROWS
     return f"{head}network and language differ\n{shown}" + (f"\n... {rest} more" * (rest > 0))
 
 
-def compared(
-    small: Machine,
+def comparison(
+    machine: Machine,
     reference: Machine,
     overlap: np.ndarray,
     names: list[str],
     labels: list[str],
     lang: str,
 ) -> str:
-    """Return a comparison of a network's machine with the language's minimal one.
+    """Return a comparison of the extracted machine with the language's minimal machine.
 
-    overlap: (M, N) bool.
+    overlap: (M, N) bool; names (M) and labels (N): the state names of the two machines.
     """
-    head = f"minimal machine of {lang}: {plural(reference.count, 'state')}; "
-    if small == reference:
+    head = f"minimal machine of {lang}: {format_count(reference.count, 'state')}; "
+    if machine == reference:
         return head + "isomorphic to the extracted one"
-    one = [
-        f"{name} is {join_and([labels[state] for state in np.flatnonzero(row)])}"
+    merged = [
+        f"{', '.join(labels[state] for state in np.flatnonzero(row))} -> {name}"
         for name, row in zip(names, overlap, strict=True)
         if row.sum() > 1
     ]
-    several = [
-        f"{label} is {join_and([names[state] for state in np.flatnonzero(column)])}"
+    split = [
+        f"{label} -> {', '.join(names[state] for state in np.flatnonzero(column))}"
         for label, column in zip(labels, overlap.T, strict=True)
         if column.sum() > 1
     ]
     missing = [label for label, column in zip(labels, overlap.T, strict=True) if not column.any()]
     lines = [head + "not isomorphic to the extracted one"]
-    for what, parts in (
-        ("one state for several", one),
-        ("several states for one", several),
-        ("not found", missing),
+    for kind, parts in (
+        ("merged in the extracted machine", merged),
+        ("split in the extracted machine", split),
+        ("missing from the extracted machine", missing),
     ):
-        more = [f"... {len(parts) - MAX_LISTED} more"] if len(parts) > MAX_LISTED else []
-        lines += [f"  {what}: {'; '.join(parts[:MAX_LISTED] + more)}"] if parts else []
+        rest = len(parts) - MAX_STATES_LISTED
+        more = [f"... {rest} more"] if rest > 0 else []
+        lines += [f"  {kind}: {'; '.join(parts[:MAX_STATES_LISTED] + more)}"] if parts else []
     return "\n".join(lines)

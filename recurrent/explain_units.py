@@ -1,133 +1,156 @@
-"""Part 3 in words: what units.py measured, as tables and sentences."""
+"""Text on single units in Part 3: tables of the measurements of units.py."""
 
 from __future__ import annotations
+
+import textwrap
 
 import numpy as np
 
 from recurrent.dynamics import MAX_RUN, PredictedRuns
-from recurrent.explain import table
+from recurrent.explain import format_table
 from recurrent.language import Language
-from recurrent.units import EVEN, STILL, UnitRole, Values, values_at
-
-# Kinds of a UnitRole by which a run leaves its mark on a unit, symbol by symbol.
-COUNTS = ("read", "left", "even")
-LEGEND = (
-    "step: median change by a symbol after the run's first (smallest .. largest); even: steps "
-    f"within {EVEN:.0%} of the\nmedian; read, left: how far two words are apart at most after as "
-    "many symbols read, or with as many left (less\nthan the shortest step, all steps of one sign: "
-    f"the unit counts them); still: moves through less than {STILL:.0%} of its range"
+from recurrent.units import (
+    MAX_EVEN_DEVIATION,
+    MAX_STILL_SHARE,
+    MIN_EVEN_SHARE,
+    UnitRole,
+    Values,
+    values_at,
 )
-FORGETTING = (
-    "1 - f: what the forget\ngate lacks to 1 at most, the share of its value that a unit loses"
+
+# Kinds of roles in which a unit counts the symbols of a run or moves in even steps.
+COUNTING_KINDS = ("read", "left", "even")
+ROLE_NAMES = {"still": "still", "moves": "moves", "even": "even steps"}
+LEGEND = (
+    "step: median change per symbol (smallest .. largest), from the second symbol of the run on;",
+    f"even: share of steps within {MAX_EVEN_DEVIATION:.0%} of the median;",
+    "read, left: largest difference between words with equally many symbols read, or left;",
+)
+FORGETTING = "1 - f: largest share of its value that a unit forgets at a symbol (f: forget gate);"
+ROLES = (
+    f"role: still (moves by less than {MAX_STILL_SHARE:.0%} of its whole range);",
+    "  counts symbols read, or left (steps of one sign, this difference below the smallest step);",
+    f"  even steps (steps of one sign, at least {MIN_EVEN_SHARE:.0%} of them even); moves (else).",
 )
 
 
 def role_name(role: UnitRole, letter: str) -> str:
-    """Return what a unit does in the run of a letter."""
-    names = {
-        "still": "still",
-        "moves": "moves",
-        "even": "even steps, from a start that varies",
-    }
-    return names.get(role.kind) or f"counts {letter}'s {role.kind}"
+    """Return the role of a unit in the run of a letter."""
+    return ROLE_NAMES.get(role.kind) or f"counts {letter}'s {role.kind}"
 
 
-def roles(
+def role_table(
     found: list[UnitRole], language: Language, units: str, forgetting: np.ndarray | None = None
 ) -> str:
-    """Return a table of what each unit does in each run, after its legend.
+    """Return a table of each unit's role in each run, below its legend.
 
-    forgetting: (H, C), 1 - f at most of each context unit in each run; None where there are no gates.
+    units: what a unit is called; forgetting: (H, C), the maximum of 1 - f of each context unit in
+    each run, None for an SRN.
     """
     gates = [] if forgetting is None else ["1 - f"]
-    rows = [[units, "run", "step", "even", "read", "left", *gates, "it"]]
+    rows = [[units, "run", "step", "even", "read", "left", *gates, "role"]]
     for role in found:
         letter = language.symbols[role.run]
         low, step, high = role.steps
         steps = f"{step:+.2f} ({low:+.2f} .. {high:+.2f})"
-        cells = [steps, f"{role.even:.0%}", f"{role.read:.2f}", f"{role.left:.2f}"]
+        spreads = [f"{role.read_spread:.2f}", f"{role.left_spread:.2f}"]
+        cells = [steps, f"{role.even_share:.0%}", *spreads]
         cells = cells if role.kind != "still" else [""] * 4
         cells += [f"{forgetting[role.unit, role.run]:.4f}"] if gates else []
         rows.append([str(role.unit), f"{letter}'s", *cells, role_name(role, letter)])
-    legend = f"{LEGEND}; {FORGETTING}" if gates else LEGEND
-    return f"{legend}\n{table(rows)}"
+    head = f"Role of each {units} in each run."
+    legend = [head, *LEGEND, *([FORGETTING] if gates else []), *ROLES]
+    return "\n".join([*legend, format_table(rows)])
 
 
 def end_table(found: list[UnitRole], values: Values, language: Language, units: str) -> str:
-    """Return a table of values after each run's last symbol against n, of all units that count."""
-    counting = sorted({role.unit for role in found if role.kind in COUNTS})
+    """Return a table of the values after each run's last symbol by n, for all units that count or
+    move in even steps."""
+    counting = sorted({role.unit for role in found if role.kind in COUNTING_KINDS})
     if not counting:
-        return f"No {units} counts, or moves in even steps."
-    rows = [[units, "after the last", *(f"n = {n + 1}" for n in range(language.max_n)), "per n"]]
+        return f"No {units} counts or moves in even steps as defined above."
+    legend = (
+        f"Values of the {units}s that count or move in even steps, averaged over the words "
+        "before;\nper n: mean increase."
+    )
+    heads = [f"n = {n + 1}" for n in range(language.max_n)]
+    rows = [[units, "after the last", *heads, "per n"]]
     for unit in counting:
         for run, letter in enumerate(language.symbols):
             ends = values_at(values, unit, run, -1)
             per_n = f"{np.diff(ends).mean():+.2f}" if len(ends) > 1 else ""
             rows.append([str(unit), letter, *(f"{end:.2f}" for end in ends), per_n])
-    return table(rows)
+    return f"{legend}\n{format_table(rows)}"
 
 
-def transfers(found: list[UnitRole], values: Values, language: Language, units: str) -> str:
-    """Return a sentence for each unit that carries a count from one run to the next.
+def transfer_text(found: list[UnitRole], values: Values, language: Language, units: str) -> str:
+    """Return sentences on the units that carry a count from one run to the next.
 
-    It does so if it counts the symbols left of the second run and has stepped the other way in the
-    first one, to values in order of n.
+    A unit does so if it counts the symbols of the first run or moves in even steps, ends farther in
+    that direction the larger n is, and counts the symbols left of the second run in steps of the
+    opposite sign.
     """
     roles = {(role.unit, role.run): role for role in found}
-    sentences = []
+    lines = []
     for run in range(1, language.classes):
         before, letter = language.symbols[run - 1 : run + 1]
         first, second = (f"{k}n" if k > 1 else "n" for k in language.times[run - 1 : run + 1])
         head, factor = f"How {first} {before}'s become {second} {letter}'s", language.times[run]
-        carried = []
+        sentences = []
         for role in found:
-            loading = roles[role.unit, run - 1]
+            earlier = roles[role.unit, run - 1]
             ends = values_at(values, role.unit, run - 1, -1)
-            steady = loading.kind in COUNTS and loading.step * role.step < 0
-            if role.run != run or role.kind != "left" or not steady or len(ends) < 2:
+            opposite = earlier.kind in COUNTING_KINDS and earlier.step * role.step < 0
+            if role.run != run or role.kind != "left" or not opposite or len(ends) < 2:
                 continue
-            if (np.diff(ends) * loading.step > 0).all():
+            if (np.diff(ends) * earlier.step > 0).all():
                 starts = values_at(values, role.unit, run, 1)
-                carried.append(
-                    f"{head}: {units} {role.unit}, which steps by {loading.step:+.2f} with each "
-                    f"{before}, is at {numbers(ends)} after the last {before} for n = 1 .. "
-                    f"{len(ends)} and at {numbers(starts)} after the first {letter}, "
-                    f"{np.diff(starts).mean():+.2f} for each n; {factor} {letter}'s of "
-                    f"{role.step:+.2f} take it back, so that with as many {letter}'s left it is at "
-                    f"the same value for every n, to within {role.left:.2f}."
+                sentences.append(
+                    f"{head}: {units} {role.unit} changes by {earlier.step:+.2f} per {before} and "
+                    f"{role.step:+.2f} per {letter} (medians). After the first {letter} it is at "
+                    f"{format_values(starts)} for n = 1 .. {len(starts)}: "
+                    f"{np.diff(starts).mean():+.2f} per n, against {factor * role.step:+.2f} for "
+                    f"{factor} {letter}'s. With the same number of {letter}'s left, its values in "
+                    f"any two words differ by at most {role.left_spread:.2f}."
                 )
-        sentences += carried or [
-            f"{head}: no single unit steps one way with the {before}'s and the other way with the "
-            f"{letter}'s, by how many are left."
+        lines += sentences or [
+            f"{head}: no {units} was found that counts the {before}'s or moves in even steps, ends "
+            f"farther in that direction the larger n is, and then counts the {letter}'s left in "
+            "the opposite direction."
         ]
-    return "\n".join(sentences)
+    return "\n".join(textwrap.fill(line, 100, subsequent_indent="  ") for line in lines)
 
 
-def numbers(values: np.ndarray) -> str:
-    """Return 0.59, 1.09, 1.54"""
+def format_values(values: np.ndarray) -> str:
+    """Return "0.59, 1.09, 1.54"."""
     return ", ".join(f"{value:.2f}" for value in values)
 
 
-def ablations(results: dict[tuple[int | None, int, str], PredictedRuns], language: Language) -> str:
-    """Return a table of what goes wrong: results[unit, run, how] as units.ablate returns them."""
+def ablation_table(
+    results: dict[tuple[int | None, int, str], PredictedRuns], language: Language
+) -> str:
+    """Return a table of the effects of ablations: results[unit, run, method] of units.ablations."""
     letters = language.symbols[1:]
-    rows = [["disturbed unit", "exact", *(f"end of {letter}'s" for letter in letters)]]
-    for (unit, run, how), runs in results.items():
+    rows = [["ablation", "exact", *(f"end of {letter}'s" for letter in letters)]]
+    for (unit, run, method), runs in results.items():
         letter = language.symbols[run]
-        what = f"0 before the first {letter}" if how == "zeroed" else f"clamped in the {letter}'s"
+        when = f"before the first {letter}" if method == "zeroed" else f"during the {letter}'s"
         cells = [""] * (run - 1)
         for lengths, factor in zip(runs.lengths, language.times[run:], strict=True):
             cells.append(end_counts(lengths, factor * runs.n))
-        name = "none" if unit is None else f"{unit}: {what}"
+        name = "none" if unit is None else f"unit {unit} {method} {when}"
         rows.append([name, f"{runs.exact.sum()}/{len(runs.exact)}", *cells])
-    return (
-        "Words predicted exactly from there on, and how many runs are predicted to end too early / "
-        f"right / too late / never (not within {MAX_RUN} symbols):\n{table(rows)}"
-    )
+    legend = [
+        "zeroed: set to 0 once; clamped: fixed at its value before the run;",
+        "exact: words whose deterministic symbols from then on are all correct;",
+        "end: words in which a run is predicted to end too early / correctly / too late / never",
+        f"(within {MAX_RUN} symbols; earlier runs have correct lengths).",
+    ]
+    return "\n".join([*legend, format_table(rows)])
 
 
-def end_counts(lengths: np.ndarray, due: np.ndarray) -> str:
-    """Return "early / right / late / never" for predicted lengths (N,), 0 for never."""
+def end_counts(lengths: np.ndarray, correct: np.ndarray) -> str:
+    """Return "early / correct / late / never" for predicted lengths (N,), 0 for never."""
     never = lengths == 0
-    kinds = [~never & (lengths < due), lengths == due, lengths > due, never]
+    kinds = [~never & (lengths < correct), lengths == correct, lengths > correct, never]
     return " / ".join(str(int(kind.sum())) for kind in kinds)

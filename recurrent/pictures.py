@@ -1,4 +1,4 @@
-"""Pictures of units: against each other, in space, and over time; the colours of all pictures."""
+"""Pictures of units: scatter plots in 2D and 3D, and units over time; colours of all pictures."""
 
 from __future__ import annotations
 
@@ -10,25 +10,20 @@ from scipy.spatial.distance import pdist
 from recurrent.language import Language
 
 DPI = 100
-# The sides of the box in space, as matplotlib has them.
+# Relative side lengths of the 3D box, matplotlib's default.
 BOX = (4, 4, 3)
-# One colour for each symbol (its arrows, panels and phases), for the colour-blind too.
-SYMBOLS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea6", "#333333")
-# What the colours of the dots mean, for each kind of language.
-COUNTING = "state number: A's so far; later what is left of n (0: a run's last symbol)"
-GRAMMAR = "state number: node of the grammar"
+# Symbol colours in all pictures (arrows, panels, curves), also distinct for the colour-blind.
+SYMBOL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea6", "#333333")
+# Labels of the colour bar: the state numbers of counting languages and of grammars.
+COUNTING_LABEL = "state number: A's read, then n counted down (0: last symbol of a run)"
+GRAMMAR_LABEL = "state number: node of the grammar"
 
 
 def symbol_colour(symbol: int) -> str:
-    return SYMBOLS[symbol % len(SYMBOLS)]
+    return SYMBOL_COLOURS[symbol % len(SYMBOL_COLOURS)]
 
 
-def colour_label(language: Language) -> str:
-    """Return the label of the colour bar of a language's dots."""
-    return COUNTING if language.times else GRAMMAR
-
-
-# Dots: one picture for each pair of units
+# Scatter plots
 
 
 def pair_picture(
@@ -40,16 +35,17 @@ def pair_picture(
     language: Language,
     start: np.ndarray | None = None,
 ) -> Figure:
-    """Draw two units against each other, a dot for each symbol read.
+    """Draw a scatter plot of two units, a dot for each symbol read.
 
-    values: (P, H) activations; number: (P,) state numbers, which are the colours (jet, as the
-    assignment has it); units: what a unit is called; start: (H,) the initial state, a cross.
+    values: (P, H) activations; number: (P,) state numbers, drawn as colours (jet, as in the
+    assignment); units: "hidden unit" or "context unit"; start: (H,) initial values, drawn as a
+    cross.
     """
-    # Fixed places: to find them by matplotlib's layout takes longer than to draw the rest.
+    # Fixed axes, because matplotlib's automatic layout takes longer than all the drawing.
     figure = Figure(figsize=(7, 5.4), dpi=DPI)
     axes = figure.add_axes((0.12, 0.13, 0.7, 0.79))
     one, other = pair
-    # The lowest number is drawn last: most dots have it, but they are all in one place.
+    # State 0 is drawn last, because its many dots are all in one place and hide few others.
     order = np.argsort(-number, kind="stable")
     dots = axes.scatter(
         values[order, one], values[order, other], c=number[order], cmap="jet", s=26,
@@ -69,9 +65,9 @@ def pair_picture(
     return figure
 
 
-def colour_bar(figure: Figure, dots, language: Language, **place) -> None:
-    bar = figure.colorbar(dots, **place)
-    bar.set_label(colour_label(language), fontsize=8)
+def colour_bar(figure: Figure, dots, language: Language, **options) -> None:
+    bar = figure.colorbar(dots, **options)
+    bar.set_label(COUNTING_LABEL if language.times else GRAMMAR_LABEL, fontsize=8)
     if language.number.max() <= 20:
         bar.set_ticks(np.arange(language.number.max() + 1))
 
@@ -84,9 +80,9 @@ def cube_picture(
     language: Language,
     figure: Figure | None = None,
 ) -> Figure:
-    """Draw the first three units in space; in `figure`, if one is given.
+    """Draw a 3D scatter plot of the first three units, into `figure` if given.
 
-    values: (P, H) activations; number: (P,) state numbers.
+    values: (P, H) activations; number: (P,) state numbers; units: see pair_picture.
     """
     figure = figure or Figure(figsize=(7.4, 5.6), dpi=DPI)
     axes = figure.add_axes((0.03, 0.04, 0.78, 0.88), projection="3d")
@@ -106,82 +102,81 @@ def cube_picture(
 
 
 def best_view(points: np.ndarray, number: np.ndarray) -> tuple[float, float]:
-    """Return the elevation and azimuth (degrees) in which dots of other numbers lie farthest apart.
+    """Return the elevation and azimuth, in degrees, that best separate dots of different numbers.
 
     points: (P, 3); number: (P,).
     """
     scaled = (points - points.min(axis=0)) / np.maximum(np.ptp(points, axis=0), 1e-9)
-    # Dots that cannot be told apart in space are one.
+    # Dots closer than a hundredth of the box count as one.
     dots = np.unique(np.column_stack([scaled.round(2) * BOX, number]), axis=0)
     other = pdist(dots[:, 3:]) > 0
     views = [(e, a) for e in (15, 25, 35) for a in range(-180, 180, 15)]
 
-    def crowd(view: tuple[int, int]) -> float:
+    def crowding(view: tuple[int, int]) -> float:
         e, a = np.radians(view)
         across = (-np.sin(a), np.cos(a), 0)
         up = (-np.sin(e) * np.cos(a), -np.sin(e) * np.sin(a), np.cos(e))
-        apart = pdist(dots[:, :3] @ np.array([across, up]).T)[other]
-        # What is more than a tenth of the box apart costs nothing.
-        return np.clip(0.1 * BOX[0] - apart, 0, None).sum()
+        distances = pdist(dots[:, :3] @ np.array([across, up]).T)[other]
+        # Distances above a tenth of the box cost nothing.
+        return np.clip(0.1 * BOX[0] - distances, 0, None).sum()
 
-    return min(views, key=crowd)
+    return min(views, key=crowding)
 
 
-# A word over time
+# Units over time
 
 
 def words_shown(language: Language) -> tuple[str, ...]:
-    """Return the words that are shown: all of a counting language's, else the four shortest."""
+    """Return the words for pictures: all of a counting language, the four shortest of another."""
     if language.all_words:
         return language.all_words
-    longest = 6
-    while len(words := language.words(longest)) < 4:
-        longest += 1
+    max_length = 6
+    while len(words := language.words_up_to(max_length)) < 4:
+        max_length += 1
     return tuple(words[:4])
 
 
 def word_before(language: Language) -> str:
-    """Return the word that is read before one that is shown; none where a sequence is one word."""
+    """Return the word to read before a shown one; "" if words are not chained."""
     return words_shown(language)[0] if language.chained else ""
 
 
 def word_name(language: Language, text: str) -> str:
+    """Return "n = 3" for a counting language's word, any other word itself."""
     return f"n = {language.all_words.index(text) + 1}" if language.all_words else text
 
 
 @torch.no_grad()
 def time_picture(net, language: Language, title: str) -> Figure:
-    """Draw all units, gates and probabilities along one long word, read after another one."""
+    """Draw units, gates and probabilities over the longest shown word, read after another word."""
     before, text = word_before(language), words_shown(language)[-1]
     symbols = torch.from_numpy(language.encode(before + text))[:, None]
     run = net(symbols)
     rows = [("hidden units", run.hidden)]
     if run.context is not None:
         earlier = torch.cat([net.initial_state(1)[0][None], run.hidden[:-1]])
-        names = ("input gate", "forget gate", "new value (g)", "output gate")
+        names = ("input gate", "forget gate", "cell input (g)", "output gate")
         gates = zip(names, net.gates(symbols, earlier), strict=True)
         rows = [("context units", run.context), *rows, *gates]
-    rows.append(("probability", run.logits.softmax(-1)))
+    rows.append(("P(next symbol)", run.logits.softmax(-1)))
     width = float(np.clip(3 + 0.22 * len(symbols), 7, 16))
     figure = Figure(figsize=(width, 1.2 + 1.35 * len(rows)), dpi=DPI, layout="constrained")
-    places = np.arange(len(symbols))
+    steps = np.arange(len(symbols))
     for axes, (name, values) in zip(figure.subplots(len(rows), 1, sharex=True), rows, strict=True):
-        for place, symbol in enumerate(symbols[:, 0]):
-            axes.axvspan(
-                place - 0.5, place + 0.5, color=symbol_colour(int(symbol)), alpha=0.13, lw=0
-            )
+        for step, symbol in enumerate(symbols[:, 0]):
+            axes.axvspan(step - 0.5, step + 0.5, color=symbol_colour(int(symbol)), alpha=0.13, lw=0)
         if before:
             axes.axvline(len(before) - 0.5, color="0.3", linewidth=1.2)
         for unit, curve in enumerate(values[:, 0].cpu().numpy().T):
-            last = name == "probability"
-            colour = symbol_colour(unit) if last else f"C{unit % 10}"
-            label = f"of {language.symbols[unit]}" if last else f"unit {unit}"
-            axes.plot(places, curve, ".-", color=colour, label=label, markersize=4, linewidth=1.2)
+            is_output = name == "P(next symbol)"
+            colour = symbol_colour(unit) if is_output else f"C{unit % 10}"
+            label = language.symbols[unit] if is_output else f"unit {unit}"
+            axes.plot(steps, curve, ".-", color=colour, label=label, markersize=4, linewidth=1.2)
         axes.set_ylabel(name, fontsize=9)
         axes.grid(alpha=0.25, axis="y")
         if values.shape[-1] <= 8:
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
-    axes.set_xticks(places, list(before + text), fontsize=8)
+    axes.set_xticks(steps, list(before + text), fontsize=8)
     axes.set_xlim(-0.5, len(symbols) - 0.5)
     axes.set_xlabel(
         f"symbol read: {word_name(language, before)}, then {word_name(language, text)}"

@@ -1,7 +1,7 @@
-"""Recipes: how a network of Part 3 is trained, by the names of the flags.
+"""Training recipes of Part 3: hyperparameters, named like their flags.
 
-Batches grow during training, with which the noise of the gradient falls as it does with the
-learning rate, and fewer updates are needed (Smith et al., 2018).
+Larger batches during training reduce the gradient noise as a lower learning rate does, but with
+fewer updates (Smith et al., 2018).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from cli import flags
 from recurrent.task import REPORT_EVERY, Task
 
-# The flags of a network's first weights.
-START = ("init", "init_output", "identity", "counter")
+# Flags that are arguments of the networks' constructors.
+INIT_FLAGS = ("init", "init_output", "identity", "counter")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: a field for each training flag, None where the network has none."""
+    """Hyperparameters: a field for each training flag, None if it does not apply to the network."""
 
     optim: str
     lr: float
@@ -35,26 +35,27 @@ class Recipe:
     counter: bool | None = None
 
     @property
-    def values(self) -> dict:
-        """The flags that the network has, each with its value."""
+    def flag_values(self) -> dict:
+        """The flags that apply to the network, with their values."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
-    def start(self) -> dict:
-        """What the network's first weights are drawn by."""
-        return {name: value for name, value in self.values.items() if name in START}
+    def init_args(self) -> dict:
+        """The arguments of the network's constructor that determine its initial weights."""
+        return {name: value for name, value in self.flag_values.items() if name in INIT_FLAGS}
 
     def batch_at(self, progress: float) -> int:
-        """Return the sequences in an update after this share of training, 0 .. 1.
+        """Return the batch size at `progress`, the fraction of training completed, 0 .. 1.
 
-        Each of the sizes in `batch` serves for an equal part of training.
+        Each size in `batch` is used for an equal part of training.
         """
         return self.batch[min(int(progress * len(self.batch)), len(self.batch) - 1)]
 
     def lr_at(self, progress: float) -> float:
-        """Return the learning rate after this share of training, 0 .. 1.
+        """Return the learning rate at `progress`, the fraction of training completed, 0 .. 1.
 
-        torch's OneCycleLR has the same curve, but over updates, which become fewer as batches grow.
+        onecycle is the curve of torch's OneCycleLR, but as a function of sequences instead of
+        updates, because these become rarer as batches grow.
         """
         if self.schedule == "constant":
             return self.lr
@@ -64,8 +65,8 @@ class Recipe:
         return self.lr * (1 + math.cos(math.pi * (progress - rise) / (1 - rise))) / 2
 
 
-# The values of flags that are not given. "assignment" is the course's own training, "tuned" was
-# chosen by experiment (docs/recipes.md).
+# Default values of the flags. "assignment": the course's training; "tuned": chosen by experiment,
+# see docs/recipes.md.
 _ASSIGNMENT = Recipe(
     optim="sgd", lr=0.005, mom=0.0, beta2=0.999, weight_decay=1e-4, batch=(1,),
     schedule="constant", clip=0.0,
@@ -86,10 +87,10 @@ RECIPES = {
         "lstm": replace(_TUNED, counter=False),
     },
 }
-# Changes to "tuned" for single languages. The assignment plots the LSTM half way, where with a rate
-# of 0.03 two of ten networks had no clear states. Reber's states need no counting, which is what
-# the identity is for; with output weights as small as the others one network in five ends where two
-# of its states are hardly told apart.
+# Changes to "tuned" by language and network. anb2nc3n: the assignment plots the LSTM after half of
+# its training, where with a learning rate of 0.03 two of ten networks had no distinct clusters.
+# Reber: not the identity, because nothing is counted; with smaller initial output weights, two
+# clusters nearly coincide in one network of five.
 OVERRIDES = {
     ("anb2nc3n", "srn"): dict(lr=0.03),
     ("anb2nc3n", "lstm"): dict(lr=0.02),
@@ -105,50 +106,58 @@ OVERRIDES = {
 
 
 def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
-    """Add --recipe, and a flag for each value of a recipe."""
+    """Add --recipe, and a flag for each field of Recipe."""
     group = parser.add_argument_group("training")
     group.add_argument(
         "--recipe",
         choices=RECIPES,
         default="tuned",
-        help="values of the flags below that are not given: the course's own "
-        "(SGD, one sequence at a time) or those tuned by experiment",
+        help="default values of the flags below: assignment (the course's: SGD, one sequence per "
+        "update) or tuned (chosen by experiment)",
     )
-    group.add_argument("--optim", choices=("sgd", "adam"), help="optimiser")
+    group.add_argument("--optim", choices=("sgd", "adam"), help="optimizer")
     group.add_argument(
-        "--lr", type=flags.Number(0, 100, low_excluded=True), help="(highest) learning rate"
+        "--lr",
+        type=flags.Number(0, 100, low_excluded=True),
+        help="learning rate (maximum, if it varies)",
     )
-    group.add_argument("--mom", type=flags.Number(0, 0.9999), help="momentum (adam: beta 1)")
-    group.add_argument("--beta2", type=flags.Number(0, 0.99999), help="adam: beta 2")
+    group.add_argument("--mom", type=flags.Number(0, 0.9999), help="momentum (adam: beta1)")
+    group.add_argument("--beta2", type=flags.Number(0, 0.99999), help="beta2 of adam")
     group.add_argument("--weight_decay", type=flags.Number(0, 100), help="weight decay")
     group.add_argument(
-        "--init", type=flags.Number(0, 100), help="deviation of the first weights (srn)"
+        "--init", type=flags.Number(0, 100), help="standard deviation of the initial weights (srn)"
     )
     group.add_argument(
-        "--init_output", type=flags.Number(0, 100), help="that of the output weights (srn)"
+        "--init_output",
+        type=flags.Number(0, 100),
+        help="standard deviation of the initial output weights (srn)",
     )
-    flags.add_switch(group, "--identity", "start the recurrent weights at the identity (srn)")
     flags.add_switch(
-        group, "--counter", "start with context units that add up and forget nothing (lstm)"
+        group, "--identity", "initialise the recurrent weights to the identity matrix (srn)"
+    )
+    flags.add_switch(
+        group, "--counter", "initialise the context units as counters, which forget nothing (lstm)"
     )
     group.add_argument(
         "--batch",
         type=flags.CommaSeparated(flags.Integer(1, REPORT_EVERY)),
         metavar="N,N,...",
-        help="sequences in an update, for each of as many equal parts of training",
+        help="batch sizes (sequences per update), each for an equal part of training",
     )
     group.add_argument(
         "--schedule",
         choices=("constant", "cosine", "onecycle"),
-        help="learning rate over time: constant, down to 0, or up and then down to 0",
+        help="learning rate: constant; cosine: falls to 0; onecycle: rises, then falls to 0",
     )
-    group.add_argument("--clip", type=flags.Number(0, 1e9), help="longest gradient, 0 for any")
+    group.add_argument(
+        "--clip", type=flags.Number(0, 1e9), help="maximum gradient norm, 0 for no clipping"
+    )
 
 
 def resolve_recipe(args: argparse.Namespace, task: Task) -> Recipe:
-    """Return the Recipe that the flags ask for, with nothing left open."""
+    """Return the Recipe of the flags; values that are not given are the recipe's."""
     recipe = RECIPES[args.recipe][task.model]
     if args.recipe == "tuned":
         recipe = replace(recipe, **OVERRIDES.get((task.language.name, task.model), {}))
-    given = {name: getattr(args, name) for name in recipe.values}
+    given = {name: getattr(args, name) for name in recipe.flag_values}
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})

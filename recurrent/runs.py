@@ -1,4 +1,4 @@
-"""A training run of Part 3: how it starts, what is saved of it, how it is resumed."""
+"""Training runs of Part 3: start, save and resume."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from recurrent.task import (
     TASK_FLAGS,
     Task,
     build_network,
-    is_bare,
+    is_state_dict,
     load_checkpoint,
     resolve_task,
 )
@@ -28,10 +28,10 @@ from recurrent.task import (
 
 @dataclass
 class Run:
-    """A network in training, and what it was trained with and on so far.
+    """A network in training, with its settings and the progress so far.
 
-    epoch: thousands of sequences in all; seen: sequences seen; reports: (seen, Score) each;
-    seconds: spent training.
+    epoch: length of the run in thousands of sequences. seen: number of sequences so far. reports:
+    (seen, Score) of each report. seconds: training time.
     """
 
     task: Task
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def progress(self) -> float:
-        """The share of the run's sequences that were seen, 0 .. 1."""
+        """The fraction of training completed, 0 .. 1."""
         return self.seen / (self.epoch * REPORT_EVERY)
 
     @property
@@ -62,33 +62,31 @@ class Run:
         return [score for _, score in self.reports]
 
     @cached_property
-    def scored(self) -> Sequences:
-        """The sequences on which the network is scored."""
+    def evaluation_sequences(self) -> Sequences:
         return evaluation_set(self.language)
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """What judges the network."""
-        return Evaluation(self.language, self.scored)
+        return Evaluation(self.language, self.evaluation_sequences)
 
     @cached_property
     def floor(self) -> float:
-        """The loss of the best possible predictor."""
-        return loss_floor(self.language, self.scored)
+        """The loss of an optimal predictor."""
+        return loss_floor(self.language, self.evaluation_sequences)
 
     @property
     def plot_command(self) -> str:
-        """What shows the run's last checkpoint."""
+        """The command that plots the run's last checkpoint."""
         words = [*self.task.flags, "--epoch", str(self.seen // REPORT_EVERY)]
         return f"python3 seq_plot.py {shlex.join(words)}"
 
 
 def new_run(args: argparse.Namespace) -> Run:
-    """Return a new Run, as the flags describe it."""
+    """Return a new Run with the settings of the flags."""
     task = resolve_task(args)
     recipe = resolve_recipe(args, task)
     seed = process.seed_everything(args.seed)
-    net = build_network(task, **recipe.start).to(args.device)
+    net = build_network(task, **recipe.init_args).to(args.device)
     epoch = args.epoch or task.default_epoch
     return Run(task, recipe, seed, epoch, net, make_optimizer(recipe, net))
 
@@ -108,11 +106,11 @@ def make_optimizer(recipe: Recipe, net: torch.nn.Module) -> torch.optim.Optimize
 
 
 def save(run: Run, folder: Path) -> Path:
-    """Write all that `resume` and seq_plot.py need into `folder`; return the checkpoint's path."""
+    """Save a checkpoint for `resume` and seq_plot.py in `folder`; return its path."""
     path = run.task.checkpoint(folder, run.seen // REPORT_EVERY)
     content = {
         "task": asdict(run.task),
-        "recipe": run.recipe.values,
+        "recipe": run.recipe.flag_values,
         "seed": run.seed,
         "epoch": run.epoch,
         "seen": run.seen,
@@ -126,16 +124,17 @@ def save(run: Run, folder: Path) -> Path:
 
 
 def resume(args: argparse.Namespace) -> Run:
-    """Return the Run that --resume goes on with.
+    """Return the Run that --resume continues; a new one if the file contains only weights.
 
-    Raises UserError if the file or the flags do not allow it.
+    Raises UserError if the file is invalid, or a flag contradicts it.
     """
     content = checkpoint.read(args.resume, "--resume")
-    if is_bare(content):
-        return start_from(content, args)
-    for name in ("seed", *TASK_FLAGS, *RECIPES["tuned"]["srn"].values):
+    if is_state_dict(content):
+        return start_from_weights(content, args)
+    recipe_flags = {name for recipe in RECIPES["tuned"].values() for name in recipe.flag_values}
+    for name in ("seed", *TASK_FLAGS, *sorted(recipe_flags)):
         if getattr(args, name, None) is not None:
-            raise UserError(f"--resume takes --{name} from the file: leave it out", status=2)
+            raise UserError(f"--resume reads --{name} from the file: leave it out", status=2)
     try:
         task, net = load_checkpoint(content)
         recipe = Recipe(**content["recipe"])
@@ -147,23 +146,28 @@ def resume(args: argparse.Namespace) -> Run:
         epoch = args.epoch or content["epoch"]
         seed = process.seed_everything(content["seed"])
     except checkpoint.LOAD_ERRORS as error:
-        raise UserError(f"--resume {args.resume}: not a whole checkpoint of this script") from error
+        raise UserError(
+            f"--resume {args.resume}: damaged, or not a checkpoint of seq_train.py"
+        ) from error
     if seen >= epoch * REPORT_EVERY:
         raise UserError(
-            f"--resume {args.resume}: the run has seen all of its {seen} sequences; "
-            f"a higher --epoch than {epoch} makes it longer"
+            f"--resume {args.resume}: already trained on {seen} sequences; "
+            f"to train longer, use --epoch {seen // REPORT_EVERY + 1} or higher"
         )
     return Run(task, recipe, seed, epoch, net, optimizer, seen, reports, seconds)
 
 
-def start_from(weights: dict, args: argparse.Namespace) -> Run:
-    """Return a new Run that starts from weights of the course's own.
+def start_from_weights(weights: dict, args: argparse.Namespace) -> Run:
+    """Return a new Run that starts from a state_dict, as the course saves it.
 
-    Raises UserError if they are of another network.
+    Raises UserError if it does not fit the network of the flags.
     """
     run = new_run(args)
     try:
         checkpoint.load_weights(run.net, weights)
     except checkpoint.LOAD_ERRORS as error:
-        raise UserError(f"--resume {args.resume}: weights of another network: {error}") from error
+        raise UserError(
+            f"--resume {args.resume}: weights of another network (check --lang, --model, --hid): "
+            f"{error}"
+        ) from error
     return run

@@ -1,7 +1,7 @@
-"""The task of Part 3: which network learns which language.
+"""The task of Part 3: a language, and the network that learns it.
 
-seq_train.py and seq_plot.py take the same flags for it, find the same checkpoint by it, build the
-same network, and print what the network does on a sequence in the same form.
+Shared by seq_train.py and seq_plot.py: flags, checkpoint names, construction of the network, and
+the printed form of its activations.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import reber
 from cli import checkpoint, flags
 from cli.errors import UserError
 from recurrent.language import Language
-from seq_models import LSTM, PARAMETERS, SRN
+from seq_models import LSTM, PARAMETER_NAMES, SRN
 
-# Sequences between two reports of training; they are sampled together, by a seed of their own.
+# Number of training sequences per report; they are sampled as one block, which has its own seed.
 REPORT_EVERY = 1000
-# Thousands of sequences between two checkpoints.
+# Thousands of training sequences per checkpoint.
 CHECKPOINT_EVERY = 10
-# Exit status of training that ends without success.
+# Exit status after training without success.
 FAILED = 3
-# Where checkpoints and pictures go by default.
-FOLDERS = {"out_path": Path("net"), "plot": Path("plot")}
-# Hidden units and thousands of sequences for each language and network; the first four rows are
-# the course's. What is not here gets as many hidden units as symbols, and 100.
+# Default folders of checkpoints and pictures.
+DEFAULT_FOLDERS = {"out_path": Path("net"), "plot": Path("plot")}
+# Default hidden units and thousands of training sequences, by language and network; the first four
+# are the course's. For others: as many hidden units as symbols, and 100 thousand sequences.
 DEFAULTS = {
     ("anb2n", "srn"): (2, 100),
     ("anb2nc3n", "lstm"): (3, 100),
@@ -47,9 +47,9 @@ DEFAULTS = {
 
 
 def make_language(name: str, length: int = 0, embed: bool = False) -> Language:
-    """Return the language that --lang, --length and --embed describe; length 0 is its default.
+    """Return the language for the values of --lang, --length (0: the default) and --embed.
 
-    Raises ValueError if no language has that name.
+    Raises ValueError for an unknown name.
     """
     if name == "reber":
         return reber.reber(embed, length)
@@ -58,7 +58,7 @@ def make_language(name: str, length: int = 0, embed: bool = False) -> Language:
 
 @dataclass(frozen=True)
 class Task:
-    """What the task flags ask for, with nothing left open: a field for each flag."""
+    """The values of the task flags, defaults included: a field for each flag."""
 
     lang: str
     embed: bool
@@ -76,17 +76,17 @@ class Task:
 
     @property
     def stem(self) -> str:
-        """anb2n_srn2: what the names of the network's files begin with."""
+        """The prefix of the network's file names: anb2n_srn2."""
         return f"{self.language.name}_{self.model}{self.hid}"
 
     @property
     def default_epoch(self) -> int:
-        """How long training takes by default, in thousands of sequences."""
+        """The default length of training in thousands of sequences."""
         return _defaults(self.language, self.model)[1]
 
     @property
     def flags(self) -> list[str]:
-        """The words of a command line that ask for this task."""
+        """The flags of this task, as command-line arguments."""
         words = ["--lang", self.lang]
         words += ["--embed"] if self.embed else []
         if self.length != (anb2n.MAX_N if self.language.times else 0):
@@ -94,71 +94,70 @@ class Task:
         return [*words, "--model", self.model, "--hid", str(self.hid)]
 
     def checkpoint(self, folder: Path, epoch: int) -> Path:
-        """net/anb2n_srn2_100.pth: the checkpoint's path, by thousands of sequences seen."""
+        """Return the checkpoint path after `epoch` thousand sequences: net/anb2n_srn2_100.pth."""
         return folder / f"{self.stem}_{epoch}.pth"
 
     def epoch_flags(self, epoch: int) -> list[str]:
-        """The words with which training leaves checkpoint `epoch`: none where it does by default.
+        """Return --epoch for a training run that saves checkpoint `epoch`, as arguments.
 
-        So checkpoint 50 is one on the way to 100, and not the end of a shorter training.
+        Empty if a default run saves it, so that checkpoint 50 is halfway through a run of 100, and
+        not the end of a shorter one.
         """
-        on_the_way = epoch % CHECKPOINT_EVERY == 0 and epoch <= self.default_epoch
-        return [] if on_the_way else ["--epoch", str(epoch)]
+        saved_by_default = epoch % CHECKPOINT_EVERY == 0 and epoch <= self.default_epoch
+        return [] if saved_by_default else ["--epoch", str(epoch)]
 
 
 TASK_FLAGS = tuple(field.name for field in fields(Task))
 
 
 def _defaults(language: Language, model: str) -> tuple[int, int]:
-    """Hidden units and thousands of sequences."""
+    """Return default hidden units and thousands of sequences."""
     return DEFAULTS.get((language.name, model), (language.classes, 100))
 
 
-def build_network(task: Task, **start) -> SRN | LSTM:
-    """Return the task's network with random first weights; `start`: see SRN and LSTM."""
-    kind = SRN if task.model == "srn" else LSTM
-    return kind(task.language.classes, task.hid, **start)
+def build_network(task: Task, **init_args) -> SRN | LSTM:
+    """Return the task's network with random weights; init_args: see SRN and LSTM."""
+    network_class = SRN if task.model == "srn" else LSTM
+    return network_class(task.language.classes, task.hid, **init_args)
 
 
 # Flags
 
 
 def add_task_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that ask for a task, and for the folder of its checkpoints."""
+    """Add the flags of a task, and --out_path."""
     parser.add_argument(
         "--lang",
         metavar="NAME",
-        help="reber, or a counting language: anbn, anb2n, anbncn, anb2nc3n, ... (default: anb2n)",
+        help="language: reber, or a counting language anbn, anb2n, anbncn, anb2nc3n, ... "
+        "(default: anb2n)",
     )
-    flags.add_switch(parser, "--embed", "the embedded Reber grammar")
+    flags.add_switch(parser, "--embed", "with --lang reber: the embedded grammar")
     parser.add_argument(
         "--length",
         type=flags.Integer(0, 40),
-        help="highest n (default: 4); reber: minimum number of symbols in a word",
+        help="counting languages: highest n (default: 4); reber: minimum word length in symbols",
     )
     parser.add_argument("--model", choices=("srn", "lstm"), help="network (default: srn)")
     parser.add_argument(
         "--hid",
         type=flags.Integer(0, 1000),
-        help="hidden units (default, or 0: as many as the course takes, or one for each symbol)",
+        help="number of hidden units (default, or 0: depends on language and network)",
     )
     parser.add_argument(
         "--out_path",
         type=flags.path,
-        default=FOLDERS["out_path"],
+        default=DEFAULT_FOLDERS["out_path"],
         metavar="DIR",
-        help="folder of checkpoints",
+        help="folder for the checkpoints",
     )
 
 
 def resolve_task(args: argparse.Namespace) -> Task:
-    """Return the task that the flags ask for.
-
-    Raises UserError if there is no such language.
-    """
+    """Return the Task of the flags. Raises UserError if the language does not exist."""
     lang, model = "anb2n" if args.lang is None else args.lang, args.model or "srn"
     if args.embed and lang != "reber":
-        raise UserError(f"--embed goes with --lang reber, not with --lang {lang}", status=2)
+        raise UserError(f"--embed requires --lang reber, not --lang {lang}", status=2)
     try:
         language = make_language(lang, args.length or 0, bool(args.embed))
     except ValueError as error:
@@ -169,10 +168,10 @@ def resolve_task(args: argparse.Namespace) -> Task:
 
 
 def folder_flags(args: argparse.Namespace) -> list[str]:
-    """Return the words that repeat --out_path and --plot where they are not the usual folders."""
+    """Return --out_path and --plot as command-line arguments, if they differ from the defaults."""
     words = []
-    for name, usual in FOLDERS.items():
-        if (folder := getattr(args, name)) != usual:
+    for name, default in DEFAULT_FOLDERS.items():
+        if (folder := getattr(args, name)) != default:
             words += [f"--{name}", str(folder)]
     return words
 
@@ -180,60 +179,62 @@ def folder_flags(args: argparse.Namespace) -> list[str]:
 # Checkpoints
 
 
-def is_bare(content: dict) -> bool:
-    """Return whether a file holds weights and nothing else, as the course's own files do."""
-    return set(content) in PARAMETERS
+def is_state_dict(content: dict) -> bool:
+    """Return whether a file contains only weights, as the course's files do."""
+    return set(content) in PARAMETER_NAMES
 
 
-def load_checkpoint(content: dict, asked: Task | None = None) -> tuple[Task, SRN | LSTM]:
-    """Return task and network of a checkpoint's content; a bare one has the task asked for.
+def load_checkpoint(content: dict, default: Task | None = None) -> tuple[Task, SRN | LSTM]:
+    """Return task and network of a checkpoint's content.
 
-    Raises ValueError if it is not whole.
+    default: the task if the content is only weights. Raises ValueError if the content is invalid.
     """
     try:
-        bare = is_bare(content)
-        task = asked if bare else Task(**content["task"])
+        only_weights = is_state_dict(content)
+        task = default if only_weights else Task(**content["task"])
         net = build_network(task)
-        checkpoint.load_weights(net, content if bare else content["net"])
+        checkpoint.load_weights(net, content if only_weights else content["net"])
     except checkpoint.LOAD_ERRORS as error:
         raise ValueError(str(error)) from error
     return task, net
 
 
-# Printed as the course prints
+# Printing in the course's format
 
 
-def print_numbers_as_the_course() -> None:
-    """Have numpy print arrays as the course's scripts do: two digits, a place for the sign."""
+def match_course_number_format() -> None:
+    """Set numpy's print options to those of the course's scripts: two decimals, room for a sign."""
     np.set_printoptions(precision=2, suppress=True, sign=" ", floatmode="fixed", linewidth=200)
 
 
 @torch.no_grad()
 def activations(net, language: Language, text: str) -> dict:
-    """Return what a network does on `text`, after each of the T symbols that it reads.
+    """Return a network's activations on `text` after each of the T symbols that it reads.
 
-    symbols: T + 1 of them, the last is predicted; hidden (T, H); context (T, H), None of an SRN,
-    whose context units are a copy of its hidden units; probabilities (T, C).
+    symbols: T + 1 letters, the last one is only predicted; hidden: (T, H); context: (T, H), None
+    for an SRN, whose context units are copies of its hidden units; probabilities: (T, C).
     """
     sequences = language.from_strings([text])
-    run = net(sequences.symbols[:-1])
+    output = net(sequences.symbols[:-1])
     return {
         "symbols": language.decode(sequences.symbols[:, 0]),
-        "hidden": run.hidden[:, 0].cpu().numpy(),
-        "context": None if run.context is None else run.context[:, 0].cpu().numpy(),
-        "probabilities": run.logits.softmax(-1)[:, 0].cpu().numpy(),
+        "hidden": output.hidden[:, 0].cpu().numpy(),
+        "context": None if output.context is None else output.context[:, 0].cpu().numpy(),
+        "probabilities": output.logits.softmax(-1)[:, 0].cpu().numpy(),
     }
 
 
 def print_sequence(net, language: Language, text: str, context: bool = False) -> dict:
-    """Print and return the activations of a network on `text`: a line for each symbol read, with
-    the hidden units after it, the context units if asked for, and the output probabilities."""
-    found = activations(net, language, text)
-    context = context and found["context"] is not None
+    """Print a network's activations on `text`, one line per symbol read; return them.
+
+    A line has the hidden units, the context units if `context`, and the output probabilities.
+    """
+    values = activations(net, language, text)
+    context = context and values["context"] is not None
     names = ("hidden", "context", "probabilities") if context else ("hidden", "probabilities")
-    print(f"-----\nsymbol= {found['symbols']}")
+    print(f"-----\nsymbol= {values['symbols']}")
     units = "hidden and context" if context else "hidden"
     print(f"{units} activations and output probabilities [{language.symbols}]:")
-    for row in zip(found["symbols"][:-1], *(found[name] for name in names), strict=True):
+    for row in zip(values["symbols"][:-1], *(values[name] for name in names), strict=True):
         print(*row)
-    return found
+    return values

@@ -1,4 +1,4 @@
-"""The recurrent networks against their equations written out, torch's own cells and differences."""
+"""The recurrent networks against their equations in numpy, torch's modules, finite differences."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from seq_models import LSTM, PARAMETERS, SRN
+from seq_models import LSTM, PARAMETER_NAMES, SRN
 
 NETS = {"srn": SRN, "lstm": LSTM}
 sizes = st.tuples(*[st.integers(1, 6)] * 4)
 
 
-def written_out(net, symbols, state=None):
-    """The network step by step in numpy, by the equations alone: hidden, context, output."""
+def by_equations(net, symbols, state=None):
+    """Return hidden vectors, context vectors and logits, computed step by step in numpy."""
     weights = {name: value.detach().numpy() for name, value in net.named_parameters()}
     eye = np.eye(len(weights["W"]))
     steps = []
@@ -28,11 +28,11 @@ def written_out(net, symbols, state=None):
         return 1 / (1 + np.exp(-x))
 
     for symbol in symbols.numpy():
-        total = eye[symbol] @ weights["W"] + hidden @ weights["U"] + weights["hid_bias"]
+        net_input = eye[symbol] @ weights["W"] + hidden @ weights["U"] + weights["hid_bias"]
         if isinstance(net, SRN):
-            hidden = np.tanh(total)
+            hidden = np.tanh(net_input)
         else:
-            i, f, g, o = np.split(total, 4, axis=-1)
+            i, f, g, o = np.split(net_input, 4, axis=-1)
             cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
             hidden = sigmoid(o) * np.tanh(cell)
         steps.append((hidden, cell, hidden @ weights["V"] + weights["out_bias"]))
@@ -42,7 +42,7 @@ def written_out(net, symbols, state=None):
 @pytest.mark.parametrize("model", NETS)
 @given(sizes, st.integers(0, 1000), st.booleans())
 @settings(max_examples=15, deadline=None)
-def test_the_fused_path_is_the_written_out_one(model, sizes, seed, given_state):
+def test_forward_and_step_follow_the_equations(model, sizes, seed, given_state):
     steps, count, symbols, hid = sizes
     torch.manual_seed(seed)
     net = NETS[model](symbols, hid).double()
@@ -51,13 +51,12 @@ def test_the_fused_path_is_the_written_out_one(model, sizes, seed, given_state):
     if given_state:
         state = tuple(torch.rand(count, hid, dtype=torch.float64) for _ in net.initial_state(1))
     with torch.no_grad():
-        fused = net(inputs, state)
-        hidden, context, output = written_out(net, inputs, state)
-        assert fused.hidden.numpy() == pytest.approx(hidden, abs=1e-6)
-        assert fused.logits.numpy() == pytest.approx(output, abs=1e-6)
+        found = net(inputs, state)
+        hidden, context, logits = by_equations(net, inputs, state)
+        assert found.hidden.numpy() == pytest.approx(hidden, abs=1e-6)
+        assert found.logits.numpy() == pytest.approx(logits, abs=1e-6)
         if model == "lstm":
-            assert fused.context.numpy() == pytest.approx(context, abs=1e-6)
-        # One step at a time leads to the same place.
+            assert found.context.numpy() == pytest.approx(context, abs=1e-6)
         state = state or net.initial_state(count)
         for symbol in inputs:
             state = net.step(symbol, state)
@@ -76,36 +75,37 @@ def test_gradients_agree_with_finite_differences(model, sizes, seed):
     inputs = torch.randint(symbols, (steps, count))
     names = [name for name, _ in net.named_parameters()]
 
-    def outputs(*parameters):
+    def logits(*parameters):
         values = dict(zip(names, parameters, strict=True))
         return torch.func.functional_call(net, values, (inputs,)).logits
 
-    assert torch.autograd.gradcheck(outputs, tuple(net.parameters()), atol=1e-6)
+    assert torch.autograd.gradcheck(logits, tuple(net.parameters()), atol=1e-6)
 
 
 @pytest.mark.parametrize("model", NETS)
-def test_torch_s_own_networks_and_their_gradients_agree_with_ours(model):
+def test_activations_and_gradients_agree_with_torch_modules(model):
     torch.manual_seed(0)
     net = NETS[model](3, 5)
-    own = (nn.RNN if model == "srn" else nn.LSTM)(3, 5)
+    module = (nn.RNN if model == "srn" else nn.LSTM)(3, 5)
     with torch.no_grad():
-        own.weight_ih_l0.copy_(net.W.T)
-        own.weight_hh_l0.copy_(net.U.T)
-        own.bias_ih_l0.copy_(net.hid_bias)
-        own.bias_hh_l0.zero_()
+        module.weight_ih_l0.copy_(net.W.T)
+        module.weight_hh_l0.copy_(net.U.T)
+        module.bias_ih_l0.copy_(net.hid_bias)
+        module.bias_hh_l0.zero_()
     inputs = torch.randint(3, (20, 4))
     state = tuple(part[None].contiguous() for part in net.initial_state(4))
-    expected, _ = own(torch.eye(3)[inputs], state[0] if model == "srn" else state)
+    expected, _ = module(torch.eye(3)[inputs], state[0] if model == "srn" else state)
     hidden = net(inputs).hidden
     assert torch.allclose(hidden, expected, atol=1e-6)
-    for ours, theirs in ((net.U, own.weight_hh_l0), (net.W, own.weight_ih_l0)):
-        pull = torch.rand(20, 4, 5, generator=torch.Generator().manual_seed(1))
-        one = torch.autograd.grad((hidden * pull).sum(), ours, retain_graph=True)[0]
-        two = torch.autograd.grad((expected * pull).sum(), theirs, retain_graph=True)[0]
-        assert torch.allclose(one, two.T, atol=1e-4)
+    for our_weights, torch_weights in ((net.U, module.weight_hh_l0), (net.W, module.weight_ih_l0)):
+        factors = torch.rand(20, 4, 5, generator=torch.Generator().manual_seed(1))
+        loss, torch_loss = (hidden * factors).sum(), (expected * factors).sum()
+        gradient = torch.autograd.grad(loss, our_weights, retain_graph=True)[0]
+        torch_gradient = torch.autograd.grad(torch_loss, torch_weights, retain_graph=True)[0]
+        assert torch.allclose(gradient, torch_gradient.T, atol=1e-4)
 
 
-def test_the_gates_make_the_next_context():
+def test_gates_determine_the_next_state():
     torch.manual_seed(0)
     net = LSTM(3, 4).double()
     inputs = torch.randint(3, (12, 2))
@@ -117,35 +117,35 @@ def test_the_gates_make_the_next_context():
     assert all(gate.min() >= 0 and gate.max() <= 1 for gate in (i, f, o))
 
 
-def test_first_weights():
+def test_initial_weights():
     torch.manual_seed(0)
     assert torch.equal(SRN(7, 300, init=0.1).U.detach(), torch.eye(300))
     course = SRN(2, 300, init=0.001, identity=False)
     assert course.U.std().item() == pytest.approx(0.001, rel=0.1)
-    far = SRN(300, 2, init=0.1, init_output=5.0)
-    assert far.V.std().item() == pytest.approx(5, rel=0.1)
-    assert far.W.std().item() == pytest.approx(0.1, rel=0.1)
+    large_output = SRN(300, 2, init=0.1, init_output=5.0)
+    assert large_output.V.std().item() == pytest.approx(5, rel=0.1)
+    assert large_output.W.std().item() == pytest.approx(0.1, rel=0.1)
     largest = max(parameter.abs().max().item() for parameter in LSTM(3, 16).parameters())
     assert 0.24 < largest <= 0.25
 
 
-def test_a_counter_adds_or_takes_away_one_and_forgets_nothing():
+def test_counter_adds_a_constant_per_symbol_and_forgets_nothing():
     torch.manual_seed(0)
     net = LSTM(4, 50, counter=True)
     with torch.no_grad():
         context = net(torch.arange(4).repeat(25)[:, None]).context[:, 0]
-    # The same change by each symbol every time, of at most 1; many of nearly 1.
-    steps = context.diff(dim=0, prepend=torch.zeros(1, 50)).view(25, 4, 50)
-    assert torch.allclose(steps, steps[:1].expand_as(steps), atol=1e-4)
-    assert steps.abs().max() <= 1.001
-    assert (steps.abs() > 0.5).float().mean() > 0.3
+    # Each symbol always adds the same amount, at most 1, and often more than 0.5.
+    change = context.diff(dim=0, prepend=torch.zeros(1, 50)).view(25, 4, 50)
+    assert torch.allclose(change, change[:1].expand_as(change), atol=1e-4)
+    assert change.abs().max() <= 1.001
+    assert (change.abs() > 0.5).float().mean() > 0.3
 
 
 @pytest.mark.parametrize("model", NETS)
-def test_parameters_are_named_as_the_course_s(model):
+def test_parameters_have_the_course_s_names_and_shapes(model):
     net = NETS[model](3, 4)
     state = net.state_dict()
-    assert set(state) in PARAMETERS
+    assert set(state) in PARAMETER_NAMES
     width = 4 if model == "srn" else 16
     shapes = {"W": (3, width), "U": (4, width), "hid_bias": (width,), "V": (4, 3), "out_bias": (3,)}
     for name, shape in shapes.items():

@@ -1,4 +1,4 @@
-"""seq_train.py as a user runs it: the brief's commands, checkpoints, resuming, faults, signals."""
+"""seq_train.py as a user runs it: the assignment's commands, checkpoints, resuming, errors."""
 
 import json
 import re
@@ -20,14 +20,14 @@ SYMBOL = re.compile(r"[A-C] \[[ \-.\d]+\] \[[ .\d]+\]")
 
 
 def run(*words, folder, capsys) -> tuple[int, str]:
-    """Run main in this process; its status and what it printed."""
+    """Run main in this process; return its status and output."""
     words = [*words, "--out_path", folder / "net", "--plot", folder / "plot"]
     status = seq_train.main(list(map(str, words)))
     return status, capsys.readouterr().out
 
 
 def content(path) -> dict:
-    """What a checkpoint holds."""
+    """Return the content of a checkpoint."""
     return torch.load(path, weights_only=True)
 
 
@@ -38,7 +38,7 @@ def content(path) -> dict:
         (["--lang", "anb2nc3n", "--model", "lstm", "--hid", 3], "anb2nc3n_lstm3", 0.02, 0.0098, 0),
     ],
 )
-def test_the_brief_s_commands(words, stem, threshold, floor, seed, tmp_path):
+def test_the_assignment_s_commands(words, stem, threshold, floor, seed, tmp_path):
     flags = ["--seed", seed, "--json", "results.json"]
     done = run_script("seq_train.py", *words, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
@@ -68,27 +68,27 @@ def test_the_brief_s_commands(words, stem, threshold, floor, seed, tmp_path):
     assert "--epoch 100\n" in blocks[-1]
     with Image.open(tmp_path / "plot" / f"{stem}_loss.jpg") as picture:
         assert min(picture.size) > 300
-    the_brief_plots([*words[:4], "--seed", seed], stem, tmp_path)
+    check_plots_of_the_assignment([*words[:4], "--seed", seed], stem, tmp_path)
 
 
-def the_brief_plots(words: list[str], stem: str, folder) -> None:
-    """The brief's other command, on what its first one has trained."""
+def check_plots_of_the_assignment(words: list[str], stem: str, folder) -> None:
+    """Run the assignment's seq_plot.py command on the trained network."""
     epoch = 50 if "lstm" in words else 100
     done = run_script("seq_plot.py", *words, "--epoch", epoch, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     agree = re.search(r"^machine and network agree on (\d+)/1024", done.stdout, re.MULTILINE)[1]
-    compared = re.search(r"^minimal machine of .*; (.*)$", done.stdout, re.MULTILINE)[1]
-    same = (agree, compared) == ("1024", "isomorphic to the extracted one")
-    # Half way not every LSTM has the language's machine.
-    assert same if epoch == 100 else int(agree) > 0
+    comparison = re.search(r"^minimal machine of .*; (.*)$", done.stdout, re.MULTILINE)[1]
+    correct = (agree, comparison) == ("1024", "isomorphic to the extracted one")
+    # After half of the training not every LSTM has the language's machine.
+    assert correct if epoch == 100 else int(agree) > 0
     pairs = ["01"] if epoch == 100 else ["01", "02", "12", "3d", "context_01", "context_12"]
-    for what in (*pairs, "states", "fsm", "dynamics", "time"):
-        with Image.open(folder / "plot" / f"{stem}_{what}.jpg") as picture:
+    for name in (*pairs, "states", "fsm", "dynamics", "time"):
+        with Image.open(folder / "plot" / f"{stem}_{name}.jpg") as picture:
             assert min(picture.size) > 250
 
 
 def course_loop(seed: int, updates: int) -> dict[str, torch.Tensor]:
-    """The course's training, written anew: one sequence an update, autograd step by step, SGD."""
+    """Return the parameters after the course's training: one sequence per update, autograd, SGD."""
     language = make_language("anb2n", 4)
     torch.manual_seed(seed)
     names = ("W", "U", "hid_bias", "V", "out_bias", "H0")
@@ -96,15 +96,15 @@ def course_loop(seed: int, updates: int) -> dict[str, torch.Tensor]:
     p = {name: torch.empty(shape) for name, shape in zip(names, shapes, strict=True)}
     for value in p.values():
         value.normal_(0, 0.001).requires_grad_()
-    batch = language.batch(1000, np.random.default_rng([seed, 0]))
-    for number in range(updates):
-        part = batch.part(number, number + 1)
-        inputs = torch.eye(2)[part.symbols[:-1, 0]]
+    block = language.batch(1000, np.random.default_rng([seed, 0]))
+    for index in range(updates):
+        sequence = block.part(index, index + 1)
+        inputs = torch.eye(2)[sequence.symbols[:-1, 0]]
         hidden, loss = torch.tanh(p["H0"]), 0.0
         for step, x in enumerate(inputs):
             hidden = torch.tanh(x @ p["W"] + hidden @ p["U"] + p["hid_bias"])
-            output = torch.log_softmax(hidden @ p["V"] + p["out_bias"], dim=0)
-            loss = loss - output[part.symbols[step + 1, 0]] / len(inputs)
+            log_probs = torch.log_softmax(hidden @ p["V"] + p["out_bias"], dim=0)
+            loss = loss - log_probs[sequence.symbols[step + 1, 0]] / len(inputs)
         gradients = torch.autograd.grad(loss, list(p.values()))
         with torch.no_grad():
             for value, gradient in zip(p.values(), gradients, strict=True):
@@ -112,7 +112,7 @@ def course_loop(seed: int, updates: int) -> dict[str, torch.Tensor]:
     return p
 
 
-def test_the_recipe_assignment_trains_as_the_course_does(tmp_path, capsys, monkeypatch):
+def test_recipe_assignment_matches_the_course_s_training(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(seq_train, "Stop", lambda: StopAfter(100))
     words = ["--recipe", "assignment", "--epoch", 1, "--seed", 7]
     status, printed = run(*words, folder=tmp_path, capsys=capsys)
@@ -124,33 +124,33 @@ def test_the_recipe_assignment_trains_as_the_course_does(tmp_path, capsys, monke
         assert torch.allclose(ours["net"][name], value.detach(), atol=1e-5), name
 
 
-def test_a_run_resumed_within_a_block_ends_as_an_unbroken_one(tmp_path, capsys, monkeypatch):
+def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, capsys, monkeypatch):
     check_resumed(["--lang", "anbn"], tmp_path, capsys, monkeypatch)
 
 
 def check_resumed(words, tmp_path, capsys, monkeypatch) -> None:
-    """A run that is stopped within a block, and resumed, must end as an unbroken one."""
+    """Check that a run interrupted within a block, and resumed, ends as an uninterrupted one."""
     words = [*words, "--epoch", 3, "--seed", 2, "--batch", 25]
     _, printed = run(*words, folder=tmp_path / "whole", capsys=capsys)
     with monkeypatch.context() as patch:
-        # In the middle of the second of three blocks of 40 batches.
+        # After 62 updates: in the second of three blocks of 40 batches.
         patch.setattr(seq_train, "Stop", lambda: StopAfter(62))
-        status, stopped = run(*words, folder=tmp_path / "part", capsys=capsys)
+        status, interrupted = run(*words, folder=tmp_path / "part", capsys=capsys)
     assert status == 130
-    (kept,) = (tmp_path / "part" / "net").glob("*_1.pth")
-    assert 1000 < content(kept)["seen"] < 2000
-    assert f"to go on: python3 seq_train.py --resume {kept}" in stopped
-    _, again = run("--resume", kept, folder=tmp_path / "part", capsys=capsys)
-    # Word for word from the next report on.
+    (path,) = (tmp_path / "part" / "net").glob("*_1.pth")
+    assert 1000 < content(path)["seen"] < 2000
+    assert f"to go on: python3 seq_train.py --resume {path}" in interrupted
+    _, resumed = run("--resume", path, folder=tmp_path / "part", capsys=capsys)
+    # The same output from the next report on.
     rest = printed[printed.index("epoch: 1000") :].split("-----\n", 1)[1].split("training ")[0]
-    assert rest in again
-    (one,) = (tmp_path / "whole" / "net").glob("*_3.pth")
-    one, two = content(one), content(tmp_path / "part" / "net" / one.name)
-    assert all(torch.equal(one["net"][name], two["net"][name]) for name in one["net"])
-    assert (one["reports"], one["seen"]) == (two["reports"], two["seen"])
+    assert rest in resumed
+    (path,) = (tmp_path / "whole" / "net").glob("*_3.pth")
+    expected, found = content(path), content(tmp_path / "part" / "net" / path.name)
+    assert all(torch.equal(found["net"][name], expected["net"][name]) for name in expected["net"])
+    assert (found["reports"], found["seen"]) == (expected["reports"], expected["seen"])
 
 
-def test_the_course_s_own_weights_can_be_trained_further(tmp_path, capsys):
+def test_training_can_start_from_the_course_s_weights(tmp_path, capsys):
     torch.manual_seed(0)
     course, path = SRN(2, 2, init=1.0).state_dict(), tmp_path / "course.pth"
     torch.save(course, path)
@@ -161,10 +161,10 @@ def test_the_course_s_own_weights_can_be_trained_further(tmp_path, capsys):
         run("--resume", path, "--hid", 3, "--epoch", 1, folder=tmp_path, capsys=capsys)
 
 
-# Flags that are right each by itself; tests/faults has every flag's bad values.
-BAD = [
+# Combinations of flags; tests/faults has invalid values of every flag.
+INVALID = [
     (["--hid", "two"], 2, "argument --hid: 'two' is not a whole number from 0 to 1000"),
-    (["--embed"], 2, "--embed goes with --lang reber, not with --lang anb2n"),
+    (["--embed"], 2, "--embed requires --lang reber, not --lang anb2n"),
     (
         ["--lr", "100", "--weight_decay", "100", "--optim", "sgd", "--epoch", "1"],
         1,
@@ -173,8 +173,8 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("words", "status", "message"), BAD, ids=lambda value: str(value)[:30])
-def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("words", "status", "message"), INVALID, ids=lambda value: str(value)[:30])
+def test_an_error_is_one_line(words, status, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     check_refused("seq_train", words, status, message, capsys)
 
@@ -182,13 +182,15 @@ def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkey
 def test_flags_of_a_resumed_run_come_from_the_file(tmp_path, capsys):
     run("--epoch", 1, folder=tmp_path, capsys=capsys)
     path = tmp_path / "net" / "anb2n_srn2_0.pth"
-    for words in (["--lang", "anbn"], ["--seed", 1], ["--lr", 1]):
+    for words in (["--lang", "anbn"], ["--seed", 1], ["--lr", 1], ["--counter"]):
         with pytest.raises(
-            UserError, match=f"--resume takes {words[0]} from the file: leave it out"
+            UserError, match=f"--resume reads {words[0]} from the file: leave it out"
         ):
             run("--resume", path, *words, folder=tmp_path, capsys=capsys)
     done = tmp_path / "net" / "anb2n_srn2_1.pth"
-    with pytest.raises(UserError, match="has seen all of its 1000 sequences"):
+    with pytest.raises(
+        UserError, match="already trained on 1000 sequences; to train longer, use --epoch 2"
+    ):
         run("--resume", done, folder=tmp_path, capsys=capsys)
     run("--resume", done, "--epoch", 2, folder=tmp_path, capsys=capsys)
     assert (tmp_path / "net" / "anb2n_srn2_2.pth").exists()
@@ -199,26 +201,27 @@ def recipe_of(*words) -> Recipe:
     return resolve_recipe(args, resolve_task(args))
 
 
-def test_the_learning_rate_is_that_of_torch_s_schedules():
-    steps, places = 1000, np.linspace(0, 1, 1000)
-    for schedule, rise in (("onecycle", 0.2), ("cosine", 0.0)):
+def test_learning_rates_are_those_of_torch_s_schedules():
+    steps = 1000
+    for schedule, warmup in (("onecycle", 0.2), ("cosine", 0.0)):
         recipe = recipe_of("--schedule", schedule, "--lr", 2)
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 2)
-        torchs = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, 2, total_steps=steps, pct_start=rise, cycle_momentum=False
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, 2, total_steps=steps, pct_start=warmup, cycle_momentum=False
         )
         expected = []
         for _ in range(steps):
-            expected.append(torchs.get_last_lr()[0])
+            expected.append(scheduler.get_last_lr()[0])
             optimizer.step()
             if len(expected) < steps:
-                torchs.step()
-        # torch's rise ends an update early.
-        assert [recipe.lr_at(place) for place in places] == pytest.approx(expected, abs=0.01)
+                scheduler.step()
+        found = [recipe.lr_at(progress) for progress in np.linspace(0, 1, steps)]
+        # Approximately, because torch's warm-up ends one update earlier.
+        assert found == pytest.approx(expected, abs=0.01)
     assert recipe_of("--schedule", "constant", "--lr", 2).lr_at(0.9) == 2
 
 
-def test_each_size_of_batch_serves_for_an_equal_part_of_training():
+def test_each_batch_size_is_used_for_an_equal_part_of_training():
     recipe = recipe_of("--batch", "20,50,100")
     assert [recipe.batch_at(progress) for progress in (0, 0.33, 0.34, 0.66, 0.67, 0.99)] == [
         20, 20, 50, 50, 100, 100,
@@ -226,7 +229,7 @@ def test_each_size_of_batch_serves_for_an_equal_part_of_training():
     assert recipe_of("--recipe", "assignment").batch == (1,)
 
 
-def test_the_status_of_training():
+def test_training_status():
     good, bad = Score(0.03, 9, 9), Score(0.2, 5, 9)
     for scores, threshold, status in (
         ([bad], 0.05, "learning"),
@@ -239,7 +242,7 @@ def test_the_status_of_training():
         assert seq_train.training_status(scores, threshold) == status
 
 
-def test_a_reber_run_is_named_and_shows_a_word_of_the_minimum_length(tmp_path, capsys):
+def test_a_reber_run_with_a_minimum_length(tmp_path, capsys):
     words = ["--lang", "reber", "--embed", "--length", 14, "--model", "lstm", "--epoch", 1]
     status, printed = run(*words, "--seed", 1, folder=tmp_path, capsys=capsys)
     assert status == seq_train.FAILED
@@ -249,5 +252,5 @@ def test_a_reber_run_is_named_and_shows_a_word_of_the_minimum_length(tmp_path, c
     assert (tmp_path / "net" / "reber_embed_lstm8_1.pth").exists()
     assert "seq_plot.py --lang reber --embed --length 14 --model lstm --hid 8 --epoch 1" in printed
     assert re.search(
-        r"^last symbol but one of fresh words: \d+/10000 correct", printed, re.MULTILINE
+        r"^second-to-last symbol of new words: \d+/10000 correct", printed, re.MULTILINE
     )

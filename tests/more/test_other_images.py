@@ -13,7 +13,7 @@ from cli.errors import UserError
 from kuzushiji import dataset
 
 
-@pytest.mark.usefixtures("unexplained")
+@pytest.mark.usefixtures("no_explanation")
 def test_a_last_batch_of_one_image_can_be_normalised(tmp_path, capsys):
     data = write_characters(tmp_path / "data", train=129)
     words = [*CONV, "--batch", 128, "--epochs", 1, "--plot", tmp_path]
@@ -70,7 +70,7 @@ def test_another_data_set_has_its_own_name(small, tmp_path, capsys):
         run(*words, "--dataset", "kmnist", capsys=capsys, data=small)
 
 
-@pytest.mark.usefixtures("unexplained")
+@pytest.mark.usefixtures("no_explanation")
 def test_training_on_test_images_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert kuzu_main.main(["--net", "lin", "--epochs", "1", "--split", "1", "--save", "a.pth"]) == 0

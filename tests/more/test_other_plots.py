@@ -1,4 +1,4 @@
-"""seq_plot.py on other networks: Reber's grammars, foreign weights, networks without a state."""
+"""seq_plot.py on other networks: Reber's grammars, weights of another program, untrained ones."""
 
 import json
 import re
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
-from test_film import learn
-from test_seq_plot import keep, keep_random, names, plot
+from test_film import implement
+from test_seq_plot import names, plot, save_automaton, save_untrained
 
-from recurrent.film import GLIDE, LONGEST, Frame, Stage, readings
+from recurrent.film import FRAMES_PER_SYMBOL, MAX_SYMBOL_TIME, Frame, Scene, read_words
 from recurrent.machine import Machine
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
@@ -20,11 +20,11 @@ from seq_models import LSTM, SRN
 
 @pytest.mark.parametrize(("lang", "embed", "count"), [("reber", False, 8), ("reber", True, 20)])
 def test_the_machine_of_reber_s_grammar(lang, embed, count, tmp_path, capsys):
-    flags = keep(tmp_path / "net", lang, embed)
+    flags = save_automaton(tmp_path / "net", lang, embed)
     out = plot(*flags, "--only", "states", folder=tmp_path / "plot", capsys=capsys)
     assert f"{count} states; isomorphic to the extracted one" in out
     assert "machine and network agree on 1024/1024 sequences" in out
-    assert "the same by network and language" in out
+    assert "the same for network and language" in out
     assert {re.sub(".*_", "", name) for name in names(tmp_path / "plot")} == {
         "states.jpg", "fsm.jpg", "fsm.dot",
     }  # fmt: skip
@@ -33,7 +33,7 @@ def test_the_machine_of_reber_s_grammar(lang, embed, count, tmp_path, capsys):
 
 
 def plain_reber_loop(updates: int) -> dict[str, torch.Tensor]:
-    """Weights of the course's names, trained on single words by a loop that shares nothing."""
+    """Return weights, named as the course's, trained on single words by an independent loop."""
     language, random = make_language("reber"), np.random.default_rng(2)
     torch.manual_seed(2)
     shapes = {"H0": (2,), "W": (7, 2), "U": (2, 2), "hid_bias": (2,), "V": (2, 7), "out_bias": (7,)}
@@ -53,7 +53,7 @@ def plain_reber_loop(updates: int) -> dict[str, torch.Tensor]:
     return {name: value.detach() for name, value in p.items()}
 
 
-def test_the_grammar_comes_back_from_weights_that_a_plain_loop_trained(tmp_path, capsys):
+def test_the_grammar_is_extracted_from_weights_of_a_plain_loop(tmp_path, capsys):
     (tmp_path / "net").mkdir()
     torch.save(plain_reber_loop(600), tmp_path / "net" / "reber_srn2_1.pth")
     words = ["--lang", "reber", "--epoch", 1, "--out_path", tmp_path / "net", "--only", "states"]
@@ -65,29 +65,30 @@ def test_the_grammar_comes_back_from_weights_that_a_plain_loop_trained(tmp_path,
     ("section", "kinds"),
     [("scatter", {"01", "3d"}), ("dynamics", {"dynamics"}), ("context", {"time"})],
 )
-def test_only_draws_what_is_asked_for(section, kinds, tmp_path, capsys):
-    flags = keep(tmp_path / "net", lang="reber")
+def test_only_selects_the_sections(section, kinds, tmp_path, capsys):
+    flags = save_automaton(tmp_path / "net", lang="reber")
     plot(*flags, "--only", section, folder=tmp_path / "plot", capsys=capsys)
     found = {re.sub(r".*_(\w+)\.jpg", r"\1", name) for name in names(tmp_path / "plot")}
     assert kinds <= found
     assert not found & ({"states", "fsm", "dynamics", "time", "3d", "01"} - kinds)
 
 
-def test_a_film_is_made_where_it_is_asked_for(tmp_path, capsys):
-    flags = keep(tmp_path / "net", lang="anbn", length=2)
+def test_a_film_is_made_by_only_film(tmp_path, capsys):
+    flags = save_automaton(tmp_path / "net", lang="anbn", length=2)
     out = plot(*flags, "--only", "film", folder=tmp_path / "plot", capsys=capsys)
     path = tmp_path / "plot" / "anbn_srn5_film.gif"
     assert list((tmp_path / "plot").iterdir()) == [path]
     assert f"film: {path}" in out
     with Image.open(path) as film:
         assert film.size == (800, 600)
-        # The start and six symbols.
-        assert film.n_frames == 1 + 6 * GLIDE
-        assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(film)) == 7 * LONGEST
+        # The initial state and six symbols.
+        assert film.n_frames == 1 + 6 * FRAMES_PER_SYMBOL
+        duration = sum(frame.info["duration"] for frame in ImageSequence.Iterator(film))
+        assert duration == 7 * MAX_SYMBOL_TIME
 
 
 def test_context_units_are_printed_and_drawn(tmp_path, capsys):
-    flags = keep_random(tmp_path / "net", "lstm")
+    flags = save_untrained(tmp_path / "net", "lstm")
     folder = tmp_path / "plot"
     words = (*flags, "--only", "scatter,context", "--seed", 0, "--num_plot", 1)
     plain = plot(*words, folder=folder, capsys=capsys)
@@ -100,12 +101,12 @@ def test_context_units_are_printed_and_drawn(tmp_path, capsys):
     assert line.count("[") == 2
     assert wide.count("[") == 3
     assert "hidden and context activations" in both
-    # The context units are those of the equations: h = o tanh(c), so |h| <= |tanh(c)|.
+    # The context units follow the equations: h = o tanh(c), so |h| <= |tanh(c)|.
     h, c = (np.array(part.split(), float) for part in re.findall(r"\[([^\]]+)\]", wide)[:2])
     assert (np.abs(h) <= np.abs(np.tanh(c)) + 0.01).all()
 
 
-def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
+def test_an_untrained_network_is_analysed(tmp_path, capsys):
     torch.manual_seed(0)
     for model, hid in (("srn", 1), ("lstm", 2)):
         net = SRN(3, hid, init=1.0) if model == "srn" else LSTM(3, hid)
@@ -116,11 +117,11 @@ def test_a_network_that_has_learned_nothing_is_shown_too(tmp_path, capsys):
         assert "not isomorphic to the extracted one" in out
         assert "network only" in out
         assert re.search(r"machine and network agree on \d+/1024 sequences", out)
-        assert "The first that is not exact is n = " in out or "All are exact." in out
+        assert "First n that is not exact: " in out or "All of these words are exact." in out
 
 
-def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
-    flags = keep(tmp_path / "net", lang="anbn", length=2)
+def test_all_sections_of_a_network_that_implements_its_language(tmp_path, capsys):
+    flags = save_automaton(tmp_path / "net", lang="anbn", length=2)
     flags += ["--json", tmp_path / "results.json"]
     out = plot(*flags, "--seed", 1, "--num_plot", 3, folder=tmp_path / "plot", capsys=capsys)
     results = json.loads((tmp_path / "results.json").read_text())
@@ -142,27 +143,27 @@ def test_all_sections_of_a_network_that_is_its_language(tmp_path, capsys):
         assert name in out
 
 
-def test_hundreds_of_clusters_and_unknown_words_can_be_filmed():
-    net, language, found = learn("anbn")
-    count, width = 300, found.trajectory.state.shape[1]
+def test_a_film_of_hundreds_of_clusters_and_of_words_that_the_machine_does_not_allow():
+    net, language, extracted = implement("anbn")
+    count, width = 300, extracted.trajectory.state.shape[1]
     random = np.random.default_rng(0)
     trajectory = replace(
-        found.trajectory, state=random.normal(size=(count, width)), node=np.full(count, -1)
+        extracted.trajectory, state=random.normal(size=(count, width)), node=np.full(count, -1)
     )
-    after = np.full((62, language.classes), -1)
-    after[:-1, language.first] = np.arange(1, 62)
-    machine = Machine(language.symbols, after)
+    transitions = np.full((62, language.classes), -1)
+    transitions[:-1, language.first_symbol] = np.arange(1, 62)
+    machine = Machine(language.symbols, transitions)
     many = replace(
-        found,
+        extracted,
         trajectory=trajectory,
-        states=replace(found.states, cluster=np.arange(count)),
+        clustering=replace(extracted.clustering, cluster=np.arange(count)),
         machine=machine,
         names=[f"outside ({state})" for state in range(62)],
-        overlap=np.zeros((62, len(found.labels)), dtype=bool),
+        overlap=np.zeros((62, len(extracted.labels)), dtype=bool),
     )
-    read = readings(net, language, machine)
-    assert -1 in read[0].states
-    stage = Stage(language, many, read, "a title")
-    images = list(stage.images([Frame(0, 0, 1.0, 100), Frame(0, len(read[0].text), 0.7, 100)]))
-    assert [image.mode for image in images] == ["P", "P"]
-    assert stage.lines[1].get_text().startswith("no state")
+    readings = read_words(net, language, machine)
+    assert -1 in readings[0].states
+    scene = Scene(language, many, readings, "a title")
+    frames = [Frame(0, 0, 1.0, 100), Frame(0, len(readings[0].text), 0.7, 100)]
+    assert [image.mode for image in scene.images(frames)] == ["P", "P"]
+    assert scene.lines[1].get_text().startswith("no state")
