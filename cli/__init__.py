@@ -1,1 +1,1 @@
-"""What all scripts share: flags, errors and signals, files and checkpoints."""
+"""Shared by all scripts: flags, errors, signals, files and checkpoints."""

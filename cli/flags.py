@@ -1,4 +1,4 @@
-"""Flags whose bad values are refused by name, and those that all scripts have."""
+"""Types of flags, with errors that name invalid values, and the flags of all scripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cli.errors import UserError
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows the defaults that tell a reader something."""
+    """Help with defaults, except None and False."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default in (None, False):
@@ -24,7 +24,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse as a student needs it: defaults in the help, one line for an error."""
+    """An ArgumentParser with defaults in the help and one-line errors."""
 
     def __init__(self, **options):
         super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
@@ -54,10 +54,7 @@ class Integer:
 
 @dataclass(frozen=True)
 class Number:
-    """An argparse type: a number from `low` to `high`, or above `low` if that is excluded.
-
-    nan and inf are refused.
-    """
+    """An argparse type: a finite number from `low` (exclusive if `low_excluded`) to `high`."""
 
     low: float
     high: float
@@ -69,22 +66,22 @@ class Number:
         except ValueError:
             value = math.nan
         if not self.low <= value <= self.high or (self.low_excluded and value == self.low):
-            least = f"{'above' if self.low_excluded else 'at least'} {self.low:g}"
+            limits = "above {:g} and at most {:g}" if self.low_excluded else "from {:g} to {:g}"
             raise argparse.ArgumentTypeError(
-                f"{text!r} is not a number {least} and at most {self.high:g}"
+                f"{text!r} is not a number {limits.format(self.low, self.high)}"
             )
         return value
 
 
 @dataclass(frozen=True)
 class CommaSeparated:
-    """An argparse type: values of the type `one` with commas between them, `count` if given."""
+    """An argparse type: comma-separated values of an argparse type, exactly `count` if given."""
 
-    one: Callable
+    item_type: Callable
     count: int | None = None
 
     def __call__(self, text: str) -> tuple:
-        values = tuple(self.one(part.strip()) for part in text.split(","))
+        values = tuple(self.item_type(part.strip()) for part in text.split(","))
         if self.count is not None and len(values) != self.count:
             raise argparse.ArgumentTypeError(
                 f"{text!r} has {len(values)} numbers, not {self.count}"
@@ -103,17 +100,17 @@ class Switch:
 
 
 def path(text: str) -> Path:
-    """An argparse type: the path of a file or folder; an empty one is refused."""
+    """Return a path. An argparse type that rejects empty paths."""
     if not text.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is not a path")
     return Path(text)
 
 
 def device(text: str) -> torch.device:
-    """An argparse type: where torch can compute, like cpu or cuda:0."""
+    """Return a torch device, such as cpu or cuda:0. An argparse type that rejects unusable ones."""
     try:
         found = torch.device(text)
-        # Some devices take numbers and give none back.
+        # Creating a tensor is not enough, because the device "meta" fails only in item().
         torch.zeros(1, device=found).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -122,44 +119,44 @@ def device(text: str) -> torch.device:
 
 
 def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None = "cpu") -> None:
-    """Add the flags that every script here has: --seed, --plot, --json, --device and --no_cuda."""
+    """Add the flags of all scripts: --seed, --plot, --json, --device and --no_cuda."""
     parser.add_argument(
         "--seed",
         type=Integer(0, 2**32 - 1),
-        help="repeats a run: same seed, same output (default: drawn and printed)",
+        help="random seed, which makes a run repeatable (default: chosen at random and printed)",
     )
     parser.add_argument(
-        "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for the pictures"
+        "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for pictures"
     )
     parser.add_argument(
         "--json",
         type=path,
         metavar="FILE",
-        help="write the figures of this run as JSON, for tables and plots of your own",
+        help="write the results as JSON",
     )
     parser.add_argument(
         "--device",
         type=device,
         default=default_device,
         metavar="NAME",
-        help="where to compute: cpu, cuda, mps, ...",
+        help="torch device: cpu, cuda, mps, ...",
     )
     parser.add_argument(
         "--no_cuda",
         dest="device",
         action="store_const",
         const=device("cpu"),
-        help="the course's name for --device cpu",
+        help="the course's flag for --device cpu",
     )
 
 
 def add_switch(group, flag: str, help: str) -> None:
-    """Add a flag that is on as `--flag` or `--flag True`, off as `--flag False`, else None."""
+    """Add a flag: True for `--flag` or `--flag True`, False for `--flag False`, None by default."""
     group.add_argument(flag, type=Switch(), nargs="?", const=True, metavar="True|False", help=help)
 
 
 def format_flags(values: dict) -> str:
-    """Flags with their values, to be typed again: '--optim sgd --lr 0.01 --filters 24,64'."""
+    """Return flags with their values as typed: '--optim sgd --lr 0.01 --filters 24,64'."""
     words = []
     for name, value in values.items():
         value = ",".join(map(str, value)) if isinstance(value, tuple) else value

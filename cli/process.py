@@ -1,9 +1,9 @@
-"""How a script runs and ends: errors and interruptions cost one line, a seed repeats it.
+"""Running a script: exit status and one-line errors, random seed, interruption, progress.
 
-`run(main)`          ends the process with the right status; no traceback reaches a user.
-`seed_everything`    one seed decides a run, and is printed.
-`Stop`               Ctrl-C ends a loop after its step, so that what was learned is kept.
-`Progress`           the time left, shown on a terminal only.
+`run(main)`          calls `main` and ends the process with its exit status.
+`seed_everything`    seeds all random number generators and prints the seed.
+`Stop`               lets Ctrl-C end a loop after the current step, so that results are kept.
+`Progress`           shows the time left on a terminal.
 """
 
 from __future__ import annotations
@@ -27,49 +27,52 @@ from cli.errors import UserError
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which a machine sends that is shut down."""
+    """SIGTERM, which is sent at shutdown."""
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Call `main` and end the process with its status; every error becomes one line on stderr."""
+    """Call `main` and end the process with its exit status; print an error as one line on stderr.
+
+    Exceptions that indicate a bug keep their traceback.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     if sys.stdout is not None:
-        # A path may hold what the terminal cannot show: shown as \u30d7 then.
+        # Print characters that the terminal cannot show, as in a path, as \u30d7.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             status = main() or 0
         except SystemExit as end:  # of --help
             status = end.code
-        # What cannot be printed is told here: later Python itself would complain.
+        # Flush here, because Python would report a failure at exit in its own way.
         if sys.stdout is not None:
             sys.stdout.flush()
     except UserError as error:
         status = _report_error(str(error), error.status)
     except KeyboardInterrupt as interrupt:
-        kept = (
+        saved = (
             f"{files.written[-1]} was the last file saved" if files.written else "nothing was saved"
         )
         status = 143 if isinstance(interrupt, Terminated) else 130
-        status = _report_error(f"interrupted; {kept}", status)
+        status = _report_error(f"interrupted; {saved}", status)
     except BrokenPipeError:
-        # The reader of our output has left (`| head`): no error.
-        _abandon_output()
+        # Not an error: the reader of the output has ended (`| head`).
+        _discard_output()
         status = 0
     except OSError as error:
-        status = _report_error(_reason(error), 1)
-        _abandon_output()
+        status = _report_error(_os_error_message(error), 1)
+        _discard_output()
     except (MemoryError, RuntimeError) as error:
-        # torch has a class of its own for it on a GPU, none on the CPU.
+        # torch raises OutOfMemoryError on a GPU, but a plain RuntimeError on the CPU.
         allocator = ("OutOfMemoryError", "DefaultCPUAllocator")
         if not isinstance(error, MemoryError) and not any(
             name in f"{type(error).__name__} {error}" for name in allocator
         ):
             raise
         status = _report_error(
-            "not enough memory for a network of this size; choose a smaller one", 1
+            "not enough memory for a network of this size: choose a smaller one", 1
         )
-    _end_quietly()
+    _ignore_signals()
     sys.exit(status)
 
 
@@ -77,48 +80,49 @@ def _interrupt(number: int, frame) -> NoReturn:
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
-def _abandon_output() -> None:
-    """Let what is still to be printed vanish: Python flushes at its end, and would complain."""
+def _discard_output() -> None:
+    """Discard buffered output, because Python flushes it at exit and would report an error."""
     with contextlib.suppress(OSError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _end_quietly() -> None:
-    """Take no notice of signals any more: the script is about to end."""
+def _ignore_signals() -> None:
+    """Ignore further signals, because the script is about to end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def _report_error(message: str, status: int) -> int:
-    _end_quietly()
-    # What a file's content brought into it is neither to fill the screen nor to command it.
+    _ignore_signals()
+    # A message may quote a file: no line breaks, and no control characters for the terminal.
     message = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
     print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
     return status
 
 
-def _reason(error: OSError) -> str:
-    """What the system says, without errno: 'plot/a.jpg: No space left on device'."""
+def _os_error_message(error: OSError) -> str:
+    """Return file name and reason without errno: 'plot/a.jpg: No space left on device'."""
     text = error.strerror or str(error) or type(error).__name__
-    # What is printed goes to no file that has a name.
+    # An error of print has no file name.
     return f"{error.filename or 'standard output'}: {text}"
 
 
 def seed_everything(seed: int | None) -> int:
-    """Seed Python, numpy and torch; draw a seed where none is given. Prints and returns it."""
-    drawn = seed is None
-    if drawn:
+    """Seed Python, numpy and torch, at random if `seed` is None; print and return the seed."""
+    hint = ""
+    if seed is None:
         seed = secrets.randbelow(1_000_000)
+        hint = f" (chosen at random; --seed {seed} repeats this run)"
     random.seed(seed)
     numpy.random.seed(seed)
     torch.manual_seed(seed)
     torch.backends.cudnn.deterministic = True
-    print(f"seed: {seed}" + (f" (drawn; --seed {seed} repeats this run)" if drawn else ""))
+    print(f"seed: {seed}{hint}")
     return seed
 
 
 class Stop:
-    """Ctrl-C or SIGTERM end a loop after its step; a second one ends the script at once.
+    """Lets Ctrl-C or SIGTERM end a loop after its step; a second signal ends the script at once.
 
     with Stop() as stop:
         for batch in batches:
@@ -126,46 +130,47 @@ class Stop:
             if stop:
                 break
 
-    `stop.status` is then the exit status a shell expects (130 or 143), 0 without a signal.
+    `stop.status` is the exit status for the signal (130 or 143), 0 without a signal.
     """
 
     def __init__(self):
         self.status = 0
 
     def __enter__(self) -> Stop:
-        self._before = {
-            name: signal.signal(name, self._ask) for name in (signal.SIGINT, signal.SIGTERM)
+        self._previous = {
+            number: signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM)
         }
         return self
 
     def __exit__(self, *exception) -> None:
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def __bool__(self) -> bool:
         return self.status != 0
 
-    def _ask(self, number: int, frame) -> None:
+    def _handle(self, number: int, frame) -> None:
         if self:
             _interrupt(number, frame)
         self.status = 128 + number
-        # os.write, not print: a handler may interrupt a print, and print cannot be re-entered.
+        # os.write, because a handler may interrupt a print, which is not reentrant.
         with contextlib.suppress(OSError):
-            os.write(2, b"\nstopping after this step, to save what there is; once more: at once\n")
+            os.write(2, b"\nstopping after this step; interrupt again to stop at once\n")
 
 
 class Progress:
-    """One line with the time left, on a terminal; nothing at all in a file or a pipe."""
+    """A line with the time left, shown on a terminal only."""
 
     def __init__(self, total: int):
         self.total = total
-        self.shown = sys.stderr.isatty()
+        self.enabled = sys.stderr.isatty()
         self.start = self.last = time.monotonic()
 
     def update(self, done: int, text: str) -> None:
-        """Tell that `done` of `total` steps are done; `text` says where we are."""
+        """Show `text` and the time left after `done` of `total` steps, at most every 0.2 s."""
         now = time.monotonic()
-        if not self.shown or not done or now - self.last < 0.2:
+        if not self.enabled or not done or now - self.last < 0.2:
             return
         self.last = now
         left = round((now - self.start) * (self.total - done) / done)
@@ -173,6 +178,6 @@ class Progress:
         sys.stderr.flush()
 
     def clear(self) -> None:
-        """Wipe the line, before something is printed in its place."""
-        if self.shown:
+        """Clear the line before other output is printed."""
+        if self.enabled:
             print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,1 +1,1 @@
-"""Part 2: pictures of a perceptron, and the fewest step units that solve a table."""
+"""Part 2: pictures of a perceptron, the minimum number of step units, scales for sigmoid units."""

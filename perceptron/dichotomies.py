@@ -1,10 +1,10 @@
-"""How few step units solve a table of points: every division of the points by lines, tried.
+"""Minimum number of hidden step units for a table of points, by exhaustive search.
 
-A step unit divides the points by a line. Of all lines only finitely many differ in which points
-they divide from which: the dichotomies of the points (Cover, 1965). A network with k hidden step
-units picks k of them and combines the k answers by one more unit, a threshold function of k
-bits; linear programming decides whether there is one. So trying all sets of k lines finds the
-fewest units that solve a table, and proves that fewer cannot.
+A step unit divides the points by a line. Infinitely many lines yield only finitely many divisions,
+the dichotomies of the points (Cover, 1965). A network with k hidden step units uses k of them, and
+its output unit must compute the targets from the k hidden activations; linear programming decides
+whether an output unit can do so. Trying all sets of k = 1, 2, ... dichotomies therefore finds the
+minimum and proves that fewer units cannot solve the table.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-# What a unit of bias costs beside a unit of weight, where the simplest weights are chosen.
+# Cost of |bias| relative to |weight| when the simplest weights are chosen.
 BIAS_COST = 0.1
-# With more units than these the first solution is taken: there are too many sets to try them all.
-EXHAUSTIVE = 4
+# Maximum number of hidden units for which all sets of lines are tried. With more units the search
+# ends after the first chunk that contains a solution, because there are too many sets.
+MAX_EXHAUSTIVE_UNITS = 4
 
 
 class Unit(NamedTuple):
-    """A step unit: it fires where weight . input + bias >= 0."""
+    """A step unit, which fires where weight . input + bias >= 0."""
 
     weight: tuple[float, ...]
     bias: float
 
     def fires(self, inputs: np.ndarray) -> np.ndarray:
-        """Return whether it fires for each of the inputs (N, number of weights): (N,) bool."""
+        """Return whether the unit fires for each input (N, number of weights): (N,) bool."""
         return inputs @ np.array(self.weight) + self.bias >= 0
 
     @property
     def cost(self) -> float:
-        """Return less for weights that are easier to read."""
+        """Sum of absolute weights and weighted bias: low if the unit is easy to read."""
         return sum(map(abs, self.weight)) + BIAS_COST * abs(self.bias)
 
 
@@ -43,8 +44,8 @@ class Unit(NamedTuple):
 class Design:
     """The simplest network with the fewest hidden step units, and the proof by exhaustion.
 
-    tried: for each number of hidden units, how many sets of lines there are and how many of them
-        can solve the table. All but the last entry have none.
+    tried: for each number of hidden units, the number of sets of lines tried and the number of
+        these that can solve the table, which is 0 except for the last entry.
     """
 
     hidden: list[Unit]
@@ -53,88 +54,90 @@ class Design:
 
 
 def dichotomies(points: np.ndarray) -> dict[tuple[bool, ...], Unit]:
-    """Return every way to divide points (N, 2) by a line that meets none, with a unit for each.
+    """Return all dichotomies of points (N, 2) by lines through none of them, with a unit for each.
 
-    One of each complementary pair is given, and not the division into all and nothing. The unit
-    has the smallest integer weights that will do, where weights up to 4 will, and a bias half way
-    between the nearest points on both sides (on the integer grid a half-integer).
+    Keys (N,) mark the points on the first point's side of the line; the trivial division, with all
+    points on one side, is omitted. Units have the smallest integer weights from -4 to 4 where
+    possible, and a dividing line half way between the nearest points on both sides.
     """
     found: dict[tuple[bool, ...], Unit] = {}
 
-    def divide(directions: Iterator[tuple[float, float]], among=None) -> None:
-        for direction in directions:
-            projection = points @ np.array(direction, float)
+    def divide(normals: Iterator[tuple[float, float]], allowed=None) -> None:
+        """Add the divisions by lines with these normal vectors, if not yet found and allowed."""
+        for normal in normals:
+            projection = points @ np.array(normal, float)
             levels = np.unique(projection.round(9))
             for low, high in itertools.pairwise(levels):
                 threshold = (low + high) / 2
                 fires = tuple((projection >= threshold).tolist())
                 key = fires if fires[0] else tuple(not fired for fired in fires)
-                if key not in found and (among is None or key in among):
-                    found[key] = Unit(tuple(direction), float(-threshold))
+                if key not in found and (allowed is None or key in allowed):
+                    found[key] = Unit(tuple(normal), float(-threshold))
 
-    # The order of the points along a direction changes only where the direction is perpendicular
-    # to the line through two of them. So one direction between each two neighbours of those
-    # meets every division.
+    # Sweep the normal vector over half a turn. The order of the projected points changes only at
+    # normals perpendicular to a line through two points, so one normal between each two neighbours
+    # of these yields every division.
     first, second = np.triu_indices(len(points), 1)
-    across = points[second] - points[first]
-    across = across[np.any(across != 0, axis=1)]
-    angles = np.unique((np.arctan2(across[:, 0], -across[:, 1]) % math.pi).round(12))
+    differences = points[second] - points[first]
+    differences = differences[np.any(differences != 0, axis=1)]
+    angles = np.unique((np.arctan2(differences[:, 0], -differences[:, 1]) % math.pi).round(12))
     between = [(a + b) / 2 for a, b in itertools.pairwise([*angles, angles[0] + math.pi])]
     divide((math.cos(angle), math.sin(angle)) for angle in between)
-    # Then the same divisions by weights that a person would choose.
+    # Replace these weights by small integers that yield the same division.
     swept, found = found, {}
-    whole = [w for w in itertools.product(range(-4, 5), repeat=2) if math.gcd(*w) == 1]
-    # Positive weights first among equals: x1 - x2 rather than x2 - x1.
-    divide(sorted(whole, key=lambda w: (abs(w[0]) + abs(w[1]), -w[0], -w[1])), swept)
+    integers = [w for w in itertools.product(range(-4, 5), repeat=2) if math.gcd(*w) == 1]
+    # Of equally large weights positive ones first: x1 - x2 rather than x2 - x1.
+    divide(sorted(integers, key=lambda w: (abs(w[0]) + abs(w[1]), -w[0], -w[1])), swept)
     return swept | found
 
 
-def output_unit(codes: np.ndarray, target: np.ndarray) -> Unit | None:
-    """Find a unit that maps hidden activations (N, k), 0 or 1, to the targets (N,), or None.
+def output_unit(hidden: np.ndarray, target: np.ndarray) -> Unit | None:
+    """Return a unit that maps hidden activations (N, k), 0 or 1, to targets (N,), or None.
 
-    A linear program: the smallest `cost` with every net input at least 1/2 away from 0.
+    Solves a linear program: minimum `cost` with every net input at least 1/2 away from 0.
     """
-    # Not at the top: it takes 0.33 s to import, and only --design needs it.
+    # Imported here because it takes 0.33 s and only --design needs it.
     from scipy.optimize import linprog
 
-    sides = np.hstack([codes, np.ones((len(codes), 1))]) * np.where(target == 1, 1, -1)[:, None]
-    # Variables are at least 0, so each weight is the difference of two.
-    cost = [*[1.0] * codes.shape[1], BIAS_COST]
-    solved = linprog(cost * 2, A_ub=np.hstack([-sides, sides]), b_ub=np.full(len(sides), -0.5))
-    if solved.status != 0:
+    sides = np.hstack([hidden, np.ones((len(hidden), 1))]) * np.where(target == 1, 1, -1)[:, None]
+    # linprog's variables are nonnegative, so each weight is the difference of two.
+    cost = [*[1.0] * hidden.shape[1], BIAS_COST]
+    solution = linprog(cost * 2, A_ub=np.hstack([-sides, sides]), b_ub=np.full(len(sides), -0.5))
+    if solution.status != 0:
         return None
-    above, below = np.split(solved.x, 2)
-    *weight, bias = (above - below).round(9).tolist()
+    positive, negative = np.split(solution.x, 2)
+    *weight, bias = (positive - negative).round(9).tolist()
     return Unit(tuple(weight), bias)
 
 
-def fewest_units(points: np.ndarray, target: np.ndarray, most: int = 6) -> Design | None:
-    """Find the fewest hidden step units that give points (N, 2) their targets (N,), 0 or 1.
+def smallest_design(points: np.ndarray, target: np.ndarray, max_units: int = 6) -> Design | None:
+    """Return the Design with the fewest hidden units for points (N, 2) and targets (N,), 0 or 1.
 
-    Returns None if even `most` units are too few.
+    Returns None if `max_units` hidden units are too few.
     """
     lines = dichotomies(points)
     units = list(lines.values())
     bits = np.stack([unit.fires(points) for unit in units], axis=1).astype(np.int64)  # (N, lines)
     ones, zeros = target == 1, target == 0
     tried: dict[int, tuple[int, int]] = {}
-    for count in range(1, most + 1):
+    for count in range(1, max_units + 1):
         best, solutions, sets = None, 0, 0
-        for chosen in _chunks(len(units), count):
-            sets += len(chosen)
-            codes = (bits[:, chosen] << np.arange(count)).sum(axis=2)  # (N, sets)
-            # Points with different targets must differ in some hidden unit.
-            mixed = (codes[ones][:, None] == codes[zeros][None]).any(axis=(0, 1))
-            for pick in chosen[~mixed]:
-                unit = output_unit(bits[:, pick], target)
-                if unit is None:
+        for chunk in _index_sets(len(units), count):
+            sets += len(chunk)
+            # The hidden activations of each point as a binary number: (N, sets).
+            codes = (bits[:, chunk] << np.arange(count)).sum(axis=2)
+            # Points with different targets must differ in the activation of a hidden unit.
+            ambiguous = (codes[ones][:, None] == codes[zeros][None]).any(axis=(0, 1))
+            for indices in chunk[~ambiguous]:
+                output = output_unit(bits[:, indices], target)
+                if output is None:
                     continue
                 solutions += 1
-                design = [units[index] for index in pick]
-                cost = unit.cost + sum(line.cost for line in design)
+                hidden = [units[index] for index in indices]
+                cost = output.cost + sum(unit.cost for unit in hidden)
                 if best is None or cost < best[0]:
-                    best = cost, design, unit
-            if best and count > EXHAUSTIVE:
+                    best = cost, hidden, output
+            if best and count > MAX_EXHAUSTIVE_UNITS:
                 break
         tried[count] = sets, solutions
         if best:
@@ -142,8 +145,8 @@ def fewest_units(points: np.ndarray, target: np.ndarray, most: int = 6) -> Desig
     return None
 
 
-def _chunks(lines: int, count: int, size: int = 20_000) -> Iterator[np.ndarray]:
-    """Yield all sets of `count` of the lines, as arrays (at most `size`, count)."""
-    sets = itertools.combinations(range(lines), count)
+def _index_sets(total: int, count: int, size: int = 20_000) -> Iterator[np.ndarray]:
+    """Yield all sets of `count` indices below `total` in chunks (at most `size`, count)."""
+    sets = itertools.combinations(range(total), count)
     while chunk := list(itertools.islice(sets, size)):
         yield np.array(chunk)

@@ -1,4 +1,4 @@
-"""At which scales sigmoid units do what step units with the same weights do."""
+"""Scales at which sigmoid units classify like step units with the same weights."""
 
 from __future__ import annotations
 
@@ -13,66 +13,74 @@ from check import MLP
 
 
 def correct_scales(net: MLP, points: Tensor, target: Tensor) -> list[tuple[float, float]]:
-    """Find all scales that make sigmoid units with the weights of `net` right on all points.
+    """Return the scales at which `net`, with sigmoid units, classifies all points correctly.
 
-    A scale multiplies all weights and biases. Returns intervals (low, high) of scales in rising
-    order, their ends to a relative precision of 1e-6; [] if there are none. The last high is inf
-    if all larger scales are right too. A first low of 0 stands for the smallest scale tried, at
-    which no hidden unit's net input exceeds 0.1.
+    A scale s multiplies all weights and biases. Returns intervals (low, high) in ascending order,
+    with ends to a relative precision of 1e-6; [] if there are none. The last high is inf if all
+    larger scales are correct. A first low of 0 means that the smallest scale tried is correct; no
+    hidden net input exceeds 0.1 there.
 
-    The sign of the output's net input decides, written as in `_falling_terms` and divided by its
-    first term. All other terms then fall to 0 as the scale rises, so that their values at the
-    ends of an interval bound the sum on all of it, and the first term alone decides from some
-    scale on. Intervals that the bounds leave open are halved; one that is as narrow as the
-    precision is decided at its middle, and so are all if 50,000 are open: rare weights keep the
-    net input close to 0 over a long stretch.
+    The class is the sign of the output's net input, which `_falling_terms` writes as a sum of terms
+    W_k sigmoid(-s d_k). Divided by sigmoid(-s d_1) > 0, the first is the constant W_1 and the
+    others tend to 0 monotonically as s rises. Their values at both ends of an interval of scales
+    therefore bound the sum in between; if the bounds leave its sign open, the interval is halved.
+    From some scale on the others together are smaller than |W_1|, and the sign of W_1 decides.
+
+    Fallback: an undecided interval narrower than the precision is decided at its middle. So are all
+    undecided intervals if there are more than 50,000, because for a few weights the net input stays
+    close to 0 over a wide range of scales.
     """
-    sizes, first, gaps = _falling_terms(net, points)
+    coefficients, first_rate, rate_gaps = _falling_terms(net, points)
     positive = target.numpy() >= 0.5  # (N, 1)
 
     def ratios(scales: np.ndarray) -> np.ndarray:
-        """Divide the terms at scales (S,) by the first, all without their sizes: (S, N, K)."""
+        """Return sigmoid(-s d_k) / sigmoid(-s d_1) for scales (S,): (S, N, K)."""
         s = scales.reshape(-1, 1, 1)
-        return np.exp(-s * gaps) * (1 + np.exp(-s * first)) / (1 + np.exp(-s * (first + gaps)))
+        rates = first_rate + rate_gaps
+        return np.exp(-s * rate_gaps) * (1 + np.exp(-s * first_rate)) / (1 + np.exp(-s * rates))
 
-    def judge(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return on which of the intervals (S,) all points are right, and on which one is wrong."""
-        ends = sizes * ratios(low), sizes * ratios(high)
-        smallest, largest = np.minimum(*ends).sum(axis=2), np.maximum(*ends).sum(axis=2)
-        right = np.where(positive.T, smallest >= 0, largest < 0).all(axis=1)
-        return right, np.where(positive.T, largest < 0, smallest >= 0).any(axis=1)
+    def decide(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return masks of intervals (S,): all points proved correct, a point proved incorrect."""
+        ends = coefficients * ratios(low), coefficients * ratios(high)
+        lower, upper = np.minimum(*ends).sum(axis=2), np.maximum(*ends).sum(axis=2)
+        correct = np.where(positive.T, lower >= 0, upper < 0).all(axis=1)
+        return correct, np.where(positive.T, upper < 0, lower >= 0).any(axis=1)
 
-    start = end = np.array([0.1 / ((first + gaps).max() or 1)])
-    while (2 * np.abs(sizes[:, 0]) < (np.abs(sizes) * ratios(end)).sum(axis=2)).any():
+    start = end = np.array([0.1 / ((first_rate + rate_gaps).max() or 1)])
+    magnitudes = np.abs(coefficients)
+    # Double `end` until the first term decides there, and so at all larger scales.
+    while (2 * magnitudes[:, 0] < (magnitudes * ratios(end)).sum(axis=2)).any():
         end = 2 * end
-    found = [(end[0], math.inf)] if judge(end, end)[0] else []
+    found = [(end[0], math.inf)] if decide(end, end)[0] else []
     low, high = start, end
     while len(low):
-        right, wrong = judge(low, high)
+        correct, incorrect = decide(low, high)
         middle = np.sqrt(low * high)
-        precise = (high <= low * (1 + 1e-6)) | (len(low) > 50_000)
-        right |= precise & ~wrong & judge(middle, middle)[0]
-        found += zip(low[right], high[right], strict=True)
-        split = ~(right | wrong | precise)
-        low, middle, high = low[split], middle[split], high[split]
+        final = (high <= low * (1 + 1e-6)) | (len(low) > 50_000)
+        correct |= final & ~incorrect & decide(middle, middle)[0]
+        found += zip(low[correct], high[correct], strict=True)
+        undecided = ~(correct | incorrect | final)
+        low, middle, high = low[undecided], middle[undecided], high[undecided]
         low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
-    joined: list[tuple[float, float]] = []
+    merged: list[tuple[float, float]] = []
     for low, high in sorted(found):
-        before = joined.pop() if joined and joined[-1][1] == low else (low, low)
-        joined.append((0.0 if before[0] == start[0] else float(before[0]), float(high)))
-    return joined
+        previous = merged.pop() if merged and merged[-1][1] == low else (low, low)
+        merged.append((0.0 if previous[0] == start[0] else float(previous[0]), float(high)))
+    return merged
 
 
 def _falling_terms(net: MLP, points: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Write the output's net input at scale s as s times a sum of terms that fall as s rises.
+    """Return the output's net input at scale s, divided by s, as a sum of terms falling with s.
 
-    That is c + sum_j v_j sigmoid(s z_j), with z_j the net input of hidden unit j at scale 1. As
-    sigmoid(t) = 1 - sigmoid(-t), it is sum_k W_k sigmoid(-s d_k) with distinct d_k >= 0, of which
-    d = 0 is the constant. Returns sizes W (N, K), the first d (N, 1) and gaps d_k - d_1 (N, K),
-    in rising order and padded with zeros.
+    It is c + sum_j v_j sigmoid(s z_j), with z_j the net input of hidden unit j at scale 1. For
+    z_j > 0 substitute sigmoid(s z_j) = 1 - sigmoid(-s z_j), and write constants as multiples of
+    sigmoid(0) = 1/2. This gives sum_k W_k sigmoid(-s d_k) with distinct rates d_k >= 0, so that
+    every sigmoid falls with s (for d_k = 0 it is constant).
 
-    The numbers are taken as the decimals that were entered: rational arithmetic knows whether
-    terms cancel, and so what decides where the step network's net input is exactly 0.
+    Returns W (N, K), d_1 (N, 1) and d_k - d_1 (N, K) for N points, with d_k in ascending order and
+    rows padded with zeros. W_k = 0 are omitted, because the sign of W_1 decides at large scales.
+    Sums are exact fractions of the decimals that were entered, because with rounding errors terms
+    that cancel would remain.
     """
 
     def exact(values: Tensor) -> np.ndarray:
@@ -83,16 +91,17 @@ def _falling_terms(net: MLP, points: Tensor) -> tuple[np.ndarray, np.ndarray, np
     rows = []
     for net_inputs in exact(points) @ weight.T + bias:
         terms = defaultdict(Fraction, {0: 2 * out_bias})
-        for net_input, size in zip(net_inputs, out_weight, strict=True):
+        for net_input, coefficient in zip(net_inputs, out_weight, strict=True):
             if net_input > 0:
-                terms[0] += 2 * size
-                size = -size
-            terms[abs(net_input)] += size
-        rows.append(sorted((decay, size) for decay, size in terms.items() if size) or [(0, 0)])
+                terms[0] += 2 * coefficient
+                coefficient = -coefficient
+            terms[abs(net_input)] += coefficient
+        rows.append(sorted((rate, w) for rate, w in terms.items() if w) or [(0, 0)])
     shape = len(rows), max(map(len, rows))
-    sizes, gaps, first = np.zeros(shape), np.zeros(shape), np.zeros((len(rows), 1))
-    for index, row in enumerate(rows):
-        first[index] = float(row[0][0])
-        for place, (decay, size) in enumerate(row):
-            sizes[index, place], gaps[index, place] = size, decay - row[0][0]
-    return sizes, first, gaps
+    coefficients, rate_gaps = np.zeros(shape), np.zeros(shape)
+    first_rate = np.zeros((len(rows), 1))
+    for n, row in enumerate(rows):
+        first_rate[n] = float(row[0][0])
+        for k, (rate, coefficient) in enumerate(row):
+            coefficients[n, k], rate_gaps[n, k] = coefficient, rate - row[0][0]
+    return coefficients, first_rate, rate_gaps

@@ -1,4 +1,4 @@
-"""Loads what the tests share, in the processes that run tests."""
+"""Configuration of pytest: one thread, shared.py as plugin, slowest test first."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 
 import pytest
 
-# One thread: the networks of the tests are small, and two threads that wait for each other on a
-# busy machine make them many times slower. Set before torch is imported, for the scripts as well.
+# One thread, because on a busy machine synchronising two threads makes small networks many times
+# slower. Set before torch is imported; scripts started by tests inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Import shared.py, except where tests are only handed out: importing torch there too would
-    have all the other processes wait."""
+    """Import shared.py, except in the process that only distributes tests to workers: the workers
+    would have to wait until it has imported torch."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
         config.pluginmanager.import_plugin("shared")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest test first: nobody waits for it alone at the end."""
+    """Run the longest test first, so that no worker is still busy with it at the end."""
     items.sort(key=lambda item: "[conv-" not in item.name)

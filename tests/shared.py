@@ -1,4 +1,4 @@
-"""What the tests share: small data sets in KMNIST's form, and the way to run a script."""
+"""Shared by the tests: small data sets in KMNIST's format, running scripts, example networks."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from cli import process
 from kuzushiji import dataset
 from seq_models import SRN
 
-# Where nothing listens.
+# A port on which no server listens.
 NOWHERE = "http://127.0.0.1:9/"
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("kuzu_main", "check_main", "seq_train", "seq_plot")
 
 
 def header(*values: int) -> bytes:
-    """Return the header of an IDX file: its magic number and sizes."""
+    """Return the header of an IDX file: magic number and sizes."""
     return np.array(values, ">u4").tobytes()
 
 
@@ -46,7 +46,7 @@ def write_idx(path: Path, values: np.ndarray) -> None:
 
 
 def characters(train: int = 300, test: int = 120):
-    """The first training and test images of Kuzushiji-10k, split 0."""
+    """Return the first training and test images of Kuzushiji-10k, split 0."""
     images = dataset.load_kuzushiji10k(0)
     return replace(
         images,
@@ -60,7 +60,7 @@ def characters(train: int = 300, test: int = 120):
 
 
 def write_characters(root: Path, train: int = 300, test: int = 120) -> Path:
-    """Write some of the characters as a data set in KMNIST's form; return the folder."""
+    """Write the images of `characters` in KMNIST's format; return the folder for --data."""
     images, raw = characters(train, test), root / "KMNIST" / "raw"
     write_idx(raw / "train-images-idx3-ubyte", images.train.numpy())
     write_idx(raw / "train-labels-idx1-ubyte", images.train_target.numpy())
@@ -71,24 +71,24 @@ def write_characters(root: Path, train: int = 300, test: int = 120) -> Path:
 
 @pytest.fixture
 def small(tmp_path) -> Path:
-    """A folder for --data with 300 training and 120 test images."""
+    """Folder for --data with 300 training and 120 test images."""
     return write_characters(tmp_path / "data")
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    """Nothing is downloaded in this process: the host does not answer."""
+    """Prevent downloads in this process: the host refuses connections."""
     monkeypatch.setattr(dataset, "HOST", NOWHERE)
 
 
 @pytest.fixture
-def unexplained(monkeypatch):
-    """kuzu_main.py's tables and pictures, most of the time of a short run, are left out."""
+def no_explanation(monkeypatch):
+    """Skip kuzu_main.py's tables and pictures, which take most of the time of a short run."""
     monkeypatch.setattr(kuzu_main, "explain", lambda *words: None)
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder and prints nothing."""
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """A handler that serves a folder without printing."""
 
     def log_message(self, *args):
         pass
@@ -96,22 +96,22 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
-    """The folder with KMNIST's training files (300 images) that a server on this machine serves."""
+    """Folder with KMNIST's training files (300 images) on a local server for downloads."""
     folder = tmp_path / "source" / "kmnist"
     folder.mkdir(parents=True)
     raw = write_characters(tmp_path / "source") / "KMNIST" / "raw"
-    # The test files keep the sums that were published: they come from this repository.
-    sums = dict(KMNIST.resources)
+    # The test files keep their published checksums, because they come from this repository.
+    checksums = dict(KMNIST.resources)
     for name in dataset.FILES[:2]:
         content = gzip.compress((raw / name).read_bytes())
         (folder / f"{name}.gz").write_bytes(content)
-        sums[f"{name}.gz"] = hashlib.md5(content).hexdigest()
-    handler = partial(Quiet, directory=folder)
+        checksums[f"{name}.gz"] = hashlib.md5(content).hexdigest()
+    handler = partial(QuietHandler, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/"
-        monkeypatch.setattr(KMNIST, "resources", list(sums.items()))
+        monkeypatch.setattr(KMNIST, "resources", list(checksums.items()))
         monkeypatch.setattr(KMNIST, "mirrors", [url])
         monkeypatch.setattr(dataset, "HOST", url)
         yield folder
@@ -120,45 +120,45 @@ def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
 
 
 def environment() -> dict[str, str]:
-    """The environment for a script: no screen, no network."""
-    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "NO_PROXY", "no_proxy")
-    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    """Return the environment for a script: no display, no network."""
+    removed = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "NO_PROXY", "no_proxy")
+    kept = {name: value for name, value in os.environ.items() if name not in removed}
     return kept | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
 
 
 def run_script(*words, cwd: Path, timeout: float = 900) -> subprocess.CompletedProcess:
-    """Run `python3 SCRIPT FLAGS...` as a user would, in the folder `cwd`."""
+    """Run `python3 SCRIPT FLAGS...` in the folder `cwd`, as a user does."""
     command = [sys.executable, str(ROOT / words[0]), *map(str, words[1:])]
     return subprocess.run(
         command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout
     )
 
 
-def end_of(name: str, *words) -> int:
-    """The exit status of a script that runs in this process just as its last line runs it."""
+def exit_status(name: str, *words) -> int:
+    """Run a script in this process, as its last line does; return its exit status."""
     module = importlib.import_module(name)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    typed = [f"{name}.py", *map(str, words)]
-    with mock.patch.object(sys, "argv", typed), pytest.raises(SystemExit) as end:
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    argv = [f"{name}.py", *map(str, words)]
+    with mock.patch.object(sys, "argv", argv), pytest.raises(SystemExit) as exit_info:
         process.run(module.main)
-    for number, handler in before.items():
+    for number, handler in previous.items():
         signal.signal(number, handler)
-    return end.value.code
+    return exit_info.value.code
 
 
 def check_refused(name: str, words: list[str], status: int, message: str, capsys) -> None:
-    """A script must end with one line on standard error that holds `message`."""
-    assert end_of(name, *words) == status
-    told = capsys.readouterr().err
-    assert told.startswith(f"{name}.py: error: ")
-    assert told.count("\n") == 1
-    assert message in told
+    """Check that a script ends with this status and one line on stderr that contains `message`."""
+    assert exit_status(name, *words) == status
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"{name}.py: error: ")
+    assert errors.count("\n") == 1
+    assert message in errors
 
 
 def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, str, str]:
-    """Send a signal to a script as soon as it prints a line that begins with `line`.
+    """Send a signal to a script when it prints a line that begins with `line`.
 
-    Returns its exit status and what it printed after that on stdout, and on stderr.
+    Returns its exit status, its output after this line, and its output on stderr.
     """
     process = subprocess.Popen(
         [sys.executable, str(ROOT / words[0]), *map(str, words[1:])],
@@ -172,12 +172,12 @@ def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, st
         if printed.startswith(line):
             process.send_signal(number)
             break
-    printed, told = process.communicate(timeout=900)
-    return process.returncode, printed, told
+    printed, errors = process.communicate(timeout=900)
+    return process.returncode, printed, errors
 
 
 class Bomb:
-    """A pickle that makes the file `canary` when it is loaded."""
+    """An object whose pickle creates the file `canary` when it is loaded."""
 
     def __init__(self, canary: Path):
         self.canary = canary
@@ -187,37 +187,37 @@ class Bomb:
 
 
 def automaton_net(language, spare: int = 0):
-    """An SRN that is a language's automaton: one hidden unit for each of its transitions.
+    """Return an SRN that implements a language's automaton, with one hidden unit per transition.
 
-    The unit of the transition just made is (nearly) 1, all others are -1; `spare` more units are
-    always 0.
+    The unit of the last transition is close to 1, all others are close to -1; `spare` additional
+    units are 0.
     """
     edges = [(int(q), int(s)) for q, s in np.argwhere(language.transitions >= 0)]
     after = np.array([language.transitions[edge] for edge in edges])
-    # What would follow a last word is never asked: as if it were another one.
+    # The end of the last word is treated as the start of another, whose prediction is not used.
     after[after == language.end] = 0
     net = SRN(language.classes, len(edges) + spare, init=0.0, identity=False)
     logits = np.log(np.maximum(language.sampling_probs, 1e-4))
-    sharp = 6.0
+    gain = 6.0
     with torch.no_grad():
         net.H0[: len(edges)] = -4.0
         net.H0[int(np.flatnonzero(after == 0)[0])] = 4.0
         for unit, (node, symbol) in enumerate(edges):
-            # +1 if the symbol is read, +1 if the unit before led to the node, else -1 for each.
-            net.W[:, unit] = -sharp
-            net.W[symbol, unit] = sharp
+            # Active if the symbol is read and the previous transition led to the node.
+            net.W[:, unit] = -gain
+            net.W[symbol, unit] = gain
             leads = after == node
-            net.U[: len(edges), unit] = torch.from_numpy(sharp * leads)
-            net.hid_bias[unit] = sharp * (leads.sum() - 2)
+            net.U[: len(edges), unit] = torch.from_numpy(gain * leads)
+            net.hid_bias[unit] = gain * (leads.sum() - 2)
             net.V[unit] = torch.from_numpy(logits[after[unit]] / 2)
         net.out_bias[:] = torch.from_numpy(logits[after].sum(axis=0) / 2)
     return net
 
 
 def counter_net(stuck: bool = False):
-    """An LSTM of one unit that counts a^n b^2n: an A adds 1 to its context, a B takes 1/2 away.
+    """Return a one-unit LSTM that counts a^n b^2n: A adds 1 to the context, B subtracts 1/2.
 
-    It predicts a B above 1/4, an A below; if `stuck`, a B always.
+    It predicts B for a context above 1/4 and A below; if `stuck`, always B.
     """
     import torch
 
@@ -235,7 +235,7 @@ def counter_net(stuck: bool = False):
 
 
 class StopAfter:
-    """Stands for a Stop: Ctrl-C comes after so many batches."""
+    """A replacement for Stop that simulates Ctrl-C after a number of batches."""
 
     def __init__(self, batches: int):
         self.left, self.status = batches, 0

@@ -1,4 +1,4 @@
-"""How scripts take flags, end, fail and write files."""
+"""Flags, exit status and errors, seeds, files, interruption, progress, optimizers."""
 
 import argparse
 import errno
@@ -16,7 +16,7 @@ import torch
 from cli import files, flags, optimizers, process
 from cli.errors import UserError
 
-# A type, what it is given, and its value or what is allowed.
+# argparse type, text, and the expected value or part of the error.
 FLAGS = [
     (flags.Integer(1, 10), "10", 10),
     (flags.Number(0, 9), "0", 0),
@@ -38,24 +38,24 @@ FLAGS = [
 
 
 @pytest.mark.parametrize(("parse", "text", "expected"), FLAGS)
-def test_a_flag_s_type_takes_good_values_and_names_what_is_allowed(parse, text, expected):
+def test_types_of_flags_accept_valid_values_and_name_the_range(parse, text, expected):
     if not isinstance(expected, str):
         assert parse(text) == expected
         return
-    with pytest.raises(argparse.ArgumentTypeError, match=expected) as told:
+    with pytest.raises(argparse.ArgumentTypeError, match=expected) as error:
         parse(text)
-    assert repr(text) in str(told.value) or "," in text
+    assert repr(text) in str(error.value) or "," in text
 
 
-def test_a_switch_is_on_off_or_left_open():
+def test_a_switch_is_true_false_or_none():
     parser = flags.Parser(prog="x")
     flags.add_switch(parser, "--on", "")
     given = ([], ["--on"], ["--on", "True"], ["--on", "False"])
     assert [parser.parse_args(words).on for words in given] == [None, True, True, False]
 
 
-# What main raises, the exit status and what stderr shows.
-ENDS = [
+# Exception raised by main, exit status, and part of the line on stderr.
+ERRORS = [
     (UserError("no such\n  file"), 1, "error: no such file"),
     (UserError("bad flag", status=2), 2, "error: bad flag"),
     (UserError("file \x1b[2J点\x07"), 1, "error: file ?[2J点?"),
@@ -70,65 +70,65 @@ ENDS = [
 
 @pytest.fixture
 def handlers(monkeypatch):
-    """Signals are handled as before once a script has ended in this process."""
+    """Restore the signal handlers after a test that runs a script in this process."""
     monkeypatch.setattr(files, "written", [])
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    for number, handler in before.items():
+    for number, handler in previous.items():
         signal.signal(number, handler)
 
 
 @pytest.mark.usefixtures("handlers")
-@pytest.mark.parametrize(("error", "status", "message"), ENDS)
-def test_an_error_becomes_one_line_and_a_status(error, status, message, capsys):
+@pytest.mark.parametrize(("error", "status", "message"), ERRORS)
+def test_an_error_becomes_one_line_and_an_exit_status(error, status, message, capsys):
     def main():
         raise error
 
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit) as exit_info:
         process.run(main)
-    assert end.value.code == status
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
+    assert exit_info.value.code == status
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.usefixtures("handlers")
-def test_a_fault_of_the_program_keeps_its_traceback_and_a_status_is_passed_on():
+def test_a_bug_keeps_its_traceback_and_a_status_is_passed_on():
     def main():
         raise RuntimeError("a tensor that shares memory with another")
 
     with pytest.raises(RuntimeError, match="shares memory"):
         process.run(main)
     for status in (None, 3):
-        with pytest.raises(SystemExit) as end:
+        with pytest.raises(SystemExit) as exit_info:
             process.run(lambda status=status: status)
-        assert end.value.code == (status or 0)
+        assert exit_info.value.code == (status or 0)
 
 
-def test_a_seed_is_printed_and_decides_the_numbers(capsys):
+def test_a_seed_is_printed_and_repeats_random_numbers(capsys):
     assert process.seed_everything(7) == 7
     first = torch.rand(3)
     process.seed_everything(7)
     assert torch.equal(first, torch.rand(3))
-    drawn = process.seed_everything(None)
+    seed = process.seed_everything(None)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "seed: 7"
-    assert lines[2] == f"seed: {drawn} (drawn; --seed {drawn} repeats this run)"
+    assert lines[2] == f"seed: {seed} (chosen at random; --seed {seed} repeats this run)"
 
 
-def test_a_file_appears_whole_with_ordinary_rights(tmp_path):
+def test_a_file_is_written_atomically_with_default_permissions(tmp_path):
     path = tmp_path / "new folder" / "絵.txt"
     with files.atomic_write(path) as temporary:
-        temporary.write_text("whole")
+        temporary.write_text("new")
         assert not path.exists()
-    assert path.read_text() == "whole"
-    ordinary = tmp_path / "ordinary"
-    ordinary.touch()
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+    assert path.read_text() == "new"
+    reference = tmp_path / "reference"
+    reference.touch()
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(reference.stat().st_mode)
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_the_old_file_stays_when_writing_fails(tmp_path):
+def test_the_old_file_is_kept_when_writing_fails(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with pytest.raises(KeyboardInterrupt), files.atomic_write(path):
@@ -137,7 +137,7 @@ def test_the_old_file_stays_when_writing_fails(tmp_path):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_what_stands_in_the_way_of_a_file_is_named(tmp_path):
+def test_an_obstacle_to_writing_is_reported(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(UserError, match=r"cannot write .*folder\.jpg: it is a folder"):
         files.write(tmp_path / "folder.jpg", "")
@@ -151,7 +151,7 @@ def test_what_stands_in_the_way_of_a_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_loop_after_its_step_and_a_second_one_at_once(number, status):
-    before = signal.getsignal(number)
+    previous = signal.getsignal(number)
     with process.Stop() as stop:
         assert not stop
         signal.raise_signal(number)
@@ -159,25 +159,25 @@ def test_a_signal_ends_a_loop_after_its_step_and_a_second_one_at_once(number, st
         assert stop.status == status
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
-    assert signal.getsignal(number) == before
+    assert signal.getsignal(number) == previous
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, "half, 1:00 left"), (False, "")])
 def test_the_time_left_is_shown_on_a_terminal_only(terminal, shown, capsys, monkeypatch):
     progress = process.Progress(10)
-    monkeypatch.setattr(progress, "shown", terminal)
+    monkeypatch.setattr(progress, "enabled", terminal)
     progress.start -= 60
     progress.last -= 60
     progress.update(5, "half")
     assert capsys.readouterr().err.removeprefix("\r\033[K") == shown
 
 
-def test_write_json_makes_plain_numbers(tmp_path, capsys):
+def test_write_json_converts_to_json_types(tmp_path, capsys):
     results = {"a": np.float32(0.5), "b": torch.ones(2), "c": (np.arange(3), tmp_path, "絵", None)}
     path = tmp_path / "new" / "a.json"
     files.write_json(path, results | {"d": [math.nan, -math.inf], "e": np.array([1, math.nan])})
-    plain = {"a": 0.5, "b": [1, 1], "c": [[0, 1, 2], str(tmp_path), "絵", None]}
-    assert json.loads(path.read_text()) == plain | {"d": [None, None], "e": [1, None]}
+    expected = {"a": 0.5, "b": [1, 1], "c": [[0, 1, 2], str(tmp_path), "絵", None]}
+    assert json.loads(path.read_text()) == expected | {"d": [None, None], "e": [1, None]}
     assert capsys.readouterr().out == f"results: {path}\n"
 
 
@@ -189,7 +189,7 @@ def test_write_json_makes_plain_numbers(tmp_path, capsys):
         ("AdamW", dict(weight_decay=0.1, fused=True)),
     ],
 )
-def test_the_optimizers_are_torch_s_without_its_compiler(name, flags, monkeypatch):
+def test_optimizers_match_torch_without_importing_its_compiler(name, flags, monkeypatch):
     start = torch.randn(5)
     weights = [start.clone().requires_grad_() for _ in range(3)]
     theirs = getattr(torch.optim, name)([weights[0]], 0.1, **flags)
@@ -198,7 +198,7 @@ def test_the_optimizers_are_torch_s_without_its_compiler(name, flags, monkeypatc
         weights[0].pow(2).sum().backward()
         theirs.step()
 
-    # An import of it now fails.
+    # Makes an import of it fail.
     monkeypatch.setitem(sys.modules, "torch._dynamo", None)
     ours = getattr(optimizers, name)([weights[1]], 0.1, **flags)
     for step in range(6):
@@ -207,8 +207,8 @@ def test_the_optimizers_are_torch_s_without_its_compiler(name, flags, monkeypatc
             weights[2].data.copy_(weights[1].data)
             ours = getattr(optimizers, name)([weights[2]], 0.1, **flags)
             ours.load_state_dict(state)
-        now = weights[2 if step >= 3 else 1]
+        current = weights[2 if step >= 3 else 1]
         ours.zero_grad()
-        now.pow(2).sum().backward()
+        current.pow(2).sum().backward()
         ours.step()
     assert torch.equal(weights[0], weights[2])

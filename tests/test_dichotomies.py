@@ -1,4 +1,4 @@
-"""The search for the fewest step units, against known counts and against brute force."""
+"""The search for the minimum number of step units, against known counts and brute force."""
 
 import itertools
 
@@ -10,14 +10,14 @@ from scipy.optimize import linprog
 from shared import ROOT
 
 import check
-from perceptron.dichotomies import Unit, dichotomies, fewest_units, output_unit
+from perceptron.dichotomies import Unit, dichotomies, output_unit, smallest_design
 
 POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
 GRID = np.array(list(itertools.product(range(3), repeat=2)), float)
 
 
 def separable(points: np.ndarray, target: np.ndarray) -> bool:
-    """Whether a line divides the points by their targets, by linear programming."""
+    """Return whether a line separates the points by their targets, by linear programming."""
     sign = np.where(target, 1.0, -1.0)[:, None]
     sides = np.hstack([points, np.ones((len(points), 1))]) * sign
     free = [(None, None)] * sides.shape[1]
@@ -25,15 +25,15 @@ def separable(points: np.ndarray, target: np.ndarray) -> bool:
 
 
 def check_lines(points: np.ndarray, lines: dict[tuple[bool, ...], Unit]) -> None:
-    """Each line divides as its key says, up to which side fires."""
+    """Check that each unit fires for the points of its key, or for all others."""
     for key, unit in lines.items():
         fires = tuple(unit.fires(points).tolist())
         assert fires in (key, tuple(not fired for fired in key))
 
 
-def test_the_grid_has_58_divisions():
+def test_the_grid_has_58_dichotomies():
     lines = dichotomies(GRID)
-    # 58 counts both sides of each line, and the division into all and nothing.
+    # 58 counts each division twice, by the side that fires, and includes the trivial one.
     assert 2 * len(lines) + 2 == 58
     check_lines(GRID, lines)
     expected = {
@@ -49,7 +49,7 @@ coordinate = st.integers(-30, 30)
 
 @given(st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=6, unique=True))
 @settings(max_examples=10, deadline=None)
-def test_all_divisions_of_any_points_are_found(points):
+def test_all_dichotomies_of_any_points_are_found(points):
     points = np.array(points, float)
     lines = dichotomies(points)
     check_lines(points, lines)
@@ -61,7 +61,7 @@ def test_all_divisions_of_any_points_are_found(points):
 
 @pytest.mark.parametrize(("inputs", "count"), [(2, 14), (3, 104)])
 def test_output_units_are_all_threshold_functions(inputs, count):
-    """There are the known numbers of them (OEIS A000609)."""
+    """Count them (OEIS A000609)."""
     corners = np.array(list(itertools.product((0, 1), repeat=inputs)))
     found = 0
     for target in itertools.product((0, 1), repeat=len(corners)):
@@ -71,28 +71,28 @@ def test_output_units_are_all_threshold_functions(inputs, count):
     assert found == count
 
 
-def solved(points: np.ndarray, target: np.ndarray, design) -> bool:
+def solves(design, points: np.ndarray, target: np.ndarray) -> bool:
     hidden = np.stack([unit.fires(points) for unit in design.hidden], axis=1)
     return np.array_equal(design.output.fires(hidden), target == 1)
 
 
-def test_the_brief_s_data_need_four_units():
+def test_assignment_data_need_four_units():
     assert np.array_equal(POINTS, GRID)
-    design = fewest_units(POINTS.double().numpy(), TARGET.squeeze(1).int().numpy())
+    design = smallest_design(POINTS.double().numpy(), TARGET.squeeze(1).int().numpy())
     assert len(design.hidden) == 4
-    assert solved(GRID, TARGET.squeeze(1).numpy(), design)
+    assert solves(design, GRID, TARGET.squeeze(1).numpy())
     assert {count: sets for count, (sets, _) in design.tried.items()} == {
         1: 28, 2: 378, 3: 3276, 4: 20475,
     }  # fmt: skip
     assert [solutions for _, solutions in design.tried.values()][:3] == [0, 0, 0]
 
 
-def test_three_units_are_too_few_by_threshold_functions_too():
-    """The same proof by other means: every triple of lines, every threshold function of 3 bits.
+def test_three_units_are_too_few_for_any_threshold_function():
+    """Repeat the proof without linear programming: all triples of lines and threshold functions.
 
-    Integer weights up to 2 give all of them (Muroga, Tsuboi & Baugh, 1970).
+    Integer weights up to 2 yield all threshold functions of 3 bits (Muroga, Tsuboi & Baugh, 1970).
     """
-    wanted = TARGET.squeeze(1).numpy() == 1
+    expected = TARGET.squeeze(1).numpy() == 1
     corners = np.array(list(itertools.product((0, 1), repeat=3)))
     functions = np.array(
         [
@@ -105,13 +105,13 @@ def test_three_units_are_too_few_by_threshold_functions_too():
     assert len(functions) == 104
     for triple in itertools.combinations(np.array(list(dichotomies(GRID))), 3):
         codes = np.stack(triple, axis=1) @ [4, 2, 1]
-        assert not (functions[:, codes] == wanted).all(axis=1).any()
+        assert not (functions[:, codes] == expected).all(axis=1).any()
 
 
 @given(st.lists(st.integers(0, 1), min_size=9, max_size=9).filter(lambda t: len(set(t)) == 2))
 @settings(max_examples=10, deadline=None)
 def test_any_table_on_the_grid_is_solved(target):
     target = np.array(target)
-    design = fewest_units(GRID, target)
-    assert solved(GRID, target, design)
+    design = smallest_design(GRID, target)
+    assert solves(design, GRID, target)
     assert (len(design.hidden) == 1) == separable(GRID, target == 1)

@@ -1,4 +1,4 @@
-"""One of each family of faults; tests/faults has the rest of every family."""
+"""One example of each kind of fault; tests/faults has the others."""
 
 import resource
 import subprocess
@@ -14,7 +14,7 @@ from cli.errors import UserError
 
 
 def run_code(code: str, folder, **options) -> subprocess.CompletedProcess:
-    """Run a few lines of Python that use the folder cli."""
+    """Run lines of Python that use the package cli."""
     return subprocess.run(
         [sys.executable, "-c", f"import os, signal\nfrom cli import files\n{code}"],
         cwd=folder,
@@ -25,7 +25,7 @@ def run_code(code: str, folder, **options) -> subprocess.CompletedProcess:
     )
 
 
-def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path):
+def test_a_kill_while_writing_keeps_the_old_file(tmp_path):
     (tmp_path / "a.txt").write_text("old")
     code = "with files.atomic_write('a.txt') as path:\n    path.write_text('ne')\n"
     done = run_code(f"{code}    os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
@@ -33,12 +33,12 @@ def test_a_kill_while_writing_leaves_the_old_file_whole(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
-def test_a_full_disk_is_reported_in_one_line_and_leaves_the_old_file(tmp_path):
+def test_a_full_disk_is_reported_in_one_line_and_keeps_the_old_file(tmp_path):
     (tmp_path / "a.txt").write_text("old")
     done = run_code(
         "from cli import process\nprocess.run(lambda: files.write('a.txt', 'x' * 10_000))",
         tmp_path,
-        # No file may grow beyond this, as on a full disk.
+        # Simulate a full disk by a maximum file size in bytes.
         preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2048, 2048)),
     )
     assert (done.returncode, done.stderr) == (1, "-c: error: cannot write a.txt: File too large\n")
@@ -46,19 +46,19 @@ def test_a_full_disk_is_reported_in_one_line_and_leaves_the_old_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("damage", ["truncated", "a changed bit", "code"])
-def test_a_damaged_or_foreign_checkpoint_is_refused(damage, tmp_path):
+@pytest.mark.parametrize("damage", ["truncated", "flipped bit", "code"])
+def test_a_damaged_or_malicious_checkpoint_is_rejected(damage, tmp_path):
     path, canary = tmp_path / "a.pth", tmp_path / "canary"
     checkpoint.write(path, {"weights": torch.arange(1000.0)})
     assert torch.equal(checkpoint.read(path, "--load")["weights"], torch.arange(1000.0))
     content = bytearray(path.read_bytes())
     if damage == "truncated":
         path.write_bytes(content[: len(content) // 2])
-    elif damage == "a changed bit":
+    elif damage == "flipped bit":
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     else:
         torch.save({"weights": Bomb(canary)}, path)
-    with pytest.raises(UserError, match=f"--load {path}: not a whole file of weights"):
+    with pytest.raises(UserError, match=f"--load {path}: damaged, or not a checkpoint"):
         checkpoint.read(path, "--load")
     assert not canary.exists()

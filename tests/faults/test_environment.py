@@ -1,4 +1,4 @@
-"""Scripts in any environment: locale, home, closed or broken outputs, two at a time, threads."""
+"""Scripts in unusual environments: locale, home, closed outputs, concurrent runs, threads."""
 
 import os
 import shutil
@@ -13,9 +13,9 @@ from shared import ROOT, SCRIPTS, environment, write_characters
 
 import kuzu_main
 
-# Places with spaces and characters beyond ASCII.
+# Folders with spaces and characters beyond ASCII.
 PLOT, NET, DATA = "図 と 表/プロット", "重み 1/ネット", "デー タ"
-# In this order: seq_plot.py reads what seq_train.py writes.
+# In this order, because seq_plot.py reads the checkpoint of seq_train.py.
 RUNS = {
     "kuzu_main": ["--net", "lin", "--epochs", "1", "--plot", PLOT, "--data", DATA,
                   "--save", f"{NET}/lin 線.pth"],
@@ -25,9 +25,9 @@ RUNS = {
     "seq_plot": ["--hid", "3", "--epoch", "1", "--plot", PLOT, "--out_path", NET,
                  "--only", "scatter", "--num_plot", "1"],
 }  # fmt: skip
-# Training for one epoch does not succeed.
+# Exit statuses: seq_train.py does not reach success in one epoch.
 STATUS = {"kuzu_main": 0, "check_main": 0, "seq_train": 3, "seq_plot": 0}
-# What the four runs write.
+# Files that the four runs write.
 WRITTEN = {
     *(f"{PLOT}/kuzu_lin_{kind}.jpg" for kind in ("confusion", "mistakes", "features")),
     *(f"{PLOT}/{name}.jpg" for name in ("out_4", "out_4_surface", "net_4")),
@@ -36,25 +36,25 @@ WRITTEN = {
     *(f"{NET}/anb2n_srn3_{epoch}.pth" for epoch in range(2)),
     f"{NET}/lin 線.pth",
 }
-# No UTF-8 anywhere and no home.
-BARE = {"HOME": None, "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+# Neither UTF-8 nor a home folder.
+MINIMAL = {"HOME": None, "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 def start(name: str, folder: Path, *words, shell: str = "", **variables) -> subprocess.Popen:
-    """Start a script by its absolute path in `folder`; `shell` says where its output goes.
+    """Start a script by its absolute path in `folder`.
 
-    A variable that is None is not set at all.
+    shell: redirection of its output; variables: changes of the environment, None to unset one.
     """
-    changed = {"PYTHONUNBUFFERED": None, **variables}
-    kept = {key: value for key, value in environment().items() if key not in changed}
-    kept |= {key: value for key, value in changed.items() if value is not None}
+    changes = {"PYTHONUNBUFFERED": None, **variables}
+    env = {key: value for key, value in environment().items() if key not in changes}
+    env |= {key: value for key, value in changes.items() if value is not None}
     command = ["sh", "-c", f'"$@" {shell}', "sh", sys.executable, str(ROOT / f"{name}.py")]
     pipe = subprocess.PIPE
-    return subprocess.Popen([*command, *words], cwd=folder, env=kept, stdout=pipe, stderr=pipe)
+    return subprocess.Popen([*command, *words], cwd=folder, env=env, stdout=pipe, stderr=pipe)
 
 
 def load(path: Path) -> None:
-    """Load a picture or a checkpoint, which must be whole."""
+    """Load a picture or a checkpoint; raises an exception if it is damaged."""
     if path.suffix == ".pth":
         torch.load(path, weights_only=True)
         return
@@ -67,12 +67,12 @@ def test_all_scripts_run_without_home_and_utf_8_in_folders_with_japanese_names(t
     write_characters(folder / DATA)
     shutil.copy(ROOT / "data" / "check.csv", folder / DATA / "九 つの点.csv")
     for name in SCRIPTS:
-        bare = start(name, folder, *RUNS[name], **BARE)
-        # Beside it a second one that writes the same files, with its output closed.
+        run = start(name, folder, *RUNS[name], **MINIMAL)
+        # A concurrent run that writes the same files, with its output closed.
         twin = start(name, folder, *RUNS[name], shell=">&-") if name == "seq_train" else None
-        printed, told = bare.communicate()
-        assert (bare.returncode, told) == (STATUS[name], b"")
-        # Bytes of a path that the terminal cannot show are escaped; the hiragana are left out.
+        printed, errors = run.communicate()
+        assert (run.returncode, errors) == (STATUS[name], b"")
+        # Only bytes of paths are escaped; the names of the hiragana are omitted.
         path = PLOT.encode().decode("ascii", "surrogateescape")
         before, _, after = printed.partition(b"picture: ")
         assert after.startswith(path.encode("ascii", "backslashreplace") + b"/")
@@ -86,42 +86,42 @@ def test_all_scripts_run_without_home_and_utf_8_in_folders_with_japanese_names(t
         load(folder / name)
 
 
-def test_an_output_that_nobody_reads_to_its_end_is_not_an_error(tmp_path):
-    done = start("check_main", tmp_path, "--act", "step", "--set_weights", shell="| head -1")
-    printed, told = done.communicate()
+def test_a_closed_pipe_is_not_an_error(tmp_path):
+    run = start("check_main", tmp_path, "--act", "step", "--set_weights", shell="| head -1")
+    printed, errors = run.communicate()
     assert printed.count(b"\n") == 1
-    assert told == b""
+    assert errors == b""
 
 
-def test_an_error_in_a_terminal_without_japanese_shows_escapes(tmp_path):
+def test_an_error_on_an_ascii_terminal_shows_escapes(tmp_path):
     (tmp_path / "点.txt").touch()
-    done = start("seq_train", tmp_path, "--plot", "点.txt", PYTHONIOENCODING="ascii")
-    _, told = done.communicate()
-    assert done.returncode == 1
+    run = start("seq_train", tmp_path, "--plot", "点.txt", PYTHONIOENCODING="ascii")
+    _, errors = run.communicate()
+    assert run.returncode == 1
     line = b"seq_train.py: error: cannot write into \\u70b9.txt: it is not a folder\n"
-    assert told == line
+    assert errors == line
 
 
 @pytest.fixture
 def two_threads():
-    before = torch.get_num_threads()
+    previous = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(previous)
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_two_threads_repeat_a_run(tmp_path, monkeypatch, capsys):
-    # The other scripts compute on one thread whatever the environment.
+    # The other scripts always compute on one thread.
     monkeypatch.setattr(kuzu_main, "explain", lambda *words: None)
     monkeypatch.chdir(tmp_path)
     write_characters(tmp_path / "data")
-    found = []
+    runs = []
     for _ in range(2):
         words = ["--net", "conv", "--epochs", "2", "--seed", "1", "--save", "net.pth"]
         assert kuzu_main.main(words) == 0
         state = torch.load("net.pth", weights_only=True)["state"]
         weights = b"".join(value.numpy().tobytes() for value in state.values())
-        found.append((capsys.readouterr().out, weights))
+        runs.append((capsys.readouterr().out, weights))
         os.remove("net.pth")
-    assert found[0] == found[1]
+    assert runs[0] == runs[1]

@@ -1,4 +1,4 @@
-"""Runs that are killed, interrupted or terminated: files are whole, and nothing learned is lost."""
+"""Killed, interrupted and terminated runs: files are intact, and the run can be resumed."""
 
 import re
 import shlex
@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from shared import ROOT, environment, interrupt_script, run_script, write_characters
 
-# A short run with several checkpoints, and the line at which it is killed.
-KILLED = {
+# A short run with several checkpoints, and the start of the line at which it is killed.
+RUNS = {
     "kuzu_main.py": (
         ["--net", "lin", "--epochs", 6, "--data", "data", "--save", "net.pth"],
         "Train Epoch: 3",
@@ -23,7 +23,7 @@ KILLED = {
 
 
 def check_files(folder) -> list:
-    """All files that a run has left must be whole; the checkpoints, the newest last."""
+    """Check that all files of a run are intact; return the checkpoints, oldest first."""
     for path in folder.rglob("*.jpg"):
         if not path.name.startswith("."):
             with Image.open(path) as picture:
@@ -34,9 +34,9 @@ def check_files(folder) -> list:
     return sorted(checkpoints, key=lambda path: path.stat().st_mtime_ns)
 
 
-@pytest.mark.parametrize("script", KILLED)
-def test_a_run_that_is_killed_can_be_finished(script, tmp_path):
-    words, line = KILLED[script]
+@pytest.mark.parametrize("script", RUNS)
+def test_a_killed_run_can_be_resumed(script, tmp_path):
+    words, line = RUNS[script]
     write_characters(tmp_path / "data")
     status, _, _ = interrupt_script(script, *words, cwd=tmp_path, line=line, number=signal.SIGKILL)
     assert status == -signal.SIGKILL
@@ -49,16 +49,16 @@ def test_a_run_that_is_killed_can_be_finished(script, tmp_path):
     assert last.get("seen", 13_000) == 13_000
 
 
-def test_a_signal_ends_kuzu_main_after_its_step_and_keeps_the_last_epoch(tmp_path):
+def test_sigterm_ends_kuzu_main_after_its_step_and_keeps_the_last_epoch(tmp_path):
     number = signal.SIGTERM
     write_characters(tmp_path / "data", train=1437)
     words = ["kuzu_main.py", "--net", "lin", "--epochs", 100_000, "--save", "net.pth"]
-    status, printed, told = interrupt_script(
+    status, printed, errors = interrupt_script(
         *words, cwd=tmp_path, line="Train Epoch: 3", number=number
     )
     assert status == 128 + number
-    assert told.count("\n") == 2
-    assert "stopping after this step" in told
+    assert errors.count("\n") == 2
+    assert "stopping after this step" in errors
     assert "Test set: Average loss" in printed
     assert re.search(r"weights: net.pth, after epoch \d+\n", printed)
     assert len(check_files(tmp_path)) == 1
@@ -68,17 +68,17 @@ def test_a_signal_ends_kuzu_main_after_its_step_and_keeps_the_last_epoch(tmp_pat
 
 def test_ctrl_c_ends_seq_train_after_its_step_and_prints_how_to_resume(tmp_path):
     words = ["seq_train.py", "--lang", "anb2n", "--seed", 1]
-    status, printed, told = interrupt_script(
+    status, printed, errors = interrupt_script(
         *words, cwd=tmp_path, line="epoch: 2000", number=signal.SIGINT
     )
     assert status == 130
-    assert "Traceback" not in told
+    assert "Traceback" not in errors
     resume = re.search(r"to go on: python3 seq_train.py --resume (\S+)", printed)[1]
     assert torch.load(tmp_path / resume, weights_only=True)["seen"] >= 2000
     assert not list((tmp_path / "net").glob(".*"))
 
 
-def test_ctrl_c_while_seq_plot_trains_ends_both_and_keeps_what_was_learned(tmp_path):
+def test_ctrl_c_while_seq_plot_trains_ends_both_and_keeps_the_checkpoint(tmp_path):
     process = subprocess.Popen(
         [sys.executable, ROOT / "seq_plot.py", "--epoch", "1000"],
         cwd=tmp_path,
@@ -92,12 +92,12 @@ def test_ctrl_c_while_seq_plot_trains_ends_both_and_keeps_what_was_learned(tmp_p
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=600)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 130
-    assert told.startswith("seq_plot.py: error: interrupted; ")
-    assert told.count("\n") == 1
-    saved = re.search(r"; (\S+) was the last file saved; to go on: (.*)", told)
-    # None if Ctrl-C came before the first batch.
+    assert errors.startswith("seq_plot.py: error: interrupted; ")
+    assert errors.count("\n") == 1
+    saved = re.search(r"; (\S+) was the last file saved; to go on: (.*)", errors)
+    # 0 if Ctrl-C came before the end of the first batch.
     assert torch.load(tmp_path / saved[1], weights_only=True)["seen"] >= 0
     assert shlex.split(saved[2]) == ["python3", "seq_train.py", "--resume", saved[1]]
     assert not list((tmp_path / "net").glob(".*"))
