@@ -20,7 +20,6 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from torchvision.datasets import KMNIST
 
 import kuzu_main
 from cli import process
@@ -97,6 +96,9 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
     """Folder with KMNIST's training files (300 images) on a local server for downloads."""
+    # Imported here because torchvision takes 2 seconds, in each of pytest's processes.
+    from torchvision.datasets import KMNIST
+
     folder = tmp_path / "source" / "kmnist"
     folder.mkdir(parents=True)
     raw = write_characters(tmp_path / "source") / "KMNIST" / "raw"

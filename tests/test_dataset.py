@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from shared import NOWHERE, header, write_characters, write_idx
-from torchvision.datasets import KMNIST
 
 from cli.errors import UserError
 from kuzushiji import dataset
@@ -16,6 +15,9 @@ from kuzushiji.dataset import FILES
 
 
 def test_the_bundled_files_are_the_published_ones():
+    # Imported here because torchvision takes 2 seconds, in each of pytest's processes.
+    from torchvision.datasets import KMNIST
+
     resources = dict(KMNIST.resources)
     assert list(resources) == [f"{name}.gz" for name in FILES]
     assert tuple(KMNIST.classes) == dataset.CLASSES
@@ -46,6 +48,8 @@ def test_a_split_is_stratified_and_always_the_same(split):
 
 
 def test_images_are_read_as_torchvision_reads_them_gzipped_or_not(small):
+    from torchvision.datasets import KMNIST
+
     images = dataset.load_kmnist(small)
     for train, data, target in (
         (True, images.train, images.train_target),

@@ -162,7 +162,7 @@ def test_words_up_to_returns_all_short_words(embed):
 @pytest.mark.parametrize(("embed", "min_length"), [(False, 0), (False, 10), (True, 16)])
 def test_probabilities_with_a_minimum_length_are_those_of_rejection_sampling(embed, min_length):
     language = make_language("reber", min_length, embed)
-    words = make_language("reber", 0, embed).sample_words(100_000, np.random.default_rng(7))
+    words = make_language("reber", 0, embed).sample_words(50_000, np.random.default_rng(7))
     words = words[:, (words >= 0).sum(axis=0) >= min_length]
     nodes = language.follow(words)
     assert nodes.min() >= 0

@@ -59,7 +59,7 @@ def test_a_loop_starts_and_ends_at_its_shape():
     assert np.linalg.norm(BezierSegment(route)(np.array([0.5]))[0] - [300, 200]) > 30
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 7))
 def test_texts_do_not_overlap_while_there_is_room(seed, count):
     """Circles on a coarse grid, arrows between them: names and labels must not touch."""
