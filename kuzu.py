@@ -31,9 +31,9 @@ class NetLin(nn.Module):
 
 
 class NetFull(nn.Module):
-    """One hidden layer of `hid` tanh nodes, then log softmax: log softmax(V tanh(W x + b) + c).
+    """One hidden layer of `hid` tanh units, then log softmax: log softmax(V tanh(W x + b) + c).
 
-    dropout: probability of dropping a hidden node in training (Srivastava et al., 2014).
+    dropout: probability of dropping a hidden unit in training (Srivastava et al., 2014).
     """
 
     def __init__(self, hid: int, dropout: float = 0.0):
@@ -52,7 +52,8 @@ class NetFull(nn.Module):
 
 
 class NetConv(nn.Module):
-    """Two convolutional layers and one fully connected layer, all relu, then log softmax.
+    """Two convolutional layers and a fully connected layer, each with relu, then a linear output
+    layer with log softmax.
 
     Each convolution preserves the image size (zero padding) and is followed by 2 x 2 max pooling:
     28 -> 14 -> 7. A third max pooling, 3 x 3 with stride 2, precedes the fully connected layer:
@@ -62,7 +63,7 @@ class NetConv(nn.Module):
 
     filters: number of filters of each convolution.
     kernels: their side lengths, odd.
-    fc: nodes of the fully connected layer. 0 omits it and the third pooling, as in the
+    fc: units of the fully connected layer. 0 omits it and the third pooling, as in the
         assignment's network: `NetConv((64, 128), (5, 3), fc=0, batch_norm=False)` has 138,250
         parameters.
     batch_norm: normalise before each relu (Ioffe and Szegedy, 2015). The layer before it then has

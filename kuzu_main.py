@@ -2,7 +2,7 @@
 
     python3 kuzu_main.py --net lin|full|conv             the assignment's three commands
     python3 kuzu_main.py --net conv --recipe assignment  the assignment's network and plain SGD
-    python3 kuzu_main.py --sweep 10,20,50,100,200        accuracy against hidden nodes
+    python3 kuzu_main.py --sweep 10,20,50,100,200        accuracy against hidden units
     python3 kuzu_main.py --compare                       the three networks in one table
     python3 kuzu_main.py --net conv --split 0            on Kuzushiji-10k, without downloading
 
@@ -36,8 +36,14 @@ from kuzushiji.runs import Run, batches, read, resume, save, start
 
 # Images between two training lines: 100 batches of 64, as in the assignment.
 REPORT_EVERY = 6400
-# The assignment's target accuracy of NetFull.
-TARGET_ACCURACY = 0.84
+# The assignment's required accuracy of NetFull.
+REQUIRED_ACCURACY = 0.84
+# What a picture of first-layer weights shows beside them.
+WEIGHT_LEGENDS = {
+    "lin": "",
+    "full": "; +/\u2212: class with the largest/smallest output weight",
+    "conv": "; below each filter: its feature map of the test image",
+}
 
 
 # Flags
@@ -47,7 +53,8 @@ def build_parser() -> flags.Parser:
     """Return the script's parser."""
     parser = flags.Parser(
         description="Train a network to recognise Kuzushiji characters and show its confusions.",
-        epilog="Flags without a default have the value of the network's recipe, which is printed.",
+        epilog="Training and network flags that are not given have the values of the network's "
+        "recipe, which are printed.",
     )
     add_recipe_flags(parser)
     parser.add_argument(
@@ -59,22 +66,22 @@ def build_parser() -> flags.Parser:
     group.add_argument(
         "--dataset",
         choices=("kmnist", "kuzushiji10k"),
-        help="kmnist: KMNIST only; kuzushiji10k: KMNIST's 10,000 test images, which come with this "
-        "program, split 8,000 / 2,000 (default: KMNIST if present or downloadable, else "
-        "kuzushiji10k)",
+        help="kmnist: KMNIST, or an error if it is unavailable; kuzushiji10k: KMNIST's 10,000 test "
+        "images, which come with this program, split into 8,000 training and 2,000 test images "
+        "(default: kmnist if present or downloadable, else kuzushiji10k)",
     )
     group.add_argument(
         "--split",
         type=flags.Integer(0, 2**32 - 1),
         metavar="N",
-        help="kuzushiji10k: seed of the split into training and test images (default: 0)",
+        help="use kuzushiji10k, split into training and test images with this seed (default: 0)",
     )
     group.add_argument(
         "--data",
         type=flags.path,
         default=Path("data"),
         metavar="DIR",
-        help="folder with KMNIST/raw, into which KMNIST is downloaded if missing",
+        help="folder that contains KMNIST/raw; missing KMNIST files are downloaded into it",
     )
     group.add_argument(
         "--save", type=flags.path, metavar="FILE", help="save the network after every epoch"
@@ -86,8 +93,8 @@ def build_parser() -> flags.Parser:
         "--resume",
         type=flags.path,
         metavar="FILE",
-        help="resume interrupted training after its last completed epoch, with the flags in the "
-        "file; the result is that of an uninterrupted run",
+        help="resume interrupted training after the last completed epoch, with the settings saved "
+        "in FILE (same result as an uninterrupted run)",
     )
 
     group = parser.add_argument_group("several networks")
@@ -96,7 +103,7 @@ def build_parser() -> flags.Parser:
         "--sweep",
         type=flags.CommaSeparated(flags.Integer(1, 100_000)),
         metavar="N,N,...",
-        help="train NetFull with each of these numbers of hidden nodes",
+        help="train NetFull with each of these numbers of hidden units",
     )
     group.add_argument("--compare", action="store_true", help="train all three networks")
     return parser
@@ -127,8 +134,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def choose_images(args: argparse.Namespace, split: int | None) -> Images:
     """Return the images chosen by --dataset, --split and --data.
 
-    split: the split that a saved network was trained on, the default. Prints a line on standard
-    error if Kuzushiji-10k replaces KMNIST. Raises UserError if there are no images to be had.
+    split: the default of --split, the split that a saved network was trained on. Prints a line on
+    standard error if Kuzushiji-10k replaces KMNIST. Raises UserError if no images are available.
     """
     if args.split is not None:
         split = args.split
@@ -281,9 +288,11 @@ def explain(
     name = recipe.title
     print("Accuracy of each character:")
     print("\n".join(confusion.class_lines(result.matrix, images, glyphs)))
-    print("Most frequent confusions (target -> chosen):")
+    print("Most frequent confusions (target -> predicted):")
     print("\n".join(confusion.confusion_lines(result.matrix, images, glyphs)))
-    print("Possible reasons, measured on training images and weights:")
+    print(
+        "Possible reasons, measured on training images and weights (rank 1: the most similar pair):"
+    )
     reasons = features.reason_lines(result.matrix, images) + features.feature_lines(net)
     print("\n".join(reasons))
     correct, total = int(result.matrix.trace()), int(result.matrix.sum())
@@ -300,6 +309,7 @@ def explain(
     if picture is not None:
         files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_mistakes.jpg")
     title = f"First-layer weights of {name} ({images.name}): red positive, blue negative"
+    title += WEIGHT_LEGENDS[recipe.net]
     picture = features.features_picture(net, images, recipe.normalize, title)
     files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_features.jpg")
     return reasons
@@ -355,7 +365,7 @@ def _printable(text: str) -> bool:
 
 
 def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
-    """Train NetFull with each number of hidden nodes in --sweep; print a table, draw a curve.
+    """Train NetFull with each number of hidden units in --sweep; print a table, draw a curve.
 
     Return the results of each network.
     """
@@ -369,19 +379,23 @@ def sweep(args: argparse.Namespace, images: Images, stop: Stop) -> list[dict]:
             break
         networks.append(network_results(run.recipe, run.net, result, images, run.epoch))
     print(f"\nNetFull on {images.name}, {args.epochs} epochs:")
-    print("hidden nodes  parameters  accuracy  seconds")
+    print("hidden units  parameters  accuracy  seconds")
     sizes = [row["recipe"]["hid"] for row in networks]
     accuracies = [row["accuracy"] for row in networks]
     for hid, row in zip(sizes, networks, strict=True):
         print(f"{hid:12}  {row['parameters']:10}  {row['accuracy']:8.2%}  {row['seconds']:7.1f}")
-    enough = [hid for hid, share in zip(sizes, accuracies, strict=True) if share >= TARGET_ACCURACY]
+    enough = [
+        hid for hid, share in zip(sizes, accuracies, strict=True) if share >= REQUIRED_ACCURACY
+    ]
     if enough:
-        print(f"smallest number of hidden nodes that reaches {TARGET_ACCURACY:.0%}: {min(enough)}")
+        print(
+            f"smallest number of hidden units that reaches {REQUIRED_ACCURACY:.0%}: {min(enough)}"
+        )
     else:
-        print(f"no network reaches {TARGET_ACCURACY:.0%}: try more hidden nodes or epochs")
+        print(f"no network reaches {REQUIRED_ACCURACY:.0%}: try more hidden units or epochs")
     if networks:
         title = f"NetFull on {images.name}"
-        picture = pictures.sweep_picture(sizes, accuracies, TARGET_ACCURACY, title)
+        picture = pictures.sweep_picture(sizes, accuracies, REQUIRED_ACCURACY, title)
         files.save_picture(picture, args.plot / "kuzu_sweep.jpg")
     return networks
 
@@ -434,7 +448,8 @@ def main(argv: list[str] | None = None) -> int:
     np.set_printoptions(precision=4, suppress=True)
     device = args.device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = choose_images(args, content.get("split")).to(device)
-    print(f"images: {images.name}, {len(images.train)} to train, {len(images.test)} to test")
+    counts = f"{len(images.train)} training images, {len(images.test)} test images"
+    print(f"images: {images.name}, {counts}")
     args.epochs = args.epochs or 10
     with Stop() as stop:
         if args.load:

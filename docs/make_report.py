@@ -276,12 +276,12 @@ def fewest(run: Run) -> int:
 
 
 def sizes(run: Run) -> str:
-    """Return the table of a sweep of hidden nodes."""
+    """Return the table of a sweep of hidden units."""
     rows = [
         [each["recipe"]["hid"], each["parameters"], f"{each['accuracy']:.2%}"]
         for each in run["networks"]
     ]
-    return table(["hidden nodes", "parameters", "accuracy"], rows)
+    return table(["hidden units", "parameters", "accuracy"], rows)
 
 
 def predictions(run: Run) -> str:

@@ -34,10 +34,11 @@ def augment(pixels: Tensor, strength: float) -> Tensor:
     """Return images after a random affine map, an elastic distortion and a change of stroke width.
 
     pixels: (N, 1, 28, 28), background 0.
-    strength: at 1, uniform rotation within 10 degrees, scale within 10 % and shear within 0.1 along
-        each axis, and shift within 2 pixels; normal displacements of half a pixel at the nodes of a
-        5 x 5 grid, interpolated smoothly (after Simard et al., 2003); and strokes dilated or eroded
-        by up to half a pixel. Other values multiply all of these.
+    strength: at 1, uniform rotation within 10 degrees, scale within 10 % along each axis, shear of
+        x by y within 0.1, and shift within 2 pixels along each axis; normal displacements with a
+        standard deviation of half a pixel at the nodes of a 5 x 5 grid, interpolated smoothly
+        (after Simard et al., 2003); and strokes dilated or eroded by up to half a pixel. Other
+        values multiply all of these.
     """
     count, device = len(pixels), pixels.device
 

@@ -82,7 +82,7 @@ def comparison(matrices: dict[str, np.ndarray], classes: Sequence[str]) -> str:
     shown = worst_confusions(first, 6, min_count=2) + worst_confusions(last, 3, min_count=2)
     pairs = dict.fromkeys((confusion.target, confusion.chosen) for confusion in shown)
     rows = {f"errors in {total} images": [int(m.sum() - m.trace()) for m in matrices.values()]}
-    rows["pairs confused, of 90"] = [
+    rows["ordered pairs with errors (of 90)"] = [
         len(worst_confusions(matrix, matrix.size)) for matrix in matrices.values()
     ]
     for pair in pairs:

@@ -42,8 +42,8 @@ FILES = (
 )
 # The published test files, gzipped, in this repository.
 BUNDLED = Path(__file__).resolve().parent.parent / "data" / "KMNIST" / "raw"
-# sha256 of KMNIST's unpacked files. The labels' digests identify the data set; the training images
-# are checked by torchvision when they are downloaded.
+# sha256 of KMNIST's unpacked labels and test images, which identify the data set. torchvision
+# checks the training images when it downloads them.
 KMNIST_DIGESTS = {
     FILES[1]: "2a16eeae62da984b8bd24fa32e31d47291f01dac3fe84d5594f304f71e7d374b",
     FILES[2]: "76fbd229ce87db80dd281af5e6670de4ad0e42fb30a7bd643972994c47c1f42e",

@@ -68,7 +68,8 @@ def correlation_text(permuted: Callable[[np.ndarray], float], n: str) -> str:
 
     permuted: returns the correlation after a permutation (10,) of the classes of one variable.
     Classes are permuted, not pairs, because the 45 pairs of ten classes are dependent (Mantel,
-    1967). p is the share of permutations with an absolute correlation at least as large.
+    1967). p is the share of permutations with an absolute correlation at least as large, the
+    observed one included.
     """
     random = np.random.default_rng(0)
     observed = permuted(np.arange(10))
@@ -96,9 +97,9 @@ def reason_lines(matrix: np.ndarray, images: Images, limit: int = 5) -> list[str
         )
     worst = [int(index) for index in np.argsort(-error)[:2]]
     lines.append(
-        "images closer to the mean image of another class: "
+        "training images closer to another class's mean image than to their own: highest for "
         + ", ".join(f"{names[index]} {error[index]:.0%}" for index in worst)
-        + f" (average of all classes {error.mean():.0%})"
+        + f" (mean over classes {error.mean():.0%})"
     )
     errors = int(matrix.sum() - matrix.trace())
     if errors < MIN_ERRORS:
@@ -117,12 +118,13 @@ def reason_lines(matrix: np.ndarray, images: Images, limit: int = 5) -> list[str
         return correlation(test_rank, train_rank[number])
 
     lines.append(
-        "Spearman correlation of a pair's confusions with the correlation of its mean images: "
+        "Spearman correlation between the confusions of a pair of classes and the correlation of "
+        "their mean images: "
         + correlation_text(pair_correlation, f"{len(pairs)} pairs, {errors} errors")
     )
     lines.append(
-        "Spearman correlation of a class's error rate with its share of images closer to another "
-        "mean: " + correlation_text(error_correlation, "10 classes")
+        "Spearman correlation between a class's test error rate and its share of training images "
+        "closer to another mean image: " + correlation_text(error_correlation, "10 classes")
     )
     return lines
 

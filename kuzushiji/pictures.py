@@ -1,4 +1,4 @@
-"""Pictures of confusion matrices, misclassified images, and accuracy against hidden nodes."""
+"""Pictures of confusion matrices, misclassified images, and accuracy against hidden units."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
     places = range(len(counts))
     axes.set_xticks(places, labels.text, family=labels.family)
     axes.set_yticks(places, labels.text, family=labels.family)
-    axes.set_xlabel("chosen by the network")
+    axes.set_xlabel("predicted character")
     axes.set_ylabel("target character")
     axes.set_title("\n".join(textwrap.wrap(title, 84)), fontsize=11)
     figure.colorbar(shown, ax=axes, shrink=0.8, label="misclassified images (diagonal: correct)")
@@ -97,11 +97,10 @@ def mistakes_picture(
     matrix: np.ndarray, log_probabilities: np.ndarray, images: Images, title: str
 ) -> Figure | None:
     """Draw the most frequent confusions, a row for each: typical training images of the target,
-    misclassified test images, typical training images of the chosen class.
+    misclassified test images, typical training images of the predicted class.
 
-    Below each misclassified image is the probability that the network assigned to the chosen class,
-    the highest first. Single errors are shown only if there are no others. Return None if there is
-    no error.
+    Below each misclassified image is the probability of the predicted class; the highest comes
+    first. Single errors are shown only if there are no others. Return None if there is no error.
 
     log_probabilities: (N, 10), the network's output for the N test images.
     """
@@ -124,7 +123,11 @@ def mistakes_picture(
     tiles = Tiles(last + typical + 0.15, top + pitch * len(worst) + 0.05, inches=12)
     tiles.text((last + typical) / 2, 0.35, title, fontsize=12)
     tiles.band(middle - count_width + 0.1, 0.65, mistaken + count_width, 99, "#fff1e0")
-    heads = ("typical target images", "misclassified, with probability", "typical chosen class")
+    heads = (
+        "typical images: target",
+        "misclassified, with P(predicted class)",
+        "typical images: predicted class",
+    )
     for x, columns, head in zip(
         (first, middle, last), (typical, mistaken, typical), heads, strict=True
     ):
@@ -148,14 +151,12 @@ def mistakes_picture(
 
 
 def sweep_picture(sizes: list[int], accuracies: list[float], target: float, title: str) -> Figure:
-    """Draw the test accuracy against the number of hidden nodes, and the target accuracy."""
+    """Draw the test accuracy against the number of hidden units, and the target accuracy."""
     figure = Figure(figsize=(7, 4.5), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     order = np.argsort(sizes)
     sizes, percent = np.array(sizes)[order], 100 * np.array(accuracies)[order]
-    axes.axhline(
-        100 * target, color="0.5", linestyle="--", label=f"assignment's target {target:.0%}"
-    )
+    axes.axhline(100 * target, color="0.5", linestyle="--", label=f"required: {target:.0%}")
     axes.plot(sizes, percent, "o-", color="tab:blue", label="test accuracy")
     for place in zip(sizes, percent, strict=True):
         axes.annotate(f"{place[1]:.1f}", place, (0, 7), textcoords="offset points", ha="center")
@@ -163,7 +164,7 @@ def sweep_picture(sizes: list[int], accuracies: list[float], target: float, titl
     axes.set_xticks(sizes, map(str, sizes))
     axes.minorticks_off()
     axes.margins(y=0.15)
-    axes.set(xlabel="hidden nodes (logarithmic)", ylabel="test accuracy (%)", title=title)
+    axes.set(xlabel="hidden units (logarithmic)", ylabel="test accuracy (%)", title=title)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     return figure

@@ -112,16 +112,22 @@ def _normalisation(text: str) -> tuple[float, float]:
 
 def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     """Add --net, --recipe, and a flag for each value of a recipe."""
-    parser.add_argument("--net", choices=NETS, help="lin, full or conv (default: full)")
+    parser.add_argument(
+        "--net",
+        choices=NETS,
+        help="network: linear, with one hidden layer, or convolutional (default: full)",
+    )
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="defaults of the flags below: the assignment's own (its networks, SGD, lr 0.01, "
-        "momentum 0.5) or those tuned by experiment (default: tuned)",
+        help="defaults of the training and network flags: assignment (the assignment's networks, "
+        "SGD, lr 0.01, momentum 0.5) or tuned (chosen by experiment; default: tuned)",
     )
     group = parser.add_argument_group("training")
     group.add_argument(
-        "--lr", type=flags.Number(0, 100, low_excluded=True), help="(maximum) learning rate"
+        "--lr",
+        type=flags.Number(0, 100, low_excluded=True),
+        help="learning rate (onecycle: its maximum)",
     )
     group.add_argument("--mom", type=flags.Number(0, 0.9999), help="momentum (adamw: beta 1)")
     group.add_argument("--batch", type=flags.Integer(1, 60_000), help="images in a batch")
@@ -130,7 +136,7 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--schedule",
         choices=("constant", "onecycle"),
-        help="learning rate over time: constant, or up and then down to 0",
+        help="learning rate over time: constant; onecycle: rises, then falls to 0",
     )
     group.add_argument(
         "--label_smoothing",
@@ -147,11 +153,11 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
         "--normalize",
         type=_normalisation,
         metavar="MEAN,STD",
-        help="mean subtracted from pixels scaled to 0 .. 1, and deviation they are divided by",
+        help="a pixel x, scaled to 0 .. 1, becomes (x - MEAN) / STD",
     )
 
     group = parser.add_argument_group("network")
-    group.add_argument("--hid", type=flags.Integer(1, 100_000), help="hidden nodes (full)")
+    group.add_argument("--hid", type=flags.Integer(1, 100_000), help="hidden units (full)")
     group.add_argument(
         "--filters",
         type=flags.CommaSeparated(flags.Integer(1, 4096), count=2),
@@ -167,7 +173,7 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fc",
         type=flags.Integer(0, 100_000),
-        help="nodes of the fully connected layer, 0 to omit it (conv)",
+        help="units of the fully connected layer, 0 to omit it (conv)",
     )
     flags.add_switch(group, "--batch_norm", "batch normalisation before each relu (conv)")
     group.add_argument(

@@ -108,7 +108,7 @@ def resume(path: Path, recipe: Recipe, net, content: dict, images: Images) -> Ru
     Raises UserError if training has ended, or was on other images.
     """
     if "training" not in content:
-        raise UserError(f"--resume {path}: training has ended; test this network by --load")
+        raise UserError(f"--resume {path}: training is complete: test this network with --load")
     if content["images"] != images.name:
         raise UserError(f"--resume {path}: trained on {content['images']}, not on {images.name}")
     saved = content["training"]

@@ -99,7 +99,7 @@ def test_confusion_picture_shows_every_count():
     figure = pictures.confusion_picture(matrix, images(), "NetLin")
     shown = texts(figure)
     assert all(str(count) in shown for count in range(100))
-    assert {"chosen by the network", "target character"} <= set(shown)
+    assert {"predicted character", "target character"} <= set(shown)
 
 
 @pytest.mark.parametrize("share", [0.1, 1.0])

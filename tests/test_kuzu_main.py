@@ -142,7 +142,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(words, small, tmp_path, capsy
         torch.equal(states[0]["state"][k], states[1]["state"][k]) for k in states[0]["state"]
     )
     assert "training" not in states[1]
-    with pytest.raises(UserError, match="training has ended"):
+    with pytest.raises(UserError, match="training is complete"):
         run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
 
 
@@ -160,7 +160,7 @@ def test_flags_and_images_of_a_resumed_run_come_from_the_file(tmp_path, capsys, 
     # The default is the split that it was trained on.
     monkeypatch.setattr(kuzu_main, "Stop", lambda: StopAfter(70))
     printed = run("--resume", part, "--plot", tmp_path, capsys=capsys, status=130)
-    assert "images: Kuzushiji-10k split 3, 8000 to train" in printed
+    assert "images: Kuzushiji-10k split 3, 8000 training images" in printed
 
 
 @pytest.mark.usefixtures("no_explanation")

@@ -28,7 +28,7 @@ def test_a_last_batch_of_one_image_can_be_normalised(tmp_path, capsys):
 
 
 def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(kuzu_main, "TARGET_ACCURACY", 0.5)
+    monkeypatch.setattr(kuzu_main, "REQUIRED_ACCURACY", 0.5)
     path = tmp_path / "sweep.json"
     words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path, "--json", path]
     printed = run(*words, capsys=capsys, data=small)
@@ -36,7 +36,7 @@ def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypat
     assert [(int(hid), int(count)) for hid, count, _ in rows] == [(2, 1600), (40, 31810)]
     reached = [int(hid) for hid, _, percent in rows if float(percent) >= 50]
     assert reached == [40]
-    assert "smallest number of hidden nodes that reaches 50%: 40\n" in printed
+    assert "smallest number of hidden units that reaches 50%: 40\n" in printed
     networks = json.loads(path.read_text())["networks"]
     for (hid, count, percent), net in zip(rows, networks, strict=True):
         assert (net["recipe"]["hid"], net["parameters"]) == (int(hid), int(count))
@@ -66,7 +66,7 @@ def test_kmnist_is_downloaded_and_trained_on(host, tmp_path, monkeypatch, capsys
     digest = hashlib.sha256((raw / labels).read_bytes()).hexdigest()
     monkeypatch.setitem(dataset.KMNIST_DIGESTS, labels, digest)
     printed = run("--net", "lin", "--epochs", 1, "--dataset", "kmnist", capsys=capsys)
-    assert printed.startswith("images: KMNIST, 300 to train, 10000 to test\n")
+    assert printed.startswith("images: KMNIST, 300 training images, 10000 test images\n")
     assert "NetLin on KMNIST: " in printed
 
 
@@ -98,7 +98,9 @@ def test_without_a_network_the_characters_of_the_repository_serve(tmp_path, monk
     assert "data/KMNIST/raw lacks KMNIST's train-images-idx3-ubyte.gz" in told
     assert "using Kuzushiji-10k" in told
     assert "not KMNIST results" in told
-    assert printed.startswith("images: Kuzushiji-10k split 0, 8000 to train, 2000 to test\n")
+    assert printed.startswith(
+        "images: Kuzushiji-10k split 0, 8000 training images, 2000 test images\n"
+    )
     assert "NetLin on Kuzushiji-10k split 0: " in printed
     assert torch.load("a.pth", weights_only=True)["images"] == "Kuzushiji-10k split 0"
     assert sorted(os.listdir(tmp_path)) == ["a.pth", "plot"]
