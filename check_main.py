@@ -200,7 +200,7 @@ def accuracy(net: MLP, points: Tensor, target: Tensor) -> float:
 
 def print_explanation(net: MLP, points: Tensor, target: Tensor) -> None:
     """Print the dividing lines, the table of activations and the misclassified points."""
-    print("\nDividing lines of the hidden units:")
+    print("\nDividing lines of the hidden units (active: activation at least 0.5):")
     for unit, (line, side) in enumerate(dividing_lines(net), 1):
         print(f"  H{unit}: {line}, active {side}")
     rows = activation_table(net, points).tolist()
@@ -250,7 +250,7 @@ def scale_sentence(scales: list[tuple[float, float]]) -> str:
             "(an accuracy of 100.0 would be due to rounding)"
         )
     if scales == [(0, math.inf)]:
-        return f"{success} at every scale tried, without an upper limit"
+        return f"{success} at the smallest scale tried and at all larger scales"
     if len(scales) == 1 and scales[0][1] == math.inf:
         return f"smallest scale at which {success}: {scales[0][0]:.5g} (and at all larger scales)"
     intervals = [
@@ -269,7 +269,7 @@ def run_design(points: Tensor, target: Tensor) -> tuple[MLP, dict]:
         raise UserError("all targets are the same: no hidden unit is needed")
     design = smallest_design(points.double().numpy(), target.squeeze(1).int().numpy())
     if design is None:
-        raise UserError("no network with up to 6 hidden step units solves these data")
+        raise UserError("no network with up to 6 hidden step units classifies these points")
     print_design(design, points)
     net = MLP(len(design.hidden), "step")
     net.enter_weights(design_weights(design))
@@ -285,8 +285,8 @@ def print_design(design: Design, points: Tensor) -> None:
     """Print the proof by exhaustion, and the weights ready to paste into check.py."""
     for count, (sets, solutions) in design.tried.items():
         units = "unit: " if count == 1 else "units:"
-        solve = "1 solves" if solutions == 1 else f"{solutions or 'none'} solve"
-        print(f"{count} hidden {units} {sets:5} sets of lines tried, {solve} the data")
+        found = "1 solution" if solutions == 1 else f"{solutions or 'no'} solutions"
+        print(f"{count} hidden {units} {sets:5} sets of lines tried, {found}")
     count = len(design.hidden)
     print(f"minimum number of hidden step units for these {len(points)} points: {count}")
     print('\nSimplest weights, to paste under "Enter Weights Here" in check.py:')

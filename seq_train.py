@@ -67,7 +67,8 @@ def build_parser() -> flags.Parser:
     parser.add_argument(
         "--epoch",
         type=flags.Integer(0, 1_000_000),
-        help="thousands of training sequences (default, or 0: depends on language and network)",
+        help="length of training in thousands of sequences (omitted or 0: depends on language and "
+        'network); the printed "epoch" counts single sequences',
     )
     flags.add_common_flags(parser)
     parser.add_argument(
@@ -79,8 +80,8 @@ def build_parser() -> flags.Parser:
         "--resume",
         type=flags.path,
         metavar="FILE",
-        help="resume training from a checkpoint, with its flags (same result as an uninterrupted "
-        "run), or start from the course's weights",
+        help="resume training from a checkpoint, with its settings (same result as an "
+        "uninterrupted run), or start a new run from weights saved by the course's script",
     )
     add_recipe_flags(parser)
     return parser
@@ -215,9 +216,9 @@ def training_picture(run: Run) -> Figure:
         textcoords="offset points",
         ha="right",
     )
-    if run.floor:
-        label = f"loss floor {run.floor:.4f}"
-        upper.axhline(run.floor, color="0.4", linestyle=":", label=label)
+    if run.reference_loss:
+        label = f"reference loss {run.reference_loss:.4f}"
+        upper.axhline(run.reference_loss, color="0.4", linestyle=":", label=label)
         upper.legend(loc="upper right")
     upper.set(yscale="log", ylabel="loss", title=f"{run.task.title}, language {language.name}")
     percent_correct = [100 * score.correct / score.total for score in run.scores]
@@ -243,7 +244,7 @@ def run_results(run: Run) -> dict:
         "reports": [{"seen": seen, **asdict(score)} for seen, score in run.reports],
         "max_loss": max(score.loss for score in last),
         "loss_threshold": language.loss_threshold,
-        "loss_floor": run.floor,
+        "reference_loss": run.reference_loss,
         "succeeded": succeeded(run.scores, language.loss_threshold),
         "max_exact_n": max_exact_n(run.net, language) if language.times else None,
         "seconds": run.seconds,
@@ -251,16 +252,16 @@ def run_results(run: Run) -> dict:
 
 
 def print_summary(run: Run, results: dict) -> None:
-    """Print success, loss floor, training time and generalisation."""
+    """Print success, reference loss, training time and generalisation."""
     language, last = run.language, run.scores[-SUCCESS_WINDOW:]
     verdict = "succeeded" if results["succeeded"] else "did not succeed"
     print(
-        f"training {verdict}: maximum loss in the last {len(last)} reports "
+        f"training {verdict}: maximum loss in the last {len(last)} evaluations "
         f"{results['max_loss']:.4f} (threshold {language.loss_threshold:.3g}); "
         f"deterministic symbols correct: {last[-1].correct}/{last[-1].total}"
     )
-    note = "; after an A they are not the 0.8 / 0.2 of the loss" if run.floor else ""
-    print(f"loss floor: {run.floor:.4f} (loss of the true probabilities{note})")
+    note = "; after an A the loss compares with 0.8 / 0.2 instead" if run.reference_loss else ""
+    print(f"reference loss: {run.reference_loss:.4f} (loss of the sampling probabilities{note})")
     print(f"training time: {run.seconds:.1f} s for {run.seen} sequences")
     if language.times:
         single, pairs = results["max_exact_n"]

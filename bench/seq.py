@@ -128,7 +128,7 @@ def bench(args: argparse.Namespace) -> None:
     """Print a table of time and success with one row per task."""
     print(f"torch {torch.__version__}, one thread")
     print("speedup: the course's time / ours, in training and for the whole command of seed 0")
-    print("max loss: maximum of the last 10 reports; mean and worst of all runs")
+    print("max loss: maximum of the last 10 evaluations; mean and worst of all runs")
     print(" ms per sequence          whole command                   max loss")
     print("course     ours speedup  seconds speedup  successful     mean   worst  task")
     for number in args.tasks:

@@ -146,7 +146,7 @@ def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None
         dest="device",
         action="store_const",
         const=device("cpu"),
-        help="the course's flag for --device cpu",
+        help="same as --device cpu (a flag of the course's scripts)",
     )
 
 

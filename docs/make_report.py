@@ -265,9 +265,12 @@ def table(head: list[str], rows: list[list]) -> str:
 
 
 def worst(run: Run) -> str:
-    """Return the most frequent confusion of a run's network: `na -> o, 17 of 200`."""
-    confusion = run["networks"][0]["confusions"][0]
-    return "{target} -> {chosen}, {count} of {total}".format(**confusion)
+    """Return the most frequent confusions of a run's network: `na -> o (17 of 200 images)`."""
+    confusions = run["networks"][0]["confusions"]
+    most = [each for each in confusions if each["count"] == confusions[0]["count"]]
+    return ", ".join(
+        "{target} -> {chosen} ({count} of {total} images)".format(**each) for each in most
+    )
 
 
 def fewest(run: Run) -> int:
@@ -287,7 +290,7 @@ def sizes(run: Run) -> str:
 def predictions(run: Run) -> str:
     """Return a table of predicted probabilities by the symbols read.
 
-    After A's: the probability of a B. After any other symbol: that of the actual next symbol.
+    After A's: the probability of a B. After other symbols: that of the symbol that follows.
     """
     found, sequences = defaultdict(list), run["sequences"]
     alphabet = sorted({symbol for text in sequences for symbol in text["symbols"]})
@@ -296,12 +299,12 @@ def predictions(run: Run) -> str:
         steps = zip(pairwise(text["symbols"]), text["probabilities"], strict=True)
         for (symbol, after), row in steps:
             read = read + 1 if symbol == "A" else 0
-            key = (f"{read} A", "B") if read else (f"{symbol} before {after}", after)
+            key = (f"{read} A", "B") if read else (f"{symbol} followed by {after}", after)
             found[key].append(row[alphabet.index(key[1])])
     rows = [
         [*key, *(f"{of(p):.2f}" for of in (min, mean, max))] for key, p in sorted(found.items())
     ]
-    return table(["read", "probability of", "lowest", "mean", "highest"], rows)
+    return table(["symbols read", "probability of", "lowest", "mean", "highest"], rows)
 
 
 def learned(chains: list[tuple[Run, Run]]) -> str:
@@ -314,9 +317,9 @@ def learned(chains: list[tuple[Run, Run]]) -> str:
     same = [plot["isomorphic"] for _, plot in chains]
     rows = [
         ["training succeeded", f"{sum(succeeded)} of {count}", ""],
-        ["highest loss of the last 10 reports", f"{mean(losses):.4f}", f"{max(losses):.4f}"],
-        ["highest n up to which all pairs of words are exact", f"{mean(max_n):.3g}", min(max_n)],
-        ["seconds of training", f"{mean(seconds):.0f}", f"{max(seconds):.0f}"],
+        ["maximum loss of the last 10 evaluations", f"{mean(losses):.4f}", f"{max(losses):.4f}"],
+        ["largest n up to which all pairs of words are exact", f"{mean(max_n):.3g}", min(max_n)],
+        ["training time (s)", f"{mean(seconds):.0f}", f"{max(seconds):.0f}"],
         ["machine isomorphic to the minimal one", f"{sum(same)} of {count}", ""],
     ]
     return table(["", "mean or count", "worst"], rows)

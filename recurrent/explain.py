@@ -32,8 +32,8 @@ MAX_N_SHOWN = 20
 MAX_POINTS_LISTED = 6
 # Maximum numbers of components of a state vector, and of its eigenvalues, that are printed.
 MAX_COMPONENTS, MAX_EIGENVALUES = 8, 4
-# Steps are even if the longest exceeds the shortest by at most this share.
-MAX_EVEN_EXCESS = 0.1
+# Steps are equal if the longest exceeds the shortest by at most this share.
+MAX_EQUAL_EXCESS = 0.1
 # Maximum relative deviation of a ratio of rates from the ratio that the language needs.
 RATIO_TOLERANCE = 0.25
 
@@ -73,11 +73,11 @@ def fixed_point_table(points: dict[int, list[FixedPoint]], language: Language, h
     later = [f"+{count}" for count in EXTRA_SYMBOLS[1:]]
     legend = [
         "Fixed points and attracting cycles found for each symbol's map of state vectors.",
-        "attractor: all eigenvalues of the Jacobian have modulus <= 1; saddle: some > 1; repeller: "
-        "all > 1.",
-        "distance: from the nearest state that the symbol reaches in words;",
-        f"{', '.join(later)}: from the nearest of at most {STARTS} of these states after that "
-        "number of further symbols.",
+        "attractor: no eigenvalue of the Jacobian has modulus > 1; saddle: some do; repeller: all "
+        "do.",
+        "distance: to the nearest state reached by reading the symbol in a word;",
+        f"{', '.join(later)}: the same after reading the symbol that many more times, from at "
+        f"most {STARTS} of these states.",
     ]
     if any(fixed.period > 1 for found in points.values() for fixed in found):
         legend.append("A cycle is listed with one of its states and the eigenvalues of one period.")
@@ -114,12 +114,12 @@ def fixed_point_table(points: dict[int, list[FixedPoint]], language: Language, h
 
 
 def trend(steps: np.ndarray) -> str:
-    """Return even, shrinking, growing, or shrinking, then growing; "" if the step lengths (T,) are
-    none of these throughout."""
+    """Return "equal", "shrinking", "growing" or "shrinking, then growing"; "" if the step lengths
+    (T,) are none of these throughout."""
     if len(steps) < 2:
         return ""
-    if steps.max() <= (1 + MAX_EVEN_EXCESS) * steps.min():
-        return "even"
+    if steps.max() <= (1 + MAX_EQUAL_EXCESS) * steps.min():
+        return "equal"
     shortest = int(steps.argmin())
     before, after = np.diff(steps[: shortest + 1]), np.diff(steps[shortest:])
     monotone = (before < 0).all() and (after > 0).all()
@@ -170,7 +170,7 @@ def rodriguez_check(
     ]
     names = [f"{kind} of {letter}" for kind, letter in zip(kinds, (a, b), strict=True)]
     head = (
-        "Check of Rodriguez, Wiles and Elman (1999): contraction at an attractor of "
+        "Comparison with Rodriguez, Wiles and Elman (1999): contraction at an attractor of "
         f"{a}, expansion at a saddle of {b}."
     )
     if any(fixed is None or fixed.distances[0] > limit for fixed in nearest):
@@ -179,8 +179,9 @@ def rodriguez_check(
             for fixed, name in zip(nearest, names, strict=True)
         ]
         return (
-            f"{head}\nNot applicable: both must be within {limit:.2f} ({MAX_NEAR_STEPS:g} mean "
-            f"step lengths) of the words.\nDistance of the nearest {'; '.join(distances)}."
+            f"{head}\nNot applicable: both must be within {limit:.2f} ({MAX_NEAR_STEPS:g} times "
+            "the mean step length) of a state in words.\n"
+            f"Distance of the nearest {'; '.join(distances)}."
         )
     rows = [["fixed point", "distance", "rate", "measured"]]
     for fixed, name, states in zip(nearest, names, runs, strict=False):
@@ -207,17 +208,17 @@ def counting_text(net, language: Language, points: dict[int, list[FixedPoint]]) 
     runs = run_states(net, language, language.max_n)
     blocks = [
         f"Step lengths of the state vector in the word n = {language.max_n}, read after n = 1.\n"
-        "trend: of the later steps (even: the longest exceeds the shortest by at most "
-        f"{MAX_EVEN_EXCESS:.0%});\n"
-        "reversals: share of turns above 90 degrees between later steps;\n"
-        "fixed point: distance from the nearest one (or cycle) found, where the shortest later "
-        f"step starts.\n{run_table(runs, points, language)}"
+        "trend: of the later steps (equal: the longest exceeds the shortest by at most "
+        f"{MAX_EQUAL_EXCESS:.0%}; blank: no single trend);\n"
+        "reversals: share of turns between successive later steps that exceed 90 degrees;\n"
+        "fixed point: distance from the start of the shortest later step to the nearest fixed "
+        f"point or cycle found.\n{run_table(runs, points, language)}"
     ]
     if found := countdown_alignment(net, language):
         blocks.append(
             "Distance between the states of the words n and n - 1.\n"
-            f"before: after the first {last} of each; after: when the word n has read {factor} "
-            f"more {last}'s (0: exactly aligned).\n{countdown_table(found)}"
+            f"before: both after their first {last}; after: once the word n alone has read "
+            f"{factor} more {last}'s (0: exactly aligned).\n{countdown_table(found)}"
         )
     blocks.append(rodriguez_check(points, language, near_distance(net, language), runs))
     return "\n\n".join(blocks)
@@ -234,8 +235,8 @@ def generalisation_table(runs: PredictedRuns, steps: np.ndarray, language: Langu
         f"Generalisation: single words up to n = {count} (trained on n <= {language.max_n}).",
         f"{a} step: distance between the states after n - 1 and n {a}'s; exact: all deterministic "
         "symbols correct;",
-        "predicted: length of a run until another symbol is predicted (earlier runs have correct "
-        "lengths).",
+        "predicted: symbols of a run read until the network predicts another symbol (earlier runs "
+        "have their correct lengths).",
     ]
     heads = [f"{letter}'s predicted (correct)" for letter in letters]
     rows = [["n", f"{a} step", "exact", *heads]]

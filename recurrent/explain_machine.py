@@ -1,4 +1,4 @@
-"""The machine extracted from a network in words: clusters, states, differences to the language."""
+"""Text on the machine extracted from a network: clusters, states, differences from the language."""
 
 from __future__ import annotations
 
@@ -24,32 +24,37 @@ MAX_ROWS = 20
 def threshold(language: Language) -> str:
     """Return a line on when a network allows a symbol."""
     return (
-        f"a symbol is allowed if P >= {probability_threshold(language):.3g} ({THRESHOLD_SHARE:g} "
-        f"of the lowest P of a next symbol in {language.name}); the first symbol is not predicted"
+        "the network allows a symbol if its probability P >= "
+        f"{probability_threshold(language):.3g} ({THRESHOLD_SHARE:g} times the lowest probability "
+        f"of a\npossible next symbol in {language.name}); the first symbol of a sequence is not "
+        "predicted"
     )
 
 
 def clustering_summary(clustering: Clustering, machine: Machine, trajectory: Trajectory) -> str:
     """Return the numbers of state vectors, of clusters, and of states of the minimised machine."""
-    units = "hidden" if clustering.size == trajectory.hid else "hidden and context"
-    clusters = format_count(clustering.machine.count, "cluster")
+    units = "hidden units" if clustering.size == trajectory.hid else "hidden and context units"
+    clusters = format_count(clustering.count, "cluster")
     verdict = (
-        f"{clustering.inconsistent} inconsistent"
+        f"{clustering.inconsistent} inconsistent state vectors"
         if clustering.inconsistent
         else "transitions and predictions consistent"
     )
     return (
-        f"{len(trajectory.state)} {units} states -> {clusters} ({verdict}) -> "
+        f"{len(trajectory.state)} state vectors ({units}) -> {clusters} ({verdict}) -> "
         f"{format_count(machine.count, 'state')} after minimisation"
     )
 
 
 def state_table(machine: Machine, names: list[str], language: Language) -> str:
     """Return the transition table of an extracted machine, below its legend."""
-    examples = "A2: 2 A's read; B3: 3 B's to come; " if language.times else ""
+    examples = ""
+    if language.times:
+        examples = "A2: 2 A's read; B3: 3 B's to come; "
+        examples += "B3 C6: 3 B's, then 6 C's to come; " if language.classes > 2 else ""
     return (
-        "next state for each symbol (-: not allowed); a state is named after the states of\n"
-        f"{language.name}'s minimal machine that it overlaps ({examples}outside: none)\n"
+        "next state for each symbol (-: not allowed); a state is named after the states in which\n"
+        f"{language.name}'s minimal machine is after the same symbols ({examples}outside: none)\n"
         f"{as_table(machine, names)}"
     )
 
@@ -64,15 +69,15 @@ def difference_table(
     head = f"symbols allowed on {count} sequences of {language.name}: "
     if not found:
         return head + "the same for network and language"
-    rows = [["state", "symbol", "allowed by", "P (network)", "differing visits"]]
+    rows = [["state", "symbol", "allowed by", "P (network)", "differing / all visits"]]
     for item in found:
         rows.append(
             [
                 labels[item.state],
                 language.symbols[item.symbol],
                 "network only" if item.by_network else "language only",
-                f"{item.low:.2f} .. {item.high:.2f}",
-                f"{item.count}/{item.visits}",
+                f"{item.low:.3f} .. {item.high:.3f}",
+                f"{item.count} / {item.visits}",
             ]
         )
     shown = format_table(rows[: 1 + MAX_ROWS])

@@ -29,7 +29,7 @@ from recurrent.metrics import logits
 
 # Number of sequences that a network generates.
 GENERATED = 1024
-# Maximum number of clusters in a picture; more are merged by the states of the minimal machine.
+# Maximum number of clusters in a picture; more are merged by the states of the extracted machine.
 MAX_CLUSTERS_SHOWN = 60
 # Number of sequences in a trajectory, if the language has too many words to read all.
 TRAJECTORY_SEQUENCES = 300

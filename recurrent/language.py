@@ -137,7 +137,8 @@ class Language:
 
     @cached_property
     def deterministic(self) -> np.ndarray:
-        """Nodes after which only one symbol can follow, (N,) bool."""
+        """Nodes with a symbol of target probability 1, (N,) bool; not the last A, whose target
+        probabilities are 0.8 and 0.2 although only a B can follow."""
         return self.target_probs.max(axis=1) == 1
 
     def decode(self, symbols) -> str:

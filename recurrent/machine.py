@@ -145,15 +145,21 @@ class Clustering:
     inconsistent: int
     size: int
 
+    @property
+    def count(self) -> int:
+        """K, the number of clusters."""
+        return int(self.cluster.max()) + 1
+
 
 def find_clustering(samples: Samples, symbols: str) -> Clustering:
     """Return the coarsest clustering of samples that is a machine.
 
     A hierarchical clustering is cut from the root down: inconsistent clusters are replaced by their
-    two branches. No split of other clusters can make a cluster consistent, so this is the tree's
-    coarsest consistent cut. Of the trees of LINKAGES, the cut with the fewest clusters is returned.
-    Clusters that merge into each other have no consistent cut: then a small share of each cluster
-    may be inconsistent.
+    two branches. Splitting other clusters cannot make a cluster consistent, so this is the tree's
+    coarsest consistent cut. Of the cuts of the trees of LINKAGES, the one with the fewest
+    inconsistent vectors, then the fewest clusters, is returned. If it is inconsistent and has at
+    least a tenth as many clusters as leaves, the trees are cut again with a small share of
+    inconsistent vectors allowed in each cluster.
     """
     vectors = samples.vectors[1:]
     subsample = _subsample(vectors, MAX_CLUSTERED)
@@ -214,7 +220,8 @@ def _cut_tree(
 
 
 def _subsample(vectors: np.ndarray, limit: int) -> np.ndarray:
-    """Return the indices of at most `limit` vectors, one from each cell of the finest grid."""
+    """Return the indices of at most `limit` vectors: one from each occupied cell of a grid, the
+    finest one tried with so few cells."""
     cell = 1e-6
     while True:
         _, chosen = np.unique(np.round(vectors / cell), axis=0, return_index=True)

@@ -1,6 +1,6 @@
 """How well a network predicts a language: the assignment's loss, exactness and generalisation.
 
-A symbol is deterministic if no other symbol can follow. A network is exact if it predicts every
+A symbol is deterministic if its target probability is 1. A network is exact if it predicts every
 deterministic symbol with the highest probability. The other symbols count for the loss only.
 """
 
@@ -117,13 +117,13 @@ class Evaluation:
         return Score(loss.item(), *counts)
 
 
-def loss_floor(language: Language, sequences: Sequences) -> float:
+def reference_loss(language: Language, sequences: Sequences) -> float:
     """Return the loss of an optimal predictor, which predicts the sampling probabilities.
 
     It is not 0 for counting languages, because the assignment's "true" probabilities after an A,
     0.8 and 0.2, are not the sampling probabilities: n is uniform on 1 .. 4, so the probability of
-    a B after 1, 2, 3 and 4 A's is 1/4, 1/3, 1/2 and 1. The floor is 0.0294 for anb2n and 0.0098 for
-    anb2nc3n; a network with a lower loss has a higher cross-entropy.
+    a B after 1, 2, 3 and 4 A's is 1/4, 1/3, 1/2 and 1. It is 0.0294 for anb2n and 0.0098 for
+    anb2nc3n, and not a lower bound: a network with a lower loss has a higher cross-entropy.
     """
     squared_error = ((language.sampling_probs - language.target_probs) ** 2).mean(axis=1)
     return float(squared_error[sequences.nodes[sequences.mask].numpy()].mean())

@@ -15,7 +15,7 @@ BOX = (4, 4, 3)
 # Symbol colours in all pictures (arrows, panels, curves), also distinct for the colour-blind.
 SYMBOL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea6", "#333333")
 # Labels of the colour bar: the state numbers of counting languages and of grammars.
-COUNTING_LABEL = "state number: A's read, then n counted down (0: last symbol of a run)"
+COUNTING_LABEL = "state number: A's read, then n counted down to 0 in each later run"
 GRAMMAR_LABEL = "state number: node of the grammar"
 
 

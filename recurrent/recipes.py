@@ -1,7 +1,7 @@
 """Training recipes of Part 3: hyperparameters, named like their flags.
 
-Larger batches during training reduce the gradient noise as a lower learning rate does, but with
-fewer updates (Smith et al., 2018).
+Increasing the batch size during training reduces gradient noise as lowering the learning rate does,
+but needs fewer updates (Smith et al., 2018).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import torch
 from cli import checkpoint, optimizers, process
 from cli.errors import UserError
 from recurrent.language import Language, Sequences
-from recurrent.metrics import Evaluation, Score, evaluation_set, loss_floor
+from recurrent.metrics import Evaluation, Score, evaluation_set, reference_loss
 from recurrent.recipes import RECIPES, Recipe, resolve_recipe
 from recurrent.task import (
     REPORT_EVERY,
@@ -70,9 +70,9 @@ class Run:
         return Evaluation(self.language, self.evaluation_sequences)
 
     @cached_property
-    def floor(self) -> float:
+    def reference_loss(self) -> float:
         """The loss of an optimal predictor."""
-        return loss_floor(self.language, self.evaluation_sequences)
+        return reference_loss(self.language, self.evaluation_sequences)
 
     @property
     def plot_command(self) -> str:
@@ -126,7 +126,7 @@ def save(run: Run, folder: Path) -> Path:
 def resume(args: argparse.Namespace) -> Run:
     """Return the Run that --resume continues; a new one if the file contains only weights.
 
-    Raises UserError if the file is invalid, or a flag contradicts it.
+    Raises UserError if the file is invalid, or if a flag is given whose value the file determines.
     """
     content = checkpoint.read(args.resume, "--resume")
     if is_state_dict(content):

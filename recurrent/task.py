@@ -142,7 +142,7 @@ def add_task_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hid",
         type=flags.Integer(0, 1000),
-        help="number of hidden units (default, or 0: depends on language and network)",
+        help="number of hidden units (omitted or 0: depends on language and network)",
     )
     parser.add_argument(
         "--out_path",

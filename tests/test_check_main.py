@@ -103,7 +103,7 @@ def test_rescaled_sigmoid_units_match_assignment(tmp_path):
     ("scales", "sentence"),
     [
         ([], "at no scale does the sigmoid network classify all points correctly"),
-        ([(0, math.inf)], "classifies all points correctly at every scale tried"),
+        ([(0, math.inf)], "classifies all points correctly at the smallest scale tried"),
         ([(0, 2), (3, math.inf)], "scales at which .*: 0 to 2, 3 and above$"),
     ],
 )
@@ -118,8 +118,8 @@ def test_design_prints_weights_for_check_py(tmp_path, capsys):
     results = json.loads(path.read_text())
     assert [row["solutions"] for row in results["tried"]] == [0, 0, 0, 3]
     assert [row[-1] for row in results["activations"]] == results["target"]
-    assert "3 hidden units:  3276 sets of lines tried, none solve the data\n" in printed
-    assert "4 hidden units: 20475 sets of lines tried, 3 solve the data\n" in printed
+    assert "3 hidden units:  3276 sets of lines tried, no solutions\n" in printed
+    assert "4 hidden units: 20475 sets of lines tried, 3 solutions\n" in printed
     assert "minimum number of hidden step units for these 9 points: 4\n" in printed
     lines = re.findall(r"^        (\w+ = .*)$", printed, flags=re.MULTILINE)
     # Paste them into a copy of check.py, as a student would.

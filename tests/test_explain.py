@@ -112,7 +112,7 @@ def test_the_check_of_rodriguez_needs_fixed_points_near_the_words():
         ([0.14, 0.08, 0.08, 1.13], ""),
         # Not growing throughout.
         ([0.2, 0.9, 0.3], ""),
-        ([1.0, 1.1, 1.0], "even"),
+        ([1.0, 1.1, 1.0], "equal"),
         ([1.0, 1.11, 1.0], ""),
         ([1.60, 1.25, 1.98, 1.52], ""),
         ([1.0], ""),
@@ -140,7 +140,7 @@ def test_counting_text_has_all_tables():
     text = explain.counting_text(net, language, {0: [], 1: []})
     steps, countdown, check = text.split("\n\n")
     assert steps.startswith("Step lengths of the state vector in the word n = 4")
-    assert "has read 2 more B's" in countdown
+    assert "the word n alone has read 2 more B's" in countdown
     assert [line.split()[0] for line in countdown.splitlines()[3:]] == ["2", "3", "4"]
     assert "attractor of A: none found" in check
 
@@ -179,11 +179,11 @@ def test_clustering_summary():
     small, _ = machine.minimize(found.machine)
     text = explain_machine.clustering_summary(found, small, trajectory)
     assert text == (
-        f"{len(trajectory.state)} hidden states -> {found.machine.count} clusters (transitions and "
-        "predictions consistent) -> 4 states after minimisation"
+        f"{len(trajectory.state)} state vectors (hidden units) -> {found.count} clusters "
+        "(transitions and predictions consistent) -> 4 states after minimisation"
     )
     text = explain_machine.clustering_summary(replace(found, inconsistent=3), small, trajectory)
-    assert "clusters (3 inconsistent) ->" in text
+    assert "clusters (3 inconsistent state vectors) ->" in text
 
 
 def test_difference_table_lists_symbols_that_one_of_the_two_allows():
@@ -192,8 +192,8 @@ def test_difference_table_lists_symbols_that_one_of_the_two_allows():
     text = explain_machine.difference_table(found, ["A1", "A4"], language, 12)
     head, _, first, second = text.splitlines()
     assert head == "symbols allowed on 12 sequences of anb2n: network and language differ"
-    assert first.split() == ["A4", "A", "network", "only", "0.20", "..", "0.65", "3/9"]
-    assert second.split() == ["A1", "B", "language", "only", "0.01", "..", "0.10", "1/4"]
+    assert first.split() == ["A4", "A", "network", "only", "0.200", "..", "0.650", "3", "/", "9"]
+    assert second.split() == ["A1", "B", "language", "only", "0.010", "..", "0.100", "1", "/", "4"]
     assert "the same" in explain_machine.difference_table([], [], language, 12)
     many = explain_machine.difference_table(found * 15, ["A1", "A4"], language, 12)
     assert many.endswith("... 10 more")

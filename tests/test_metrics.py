@@ -46,14 +46,15 @@ def test_an_optimal_predictor_is_exact_and_just_below_the_threshold(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "length", "floor"), [("anb2n", 0, 0.0294), ("anb2nc3n", 0, 0.0098), ("reber", 0, 0.0)]
+    ("name", "length", "expected"),
+    [("anb2n", 0, 0.0294), ("anb2nc3n", 0, 0.0098), ("reber", 0, 0.0)],
 )
-def test_the_loss_floor_is_the_loss_of_an_optimal_predictor(name, length, floor):
+def test_the_reference_loss_is_the_loss_of_an_optimal_predictor(name, length, expected):
     language = make_language(name, length)
     sequences = metrics.evaluation_set(language)
-    assert metrics.loss_floor(language, sequences) == pytest.approx(floor, abs=5e-5)
+    assert metrics.reference_loss(language, sequences) == pytest.approx(expected, abs=5e-5)
     loss = metrics.Evaluation(language, sequences).score(Oracle(language)).loss
-    assert metrics.loss_floor(language, sequences) == pytest.approx(loss, abs=1e-6)
+    assert metrics.reference_loss(language, sequences) == pytest.approx(loss, abs=1e-6)
 
 
 @pytest.mark.parametrize(("min_length", "embed"), [(10, False), (25, False), (20, True)])

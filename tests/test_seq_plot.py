@@ -72,7 +72,7 @@ def test_the_same_seed_prints_and_draws_the_same(tmp_path, capsys):
 
 SMALL = ["--lang", "anbn", "--length", "2", "--epoch", "1", "--num_plot", "1", "--no_show"]
 TRAINING_LINE = re.compile(
-    r"^net/\S+ does not exist.*; training it first: (.*) \.\.\. (.*)\n", re.MULTILINE
+    r"^net/\S+ does not exist.*; training the network first: (.*) \.\.\. (.*)\n", re.MULTILINE
 )
 
 
@@ -97,7 +97,7 @@ def test_a_missing_checkpoint_is_trained_once(trained_first):
     assert first.count("SRN with 2 hidden units after 1000 sequences of anbn") == 1
     assert names(folder / "net") == {"anbn_srn2_0.pth", "anbn_srn2_1.pth"}
     # An existing checkpoint is not replaced.
-    assert "(found: anbn_srn2_0.pth); training it first" in first
+    assert "(found: anbn_srn2_0.pth); training the network first" in first
     assert (folder / "net" / "anbn_srn2_0.pth").read_text() == "another seed"
 
 
@@ -185,7 +185,9 @@ def test_the_printed_line_has_other_checkpoints_random_seed_and_quoted_command(
         seq_plot.main([*SMALL, "--out_path", str(folder), "--device", "cpu"])
     seed, line = capsys.readouterr().out.splitlines()
     found = "(found: anbn_srn2_20.pth, anbn_srn2_100.pth)"
-    assert line.startswith(f"a folder/anbn_srn2_1.pth does not exist {found}; training it first: ")
+    assert line.startswith(
+        f"a folder/anbn_srn2_1.pth does not exist {found}; training the network first: "
+    )
     command = line.split("first: ")[1].split(" ... ")[0]
     words = ["--seed", re.match(r"seed: (\d+)", seed)[1], "--out_path", "a folder"]
     assert shlex.split(command) == ["python3", "seq_train.py", *started[0][:-6], *words]
@@ -259,7 +261,7 @@ def test_a_checkpoint_of_another_task_is_refused(tmp_path, monkeypatch, capsys):
     words = ["--lang", "anbn", "--epoch", "1", "--only", "context"]
     # Without --length, the checkpoint's length is used.
     out = plot(*words, folder=tmp_path / "plot", capsys=capsys)
-    assert "in the words n = 1 .. 3" in out
+    assert "each word n = 1 .. 3," in out
     with pytest.raises(UserError, match="holds a network with --length 3, not 4"):
         seq_plot.main([*words, "--length", "4"])
     path = tmp_path / "net" / "anbn_srn2_1.pth"

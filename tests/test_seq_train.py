@@ -32,13 +32,13 @@ def content(path) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("words", "stem", "threshold", "floor", "seed"),
+    ("words", "stem", "threshold", "reference", "seed"),
     [
         (["--lang", "anb2n"], "anb2n_srn2", 0.05, 0.0294, 2),
         (["--lang", "anb2nc3n", "--model", "lstm", "--hid", 3], "anb2nc3n_lstm3", 0.02, 0.0098, 0),
     ],
 )
-def test_the_assignment_s_commands(words, stem, threshold, floor, seed, tmp_path):
+def test_the_assignment_s_commands(words, stem, threshold, reference, seed, tmp_path):
     flags = ["--seed", seed, "--json", "results.json"]
     done = run_script("seq_train.py", *words, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
@@ -61,7 +61,7 @@ def test_the_assignment_s_commands(words, stem, threshold, floor, seed, tmp_path
     assert results["succeeded"] is True
     assert results["max_exact_n"][0] >= 4
     assert "training succeeded" in blocks[-1]
-    assert f"\nloss floor: {floor:.4f} " in blocks[-1]
+    assert f"\nreference loss: {reference:.4f} " in blocks[-1]
     names = {path.name for path in (tmp_path / "net").iterdir()}
     assert names == {f"{stem}_{number}.pth" for number in range(0, 101, 10)}
     assert f"python3 seq_plot.py --lang {words[1]}" in blocks[-1]

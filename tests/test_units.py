@@ -88,16 +88,16 @@ def test_the_roles_of_a_counter_and_how_n_becomes_2n():
     found = units.unit_roles(values)
     assert [role.kind for role in found] == ["read", "left"]
     text = explain_units.role_table(found, language, UNIT)
-    assert text.endswith("counts B's left")
-    assert "counts A's read" in text
+    assert text.endswith("encodes B's left")
+    assert "encodes A's read" in text
     ends = explain_units.end_table(found, values, language, UNIT).splitlines()
     assert ends[3].split() == ["0", "A", "1.00", "2.00", "3.00", "4.00", "+1.00"]
     assert ends[4].split()[-1] in ("+0.00", "-0.00")
     text = explain_units.transfer_text(found, values, language, UNIT)
     assert " ".join(text.split()).startswith(
-        "How n A's become 2n B's: context unit 0 changes by +1.00 per A and -0.50 per B (medians). "
-        "After the first B it is at 0.50, 1.50, 2.50, 3.50 for n = 1 .. 4: +1.00 per n, against "
-        "-1.00 for 2 B's. With the same number of B's left"
+        "From n A's to 2n B's: context unit 0 changes by +1.00 per A and -0.50 per B (medians). "
+        "After the first B it is at 0.50, 1.50, 2.50, 3.50 for n = 1 .. 4: +1.00 per n, offset by "
+        "-1.00 per 2 B's. With the same number of B's left"
     )
 
 
@@ -120,13 +120,13 @@ def test_forgetting_has_a_column_for_an_lstm():
 def test_no_unit_carries_a_count_if_one_condition_fails(steps):
     language, values = make_language("anb2n"), values_of(*steps)
     text = explain_units.transfer_text(units.unit_roles(values), values, language, UNIT)
-    assert text.startswith("How n A's become 2n B's: no context unit was found")
+    assert text.startswith("From n A's to 2n B's: no single context unit carries the count")
 
 
 def test_no_table_if_no_unit_counts():
     language, values = make_language("anb2n"), values_of(0.0, 0.0)
     text = explain_units.end_table(units.unit_roles(values), values, language, UNIT)
-    assert text == "No context unit counts or moves in even steps as defined above."
+    assert text == "No context unit encodes symbols or moves in even steps as defined above."
 
 
 # Ablation

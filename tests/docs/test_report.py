@@ -123,16 +123,16 @@ def test_tables_of_predictions_and_seeds():
     assert make_report.predictions(plot).splitlines()[2:] == [
         "| 1 A | B | 0.10 | 0.10 | 0.10 |",
         "| 2 A | B | 0.60 | 0.60 | 0.60 |",
-        "| B before A | A | 0.70 | 0.70 | 0.70 |",
+        "| B followed by A | A | 0.70 | 0.70 | 0.70 |",
     ]
     train = {"succeeded": True, "max_loss": 0.02, "max_exact_n": [5, 4], "seconds": 9.0}
     other = train | {"succeeded": False, "max_loss": 0.04, "max_exact_n": [4, 3]}
     rows = make_report.learned([(train, plot), (other, plot | {"isomorphic": False})])
     assert rows.splitlines()[2:] == [
         "| training succeeded | 1 of 2 |  |",
-        "| highest loss of the last 10 reports | 0.0300 | 0.0400 |",
-        "| highest n up to which all pairs of words are exact | 3.5 | 3 |",
-        "| seconds of training | 9 | 9 |",
+        "| maximum loss of the last 10 evaluations | 0.0300 | 0.0400 |",
+        "| largest n up to which all pairs of words are exact | 3.5 | 3 |",
+        "| training time (s) | 9 | 9 |",
         "| machine isomorphic to the minimal one | 1 of 2 |  |",
     ]
 
@@ -144,8 +144,9 @@ def test_every_citation_is_in_the_references():
     for path in (*ROOT.glob("*.py"), *ROOT.glob("[cdkpr]*/*.py"), *ROOT.glob("docs/*.md")):
         text = " ".join(path.read_text(encoding="utf-8").split("## References")[0].split())
         # The authors before a year: Gers et al., 2000; Le, Jaitly and Hinton (2015).
-        names, year = r"((?:[A-Z][\w-]+(?:, | and | et al\.,?)?)+)", r"((?:19|20)\d\d)\b"
-        cited |= {match.groups() for match in re.finditer(rf"{names} ?\(?{year}", text)}
+        name, year = r"[A-Z][a-z][\w-]*", r"((?:19|20)\d\d)\b"
+        names = rf"\b({name}(?:(?:, | and ){name})*(?: et al\.)?)"
+        cited |= {match.groups() for match in re.finditer(rf"{names},? \(?{year}", text)}
     assert len(cited) > 20
     for authors, year in cited:
         first = re.match(r"[\w-]+", authors)[0]
