@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -146,6 +147,13 @@ def exit_status(name: str, *words) -> int:
     for number, handler in previous.items():
         signal.signal(number, handler)
     return exit_info.value.code
+
+
+def run_here(*words, cwd: Path, capsys) -> subprocess.CompletedProcess:
+    """Run a script as run_script does, but in this process, which saves 2 to 4 s of imports."""
+    with contextlib.chdir(cwd):
+        status = exit_status(words[0].removesuffix(".py"), *words[1:])
+    return subprocess.CompletedProcess(words, status, *capsys.readouterr())
 
 
 def check_refused(name: str, words: list[str], status: int, message: str, capsys) -> None:

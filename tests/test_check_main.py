@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from shared import ROOT, check_refused, run_script
+from shared import ROOT, check_refused, run_here, run_script
 
 import check
 import check_main
@@ -75,9 +75,9 @@ def test_training_matches_assignment(tmp_path):
     check_pictures(tmp_path / "plot", 5)
 
 
-def test_step_units_match_assignment(tmp_path):
+def test_step_units_match_assignment(tmp_path, capsys):
     words = ("--act", "step", "--hid", "4", "--set_weights")
-    done = run_script("check_main.py", *words, cwd=tmp_path)
+    done = run_here("check_main.py", *words, cwd=tmp_path, capsys=capsys)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(INITIAL_WEIGHTS)
     assert re.search(r"^Initial Accuracy: +100\.0$", done.stdout, flags=re.MULTILINE)
@@ -87,9 +87,9 @@ def test_step_units_match_assignment(tmp_path):
     check_pictures(tmp_path / "plot", 4)
 
 
-def test_rescaled_sigmoid_units_match_assignment(tmp_path):
+def test_rescaled_sigmoid_units_match_assignment(tmp_path, capsys):
     words = ("--act", "sig", "--hid", "4", "--set_weights")
-    done = run_script("check_main.py", *words, cwd=tmp_path)
+    done = run_here("check_main.py", *words, cwd=tmp_path, capsys=capsys)
     assert (done.returncode, done.stderr) == (0, "")
     assert "tensor([[ 10., -10.],\n        [-10.,  10.]," in done.stdout
     assert "Initial Accuracy:  100.0" in done.stdout

@@ -2,12 +2,13 @@
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from shared import StopAfter, check_refused, run_script
+from shared import StopAfter, check_refused, run_here, run_script
 
 import seq_train
 from cli.errors import UserError
@@ -38,9 +39,10 @@ def content(path) -> dict:
         (["--lang", "anb2nc3n", "--model", "lstm", "--hid", 3], "anb2nc3n_lstm3", 0.02, 0.0098, 0),
     ],
 )
-def test_the_assignment_s_commands(words, stem, threshold, reference, seed, tmp_path):
+def test_assignment_commands(words, stem, threshold, reference, seed, tmp_path, capsys):
+    run = run_script if "lstm" in words else partial(run_here, capsys=capsys)
     flags = ["--seed", seed, "--json", "results.json"]
-    done = run_script("seq_train.py", *words, *flags, cwd=tmp_path)
+    done = run("seq_train.py", *words, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     assert done.stderr == ""
     blocks = done.stdout.split("-----\n")[1:]
@@ -68,13 +70,13 @@ def test_the_assignment_s_commands(words, stem, threshold, reference, seed, tmp_
     assert "--epoch 100\n" in blocks[-1]
     with Image.open(tmp_path / "plot" / f"{stem}_loss.jpg") as picture:
         assert min(picture.size) > 300
-    check_plots_of_the_assignment([*words[:4], "--seed", seed], stem, tmp_path)
+    check_assignment_plots(run, [*words[:4], "--seed", seed], stem, tmp_path)
 
 
-def check_plots_of_the_assignment(words: list[str], stem: str, folder) -> None:
+def check_assignment_plots(run, words: list[str], stem: str, folder) -> None:
     """Run the assignment's seq_plot.py command on the trained network."""
     epoch = 50 if "lstm" in words else 100
-    done = run_script("seq_plot.py", *words, "--epoch", epoch, cwd=folder)
+    done = run("seq_plot.py", *words, "--epoch", epoch, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     agree = re.search(r"^machine and network agree on (\d+)/1024", done.stdout, re.MULTILINE)[1]
     comparison = re.search(r"^minimal machine of .*; (.*)$", done.stdout, re.MULTILINE)[1]
