@@ -90,10 +90,15 @@ def build_parser() -> flags.Parser:
         "--init", type=flags.Number(0, 100), help="standard deviation of the initial weights"
     )
     parser.add_argument(
-        "--epoch", type=flags.Integer(1, 10_000_000), help="maximum number of epochs"
+        "--epoch",
+        type=flags.Integer(1, 10_000_000),
+        help="maximum number of epochs; training ends earlier after "
+        f"{STABLE_EPOCHS} epochs with all points correct",
     )
     parser.add_argument(
-        "--restarts", type=flags.Integer(1, 10_000), help="number of networks trained side by side"
+        "--restarts",
+        type=flags.Integer(1, 10_000),
+        help="networks with different initial weights, trained side by side",
     )
     parser.add_argument(
         "--data",

@@ -139,7 +139,8 @@ def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None
         type=device,
         default=default_device,
         metavar="NAME",
-        help="torch device: cpu, cuda, mps, ...",
+        help="torch device: cpu, cuda, mps, ..."
+        + ("" if default_device else " (default: cuda if available, else cpu)"),
     )
     parser.add_argument(
         "--no_cuda",
