@@ -64,7 +64,8 @@ def build_parser() -> flags.Parser:
         epilog="Defaults of the training flags come from --recipe; the values used are printed. "
         "Status in a report: exact (all deterministic symbols predicted correctly), learned "
         f"(exact, and the loss below the threshold in the last {SUCCESS_WINDOW} reports), stuck "
-        f"(the loss fell by less than 1% over the last {SUCCESS_WINDOW} reports), learning (otherwise).",
+        f"(the loss fell by less than 1% over the last {SUCCESS_WINDOW} reports), learning "
+        "(otherwise).",
     )
     add_task_flags(parser)
     parser.add_argument(
