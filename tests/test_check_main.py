@@ -151,12 +151,18 @@ def plain_loop(weights, lr: float, epochs: int):
     with torch.no_grad():
         for parameter, value in zip(parameters, weights, strict=True):
             parameter.copy_(value)
-    optimizer = torch.optim.Adam(parameters, lr, weight_decay=1e-5)
-    loss_function = torch.nn.BCELoss()
-    for _ in range(epochs):
-        optimizer.zero_grad()
-        loss_function(torch.sigmoid(output(torch.sigmoid(hidden(POINTS)))), TARGET).backward()
-        optimizer.step()
+    first, second = ([torch.zeros_like(value) for value in parameters] for _ in range(2))
+    for epoch in range(1, epochs + 1):
+        loss = torch.nn.BCELoss()(torch.sigmoid(output(torch.sigmoid(hidden(POINTS)))), TARGET)
+        gradients = torch.autograd.grad(loss, parameters)
+        with torch.no_grad():
+            # Adam (Kingma and Ba, 2015) with its default betas.
+            for value, g, m, v in zip(parameters, gradients, first, second, strict=True):
+                g = g + 1e-5 * value
+                m.mul_(0.9).add_(0.1 * g)
+                v.mul_(0.999).add_(0.001 * g**2)
+                mean, square = m / (1 - 0.9**epoch), v / (1 - 0.999**epoch)
+                value -= lr * mean / (square.sqrt() + 1e-8)
     return parameters
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from shared import StopAfter, check_refused, run_here, run_script
 
 import seq_train
+from cli import optimizers
 from cli.errors import UserError
 from recurrent.metrics import Score
 from recurrent.recipes import Recipe, resolve_recipe
@@ -207,7 +208,7 @@ def test_learning_rates_are_those_of_torch_s_schedules():
     steps = 1000
     for schedule, warmup in (("onecycle", 0.2), ("cosine", 0.0)):
         recipe = recipe_of("--schedule", schedule, "--lr", 2)
-        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 2)
+        optimizer = optimizers.SGD([torch.zeros(1, requires_grad=True)], 2)
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, 2, total_steps=steps, pct_start=warmup, cycle_momentum=False
         )
