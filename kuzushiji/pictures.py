@@ -7,6 +7,7 @@ import textwrap
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
@@ -69,7 +70,9 @@ def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
     axes.set_xlabel("predicted character")
     axes.set_ylabel("target character")
     axes.set_title("\n".join(textwrap.wrap(title, 84)), fontsize=11)
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="misclassified images (diagonal: correct)")
+    label = "misclassified images (diagonal: correct)"
+    ticks = MaxNLocator(integer=True)
+    figure.colorbar(shown, ax=axes, shrink=0.8, label=label, ticks=ticks)
     return figure
 
 
