@@ -97,7 +97,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
     """Folder with KMNIST's training files (300 images) on a local server for downloads."""
-    # Imported here because torchvision takes 2 seconds, in each of pytest's processes.
+    # Imported here because it takes 2 seconds, and only tests/more needs it.
     from torchvision.datasets import KMNIST
 
     folder = tmp_path / "source" / "kmnist"
@@ -151,7 +151,7 @@ def exit_status(name: str, *words) -> int:
 
 def run_here(*words, cwd: Path, capsys) -> subprocess.CompletedProcess:
     """Run a script as run_script does, but in this process, which saves 2 to 4 s of imports."""
-    with contextlib.chdir(cwd):
+    with contextlib.chdir(cwd), mock.patch.dict(os.environ, environment(), clear=True):
         status = exit_status(words[0].removesuffix(".py"), *words[1:])
     return subprocess.CompletedProcess(words, status, *capsys.readouterr())
 

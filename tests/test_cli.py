@@ -7,13 +7,12 @@ import math
 import os
 import signal
 import stat
-import sys
 
 import numpy as np
 import pytest
 import torch
 
-from cli import files, flags, optimizers, process
+from cli import files, flags, process
 from cli.errors import UserError
 
 # argparse type, text, and the expected value or part of the error.
@@ -179,36 +178,3 @@ def test_write_json_converts_to_json_types(tmp_path, capsys):
     expected = {"a": 0.5, "b": [1, 1], "c": [[0, 1, 2], str(tmp_path), "絵", None]}
     assert json.loads(path.read_text()) == expected | {"d": [None, None], "e": [1, None]}
     assert capsys.readouterr().out == f"results: {path}\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "flags"),
-    [
-        ("SGD", dict(momentum=0.5, weight_decay=0.1)),
-        ("Adam", dict(weight_decay=0.1, fused=True)),
-        ("AdamW", dict(weight_decay=0.1, fused=True)),
-    ],
-)
-def test_optimizers_match_torch_without_importing_its_compiler(name, flags, monkeypatch):
-    start = torch.randn(5)
-    weights = [start.clone().requires_grad_() for _ in range(3)]
-    theirs = getattr(torch.optim, name)([weights[0]], 0.1, **flags)
-    for _ in range(6):
-        theirs.zero_grad()
-        weights[0].pow(2).sum().backward()
-        theirs.step()
-
-    # Makes an import of it fail.
-    monkeypatch.setitem(sys.modules, "torch._dynamo", None)
-    ours = getattr(optimizers, name)([weights[1]], 0.1, **flags)
-    for step in range(6):
-        if step == 3:
-            state = ours.state_dict()
-            weights[2].data.copy_(weights[1].data)
-            ours = getattr(optimizers, name)([weights[2]], 0.1, **flags)
-            ours.load_state_dict(state)
-        current = weights[2 if step >= 3 else 1]
-        ours.zero_grad()
-        current.pow(2).sum().backward()
-        ours.step()
-    assert torch.equal(weights[0], weights[2])

@@ -1,31 +1,21 @@
-"""The data sets of Part 1: reading, damaged files, downloads."""
+"""The data sets of Part 1: splits, names, damaged files."""
 
 import gzip
 import hashlib
-import os
 
 import numpy as np
 import pytest
-import torch
-from shared import NOWHERE, header, write_characters, write_idx
+from shared import header, write_idx
 
 from cli.errors import UserError
 from kuzushiji import dataset
 from kuzushiji.dataset import FILES
 
 
-def test_the_bundled_files_are_the_published_ones():
-    # Imported here because torchvision takes 2 seconds, in each of pytest's processes.
-    from torchvision.datasets import KMNIST
-
-    resources = dict(KMNIST.resources)
-    assert list(resources) == [f"{name}.gz" for name in FILES]
-    assert tuple(KMNIST.classes) == dataset.CLASSES
+def test_the_bundled_files_are_kmnist_s():
     for name in FILES[2:]:
-        packed = (dataset.BUNDLED / f"{name}.gz").read_bytes()
-        assert hashlib.md5(packed).hexdigest() == resources[f"{name}.gz"]
-        unpacked = hashlib.sha256(gzip.decompress(packed)).hexdigest()
-        assert unpacked == dataset.KMNIST_DIGESTS[name]
+        content = gzip.decompress((dataset.BUNDLED / f"{name}.gz").read_bytes())
+        assert hashlib.sha256(content).hexdigest() == dataset.KMNIST_DIGESTS[name]
 
 
 # sha256 of the four concatenated files of the splits behind the published results.
@@ -45,23 +35,6 @@ def test_a_split_is_stratified_and_always_the_same(split):
     assert hashlib.sha256(content).hexdigest() == SPLITS[split]
     assert images.train_target.bincount().tolist() == [800] * 10
     assert images.test_target.bincount().tolist() == [200] * 10
-
-
-def test_images_are_read_as_torchvision_reads_them_gzipped_or_not(small):
-    from torchvision.datasets import KMNIST
-
-    images = dataset.load_kmnist(small)
-    for train, data, target in (
-        (True, images.train, images.train_target),
-        (False, images.test, images.test_target),
-    ):
-        theirs = KMNIST(small, train=train)
-        assert torch.equal(data, theirs.data)
-        assert torch.equal(target, theirs.targets)
-    for path in list((small / "KMNIST" / "raw").iterdir()):
-        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
-        path.unlink()
-    assert torch.equal(dataset.load_kmnist(small).train, images.train)
 
 
 def test_only_kmnist_is_called_kmnist(small, monkeypatch):
@@ -108,25 +81,3 @@ def test_files_of_different_sets_are_named(small):
     (raw / FILES[0]).unlink()
     with pytest.raises(UserError, match=rf"{FILES[0]}\.gz is damaged"):
         dataset.load_kmnist(small)
-
-
-# Downloads from a local server
-
-
-def test_only_missing_files_are_downloaded(host, tmp_path, monkeypatch):
-    images = dataset.load_kmnist(tmp_path / "new")
-    assert (len(images.train), len(images.test)) == (300, 10_000)
-    names = [end for name in FILES[:2] for end in (name, f"{name}.gz")]
-    assert sorted(os.listdir(tmp_path / "new" / "KMNIST" / "raw")) == sorted(names)
-    # No download the second time.
-    monkeypatch.setattr(dataset, "HOST", NOWHERE)
-    assert torch.equal(dataset.load_kmnist(tmp_path / "new").train, images.train)
-
-
-def test_user_files_are_not_replaced(host, tmp_path):
-    raw = write_characters(tmp_path / "data", train=200) / "KMNIST" / "raw"
-    before = (raw / FILES[0]).read_bytes()
-    (raw / FILES[1]).unlink()
-    with pytest.raises(UserError, match="has 200 images, but its label file 300 labels"):
-        dataset.load_kmnist(tmp_path / "data")
-    assert (raw / FILES[0]).read_bytes() == before

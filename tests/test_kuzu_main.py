@@ -2,13 +2,12 @@
 
 import os
 import re
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from shared import StopAfter, characters, check_refused, run_here, run_script
+from shared import StopAfter, characters, check_refused, run_here
 
 import kuzu_main
 from cli.errors import UserError
@@ -34,8 +33,7 @@ def run(*words, capsys, data=None, status=0) -> str:
 @pytest.mark.parametrize(("net", "least"), [("lin", 0.68), ("full", 0.84), ("conv", 0.93)])
 def test_assignment_commands(net, least, tmp_path, capsys):
     """On a fresh machine without a network: on Kuzushiji-10k."""
-    run = run_script if net == "conv" else partial(run_here, capsys=capsys)
-    done = run("kuzu_main.py", "--net", net, cwd=tmp_path)
+    done = run_here("kuzu_main.py", "--net", net, cwd=tmp_path, capsys=capsys)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == 1
     assert "Kuzushiji-10k" in done.stderr

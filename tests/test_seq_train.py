@@ -2,13 +2,12 @@
 
 import json
 import re
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from shared import StopAfter, check_refused, run_here, run_script
+from shared import StopAfter, check_refused, run_here
 
 import seq_train
 from cli import optimizers
@@ -41,9 +40,8 @@ def content(path) -> dict:
     ],
 )
 def test_assignment_commands(words, stem, threshold, reference, seed, tmp_path, capsys):
-    run = run_script if "lstm" in words else partial(run_here, capsys=capsys)
     flags = ["--seed", seed, "--json", "results.json"]
-    done = run("seq_train.py", *words, *flags, cwd=tmp_path)
+    done = run_here("seq_train.py", *words, *flags, cwd=tmp_path, capsys=capsys)
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     assert done.stderr == ""
     blocks = done.stdout.split("-----\n")[1:]
@@ -71,13 +69,13 @@ def test_assignment_commands(words, stem, threshold, reference, seed, tmp_path, 
     assert "--epoch 100\n" in blocks[-1]
     with Image.open(tmp_path / "plot" / f"{stem}_loss.jpg") as picture:
         assert min(picture.size) > 300
-    check_assignment_plots(run, [*words[:4], "--seed", seed], stem, tmp_path)
+    check_assignment_plots([*words[:4], "--seed", seed], stem, tmp_path, capsys)
 
 
-def check_assignment_plots(run, words: list[str], stem: str, folder) -> None:
+def check_assignment_plots(words: list[str], stem: str, folder, capsys) -> None:
     """Run the assignment's seq_plot.py command on the trained network."""
     epoch = 50 if "lstm" in words else 100
-    done = run("seq_plot.py", *words, "--epoch", epoch, cwd=folder)
+    done = run_here("seq_plot.py", *words, "--epoch", epoch, cwd=folder, capsys=capsys)
     assert (done.returncode, done.stderr) == (0, "")
     agree = re.search(r"^machine and network agree on (\d+)/1024", done.stdout, re.MULTILINE)[1]
     comparison = re.search(r"^minimal machine of .*; (.*)$", done.stdout, re.MULTILINE)[1]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 from test_film import implement
+from test_machine import check_extraction
 from test_seq_plot import names, plot, save_automaton, save_untrained
 
 from recurrent.film import FRAMES_PER_SYMBOL, MAX_SYMBOL_TIME, Frame, Scene, read_words
@@ -30,6 +31,11 @@ def test_the_machine_of_reber_s_grammar(lang, embed, count, tmp_path, capsys):
     }  # fmt: skip
     dot = next((tmp_path / "plot").glob("*.dot")).read_text()
     assert dot.startswith("digraph")
+
+
+@pytest.mark.parametrize(("name", "states"), [(("anb2nc3n",), 33), (("reber", 0, True), 20)])
+def test_a_larger_machine_is_extracted_from_its_network(name, states):
+    check_extraction(name, states)
 
 
 def plain_reber_loop(updates: int) -> dict[str, torch.Tensor]:
