@@ -122,11 +122,15 @@ def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
         thread.join()
 
 
+def without_screen() -> dict[str, str]:
+    """Return the environment without a screen."""
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "NO_PROXY", "no_proxy")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
 def environment() -> dict[str, str]:
-    """Return the environment for a script: no display, no network."""
-    removed = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "NO_PROXY", "no_proxy")
-    kept = {name: value for name, value in os.environ.items() if name not in removed}
-    return kept | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
+    """Return the environment for a script: no screen, no network."""
+    return without_screen() | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
 
 
 def run_script(*words, cwd: Path, timeout: float = 900) -> subprocess.CompletedProcess:
@@ -151,7 +155,7 @@ def exit_status(name: str, *words) -> int:
 
 def run_here(*words, cwd: Path, capsys) -> subprocess.CompletedProcess:
     """Run a script as run_script does, but in this process, which saves 2 to 4 s of imports."""
-    with contextlib.chdir(cwd), mock.patch.dict(os.environ, environment(), clear=True):
+    with contextlib.chdir(cwd), mock.patch.dict(os.environ, without_screen(), clear=True):
         status = exit_status(words[0].removesuffix(".py"), *words[1:])
     return subprocess.CompletedProcess(words, status, *capsys.readouterr())
 
