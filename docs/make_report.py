@@ -60,7 +60,7 @@ PATHS = ("picture: ", "results: ", "for Graphviz: ", "checkpoint: ", "to plot it
 def build_parser() -> flags.Parser:
     """Return the script's parser."""
     parser = flags.Parser(
-        description="Write docs/report.md from runs of all three parts (20 to 30 minutes on two cores)."
+        description="Write docs/report.md from runs of all three parts (20 to 30 min on two cores)."
     )
     parser.add_argument(
         "--data",
