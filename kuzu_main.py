@@ -38,12 +38,6 @@ from kuzushiji.runs import Run, batches, read, resume, save, start
 REPORT_EVERY = 6400
 # The assignment's required accuracy of NetFull.
 REQUIRED_ACCURACY = 0.84
-# What a picture of first-layer weights shows beside them.
-WEIGHT_LEGENDS = {
-    "lin": "",
-    "full": "; +/\u2212: class with the largest/smallest output weight",
-    "conv": "; below each filter: its feature map of the test image",
-}
 
 
 # Flags
@@ -214,16 +208,23 @@ class Result:
     seconds: float | None = None
 
     @property
+    def correct(self) -> int:
+        return int(self.matrix.trace())
+
+    @property
+    def total(self) -> int:
+        return int(self.matrix.sum())
+
+    @property
     def accuracy(self) -> float:
-        return float(self.matrix.trace() / self.matrix.sum())
+        return self.correct / self.total
 
     @property
     def line(self) -> str:
         """The assignment's test line."""
-        correct, total = int(self.matrix.trace()), int(self.matrix.sum())
         return (
             f"Test set: Average loss: {self.loss:.4f}, "
-            f"Accuracy: {correct}/{total} ({100 * correct / total:.0f}%)"
+            f"Accuracy: {self.correct}/{self.total} ({100 * self.correct / self.total:.0f}%)"
         )
 
     def show(self) -> None:
@@ -295,8 +296,8 @@ def explain(
     )
     reasons = features.reason_lines(result.matrix, images) + features.feature_lines(net)
     print("\n".join(reasons))
-    correct, total = int(result.matrix.trace()), int(result.matrix.sum())
-    title = f"{name} on {images.name}: {correct} of {total} correct, {result.accuracy:.2%}"
+    title = f"{name} on {images.name}: {result.correct} of {result.total} correct, "
+    title += f"{result.accuracy:.2%}"
     print(title)
     picture = pictures.confusion_picture(result.matrix, images, title)
     files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_confusion.jpg")
@@ -308,8 +309,7 @@ def explain(
     )
     if picture is not None:
         files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_mistakes.jpg")
-    title = f"First-layer weights of {name} ({images.name}): red positive, blue negative"
-    title += WEIGHT_LEGENDS[recipe.net]
+    title = f"First-layer weights of {name} ({images.name})"
     picture = features.features_picture(net, images, recipe.normalize, title)
     files.save_picture(picture, args.plot / f"kuzu_{recipe.net}_features.jpg")
     return reasons

@@ -135,10 +135,15 @@ def reason_lines(matrix: np.ndarray, images: Images, limit: int = 5) -> list[str
 def features_picture(
     net: torch.nn.Module, images: Images, normalize: tuple[float, float], title: str
 ) -> Figure:
-    """Draw the weights of a network's first layer: red positive, blue negative."""
-    show = {NetLin: _templates, NetFull: _hidden_units, NetConv: _filters}[type(net)]
+    """Draw the weights of a network's first layer, below the title and a legend."""
+    draw, legend = {
+        NetLin: (_templates, ""),
+        NetFull: (_hidden_units, "; +/\u2212: class with the largest/smallest output weight"),
+        NetConv: (_filters, "; below each filter: its feature map of the test image"),
+    }[type(net)]
     with torch.inference_mode():
-        tiles = show(net.eval(), images, normalize)
+        tiles = draw(net.eval(), images, normalize)
+    title = f"{title}: red positive, blue negative{legend}"
     tiles.text(sum(tiles.axes.get_xlim()) / 2, 0.35, title, fontsize=12)
     return tiles.figure
 

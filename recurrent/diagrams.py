@@ -91,7 +91,7 @@ def states_picture(
     are hollow. Of more than MAX_OUTLINED_CLUSTERS clusters only the dots are drawn.
     """
     # The machine's state after the end of a sequence has no vectors, so it gets no arrows.
-    count = int(clustering.cluster.max()) + 1
+    count = clustering.count
     inner = clustering.machine.transitions[:count]
     machine = replace(clustering.machine, transitions=np.where(inner < count, inner, -1))
     project, labels = cluster_projection(trajectory, clustering)
@@ -148,7 +148,7 @@ def draw_clusters(
         vmax=language.number.max(), zorder=4, plotnonfinite=True,
     )  # fmt: skip
     axes.plot(*plane[0], "x", color="black", markersize=12, markeredgewidth=2.6, zorder=6)
-    count = int(clustering.cluster.max()) + 1
+    count = clustering.count
     if count > MAX_OUTLINED_CLUSTERS:
         return dots, [], 0.0
     pixels = axes.transData.transform(plane) - axes.get_window_extent().p0

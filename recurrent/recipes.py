@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from cli import flags
 from recurrent.task import REPORT_EVERY, Task
@@ -64,6 +64,8 @@ class Recipe:
             return self.lr * (0.52 - 0.48 * math.cos(math.pi * progress / rise))
         return self.lr * (1 + math.cos(math.pi * (progress - rise) / (1 - rise))) / 2
 
+
+RECIPE_FLAGS = tuple(field.name for field in fields(Recipe))
 
 # Default values of the flags. "assignment": the course's training; "tuned": chosen by experiment,
 # see docs/recipes.md.

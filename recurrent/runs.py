@@ -14,7 +14,7 @@ from cli import checkpoint, optimizers, process
 from cli.errors import UserError
 from recurrent.language import Language, Sequences
 from recurrent.metrics import Evaluation, Score, evaluation_set, reference_loss
-from recurrent.recipes import RECIPES, Recipe, resolve_recipe
+from recurrent.recipes import RECIPE_FLAGS, Recipe, resolve_recipe
 from recurrent.task import (
     REPORT_EVERY,
     TASK_FLAGS,
@@ -131,8 +131,7 @@ def resume(args: argparse.Namespace) -> Run:
     content = checkpoint.read(args.resume, "--resume")
     if is_state_dict(content):
         return start_from_weights(content, args)
-    recipe_flags = {name for recipe in RECIPES["tuned"].values() for name in recipe.flag_values}
-    for name in ("seed", *TASK_FLAGS, *sorted(recipe_flags)):
+    for name in ("seed", *TASK_FLAGS, *RECIPE_FLAGS):
         if getattr(args, name, None) is not None:
             raise UserError(f"--resume reads --{name} from the file: leave it out", status=2)
     try:

@@ -59,8 +59,8 @@ def plain_loop(net, epochs: int):
     """Train as the course does, in code of its own: a DataLoader, SGD, no shuffling."""
     images = characters()
     pixels = (images.train[:, None] / 255 - 0.5) / 0.5
-    data = torch.utils.data.TensorDataset(pixels, images.train_target)
-    loader = torch.utils.data.DataLoader(data, batch_size=64, shuffle=False)
+    pairs = torch.utils.data.TensorDataset(pixels, images.train_target)
+    loader = torch.utils.data.DataLoader(pairs, batch_size=64, shuffle=False)
     parameters = list(net.parameters())
     velocity = [torch.zeros_like(value) for value in parameters]
     for _ in range(epochs):
