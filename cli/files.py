@@ -1,4 +1,4 @@
-"""Files are written atomically, and output paths are checked before long computations."""
+"""Files: written whole or not at all; output paths checked before long computations; checkpoints."""
 
 from __future__ import annotations
 
@@ -7,45 +7,65 @@ import io
 import json
 import math
 import os
-import tempfile
-from collections.abc import Iterator
+import secrets
+import time
+import warnings
+import zipfile
 from pathlib import Path
 
-from cli.errors import UserError
+import torch
 
-# Files written so far, of which an interruption reports the last.
-written: list[Path] = []
+from cli.process import UserError
+
+# Seconds for which a rename is tried again, because a virus scanner may hold the file for a moment.
+RENAME_TIMEOUT = 1.0
 
 
-@contextlib.contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Write the file `path` completely or not at all.
+# Writing
 
-    Yields a temporary path in the same folder, which is renamed to `path` after the block, or
-    deleted if the block raises, so that an older file at `path` is kept. Raises UserError if the
-    file cannot be written.
+
+def _temporary(path: Path) -> Path:
+    """Return an unused name beside `path`, with its suffix."""
+    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(6)}{path.suffix}")
+
+
+def write(path: str | Path, content: bytes | str) -> None:
+    """Write a file whole or not at all, text as UTF-8. Raises UserError if it cannot be written.
+
+    The content is written to a temporary name in the same folder, which is then renamed, so that an
+    older file is kept if anything fails. A symbolic link's target is written.
     """
-    path = Path(path)
-    temporary = None
+    path, content = Path(path), content.encode("utf-8") if isinstance(content, str) else content
+    path = path.resolve() if path.is_symlink() else path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if obstacle := _obstacle(path):
             raise UserError(f"cannot write {path}: it is {obstacle}")
-        handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".", dir=path.parent)
-        temporary = Path(name)
-        # mkstemp makes files private; this one gets the default permissions of new files.
-        os.close(handle)
-        os.chmod(temporary, 0o666 & ~_umask())
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        written.append(path)
+        temporary = _temporary(path)
+        try:
+            with open(temporary, "xb") as file:
+                file.write(content)
+                file.flush()
+                # Some network drives cannot do this.
+                with contextlib.suppress(OSError):
+                    os.fsync(file.fileno())
+            _rename(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    end = time.monotonic() + RENAME_TIMEOUT
+    while True:
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 def _obstacle(path: Path) -> str:
@@ -56,19 +76,15 @@ def _obstacle(path: Path) -> str:
     return "not a regular file" if path.exists() and not path.is_file() else ""
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def require_writable(folder: str | Path) -> Path:
     """Create and return `folder`. Raises UserError if files cannot be created in it."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        probe = _temporary(folder / "probe")
+        with open(probe, "xb"):
             pass
+        probe.unlink(missing_ok=True)
     except OSError as error:
         # mkdir raises FileExistsError if the path is not a folder.
         exists = isinstance(error, FileExistsError)
@@ -88,30 +104,37 @@ def require_savable(path: Path, flag: str) -> Path:
     return path
 
 
-def write(path: str | Path, content: bytes | str) -> None:
-    """Write a file atomically, text as UTF-8. Raises UserError if it cannot be written."""
-    content = content.encode("utf-8") if isinstance(content, str) else content
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(content)
-
-
 def write_json(path: str | Path, results: dict) -> None:
     """Write the results of a run as JSON and print the path."""
-    write(path, json.dumps(_to_json(results), ensure_ascii=False, allow_nan=False) + "\n")
+    write(path, json.dumps(to_json(results), ensure_ascii=False, allow_nan=False) + "\n")
     print(f"results: {path}")
 
 
-def _to_json(value):
+def to_json(value):
     """Convert a value to JSON types: arrays and tensors to lists, nan and infinity to None."""
     if isinstance(value, dict):
-        return {key: _to_json(item) for key, item in value.items()}
+        return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_to_json(item) for item in value]
+        return [to_json(item) for item in value]
     if hasattr(value, "tolist"):
-        return _to_json(value.tolist())
+        return to_json(value.tolist())
+    if isinstance(value, complex):
+        return [value.real, value.imag]
     if isinstance(value, Path):
         return str(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def save_picture(figure, path: str | Path) -> None:
+    """Save a matplotlib Figure at `path` and print the path."""
+    # In memory first, because on a full disk libjpeg writes a truncated picture without an error.
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=Path(path).suffix[1:])
+    write(path, buffer.getvalue())
+    print(f"picture: {path}")
+
+
+# Reading
 
 
 def require_file(path: Path, flag: str) -> Path:
@@ -124,10 +147,72 @@ def require_file(path: Path, flag: str) -> Path:
     return path
 
 
-def save_picture(figure, path: str | Path) -> None:
-    """Save a matplotlib Figure at `path` and print the path."""
-    # In memory first, because on a full disk libjpeg writes a truncated picture without an error.
+# Checkpoints: a network's state_dict, as torch.save writes it, with the run in its metadata. Other
+# scripts load the weights as if nothing were added.
+
+
+def write_checkpoint(path: Path, state: dict, run: dict) -> None:
+    """Write a state_dict with a run: a dict of tensors, numbers, strings and containers of them."""
+    state._metadata["run"] = run
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=Path(path).suffix[1:])
+    torch.save(state, buffer)
     write(path, buffer.getvalue())
-    print(f"picture: {path}")
+
+
+def read_checkpoint(path: Path, flag: str) -> tuple[dict, dict | None]:
+    """Return the content of a checkpoint, on the CPU, and its run, None if it has none.
+
+    No code in the file is run. Raises UserError, naming `flag`, if it is not a checkpoint.
+    """
+    require_file(path, flag)
+    try:
+        content = io.BytesIO(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{flag} {path}: {error.strerror or error}") from error
+    try:
+        with warnings.catch_warnings():
+            # torch warns about unusual pickles before it rejects them.
+            warnings.simplefilter("ignore")
+            _verify_checksums(content)
+            state = torch.load(content, map_location="cpu", weights_only=True)
+    except Exception:  # a damaged or foreign file may raise almost any exception
+        state = None
+    if not isinstance(state, dict):
+        raise UserError(f"{flag} {path}: damaged, or not a checkpoint")
+    metadata = getattr(state, "_metadata", None)
+    run = metadata.get("run") if isinstance(metadata, dict) else None
+    return state, run if isinstance(run, dict) else None
+
+
+def _verify_checksums(content: io.BytesIO) -> None:
+    """Raise ValueError if the content of a zip archive, torch.save's format, fails its checksums.
+
+    torch.load ignores them. Files written before 2020 are not archives and have no checksums.
+    """
+    if zipfile.is_zipfile(content):
+        with zipfile.ZipFile(content) as archive:
+            # torch.save does not compress, and a compressed part could expand to any size.
+            stored = all(part.compress_type == zipfile.ZIP_STORED for part in archive.infolist())
+            if not stored or archive.testzip():
+                raise ValueError("damaged")
+    content.seek(0)
+
+
+def load_weights(net: torch.nn.Module, state: dict) -> None:
+    """Load a state_dict into a network.
+
+    Raises ValueError, with what does not fit, if names or shapes differ or a number is not finite.
+    """
+    expected = net.state_dict()
+    missing = sorted(set(expected) - set(state))
+    foreign = sorted(map(str, set(state) - set(expected)))[:6]
+    if missing or foreign:
+        parts = [f"without {', '.join(missing)}"] * bool(missing)
+        raise ValueError("; ".join(parts + [f"unexpected: {', '.join(foreign)}"] * bool(foreign)))
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor) or value.shape != expected[name].shape:
+            shape = tuple(getattr(value, "shape", ()))
+            raise ValueError(f"{name} has the shape {shape}, not {tuple(expected[name].shape)}")
+        if not value.isfinite().all():
+            raise ValueError(f"{name} contains non-finite numbers")
+    net.load_state_dict(state)

@@ -1,5 +1,6 @@
 """Running a script: exit status and one-line errors, random seed, interruption, progress.
 
+`UserError`          is an error that the user can fix, reported in one line.
 `run(main)`          calls `main` and ends the process with its exit status.
 `seed_everything`    seeds all random number generators and prints the seed.
 `Stop`               lets Ctrl-C end a loop after the current step, so that results are kept.
@@ -22,8 +23,16 @@ from typing import NoReturn
 import numpy
 import torch
 
-from cli import files
-from cli.errors import UserError
+
+class UserError(Exception):
+    """An error that the user can fix, printed as one line by `run`.
+
+    status: exit status of the script, 2 for invalid flags, 1 for other errors.
+    """
+
+    def __init__(self, message: str, status: int = 1):
+        super().__init__(message)
+        self.status = status
 
 
 class Terminated(KeyboardInterrupt):
@@ -50,11 +59,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except UserError as error:
         status = _report_error(str(error), error.status)
     except KeyboardInterrupt as interrupt:
-        saved = (
-            f"{files.written[-1]} was the last file saved" if files.written else "nothing was saved"
-        )
         status = 143 if isinstance(interrupt, Terminated) else 130
-        status = _report_error(f"interrupted; {saved}", status)
+        status = _report_error("interrupted", status)
     except BrokenPipeError:
         # Not an error: the reader of the output has ended (`| head`).
         _discard_output()
@@ -160,20 +166,23 @@ class Stop:
 
 
 class Progress:
-    """A line with the time left, shown on a terminal only."""
+    """A line with the time left, shown on a terminal only.
 
-    def __init__(self, total: int):
-        self.total = total
+    total: number of steps; first: steps done before, by a run that is resumed.
+    """
+
+    def __init__(self, total: int, first: int = 0):
+        self.total, self.first = total, first
         self.enabled = sys.stderr.isatty()
         self.start = self.last = time.monotonic()
 
     def update(self, done: int, text: str) -> None:
         """Show `text` and the time left after `done` of `total` steps, at most every 0.2 s."""
         now = time.monotonic()
-        if not self.enabled or not done or now - self.last < 0.2:
+        if not self.enabled or done == self.first or now - self.last < 0.2:
             return
         self.last = now
-        left = round((now - self.start) * (self.total - done) / done)
+        left = round((now - self.start) * (self.total - done) / (done - self.first))
         print(f"\r\033[K{text}, {left // 60}:{left % 60:02d} left", end="", file=sys.stderr)
         sys.stderr.flush()
 

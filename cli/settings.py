@@ -1,0 +1,234 @@
+"""Settings: types of flags, and dataclasses whose fields are flags.
+
+A field carries the type and the help of its flag:
+
+    @dataclass(frozen=True)
+    class Recipe:
+        lr: float = flag(Number(0, 100, low_excluded=True), "learning rate")
+
+`add_flags` adds a flag for each field to a parser, `chosen` completes the flags that a user typed
+by defaults, `format_flags` prints them, `restore` checks values that come from a file as if typed.
+A field that is None does not apply to the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from cli.process import UserError
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Help with defaults, except None and False."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False):
+            return action.help
+        return super()._get_help_string(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser with defaults in the help and one-line errors."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see --help)", status=2)
+
+
+# Types of flags
+
+
+@dataclass(frozen=True)
+class Number:
+    """An argparse type: a number from `low` (exclusive if `low_excluded`) to `high`.
+
+    kind: float, or int for whole numbers.
+    """
+
+    low: float
+    high: float
+    kind: type = float
+    low_excluded: bool = False
+
+    def __call__(self, text: str) -> float:
+        try:
+            # int() and float() accept 2_0 for 20, which nobody means.
+            value = math.nan if "_" in text else self.kind(text)
+        except ValueError:
+            value = math.nan
+        if not self.low <= value <= self.high or (self.low_excluded and value == self.low):
+            name = "a number" if self.kind is float else "a whole number"
+            limits = "above {:.16g} and at most {:.16g}"
+            limits = limits if self.low_excluded else "from {:.16g} to {:.16g}"
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not {name} {limits.format(self.low, self.high)}"
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class CommaSeparated:
+    """An argparse type: comma-separated values of an argparse type, exactly `count` if given."""
+
+    item_type: Callable[[str], Any]
+    count: int | None = None
+
+    def __call__(self, text: str) -> tuple:
+        values = tuple(self.item_type(part.strip()) for part in text.split(","))
+        if self.count is not None and len(values) != self.count:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} has {len(values)} numbers, not {self.count}"
+            )
+        return values
+
+
+def boolean(text: str) -> bool:
+    """Return True or False. An argparse type."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() == "true"
+
+
+def path(text: str) -> Path:
+    """Return a path. An argparse type that rejects empty paths."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path")
+    return Path(text)
+
+
+def device(text: str) -> torch.device:
+    """Return a torch device, such as cpu or cuda:0. An argparse type that rejects unusable ones."""
+    try:
+        found = torch.device(text)
+        # Creating a tensor is not enough, because the device "meta" fails only in item().
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be used: {reason}") from None
+    return found
+
+
+SEED = Number(0, 2**32 - 1, int)
+
+
+# Dataclasses of flags
+
+
+def flag(kind: Callable[[str], Any] | type[bool] | Iterable[str], help: str, **options) -> Any:
+    """Return a dataclass field that is a flag, by default None.
+
+    kind: an argparse type; bool for True by `--flag` or `--flag True` and False by `--flag False`;
+    a tuple of words for a choice. options: of add_argument.
+    """
+    if kind is bool:
+        options |= dict(type=boolean, nargs="?", const=True, metavar="True|False")
+    elif isinstance(kind, tuple):
+        options |= dict(choices=kind)
+    else:
+        options |= dict(type=kind)
+    return dataclasses.field(default=None, metadata=dict(options, help=help))
+
+
+def flag_names(settings) -> tuple[str, ...]:
+    """Return the names of the flags of a dataclass, or of an instance."""
+    return tuple(field.name for field in dataclasses.fields(settings) if field.metadata)
+
+
+def add_flags(parser, settings: type) -> None:
+    """Add a flag for each flag field of a dataclass to a parser or group."""
+    for field in dataclasses.fields(settings):
+        if field.metadata:
+            parser.add_argument(f"--{field.name}", **field.metadata)
+
+
+def chosen(args: argparse.Namespace, defaults):
+    """Return `defaults`, a dataclass instance, with the flags that were given; a flag whose default
+    is None does not apply and is ignored."""
+    given = {name: getattr(args, name) for name in applying(defaults)}
+    given = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(defaults, **given)
+
+
+def applying(settings) -> dict[str, Any]:
+    """Return the flags of a dataclass instance that apply, with their values."""
+    values = {name: getattr(settings, name) for name in flag_names(settings)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def refuse_given(args: argparse.Namespace, flag: str, names: Iterable[str]) -> None:
+    """Raise UserError if one of the flags `names` was given beside `flag`, whose file has them."""
+    for name in names:
+        if getattr(args, name, None) is not None:
+            raise UserError(f"{flag} reads --{name} from the file: leave it out", status=2)
+
+
+def restore(settings: type, values: Any):
+    """Return an instance of a dataclass from a dict of values that a file contains.
+
+    Raises ValueError unless each value is one that could be typed.
+    """
+    names = flag_names(settings)
+    if not isinstance(values, dict) or not set(values) <= set(names):
+        raise ValueError(f"these are not the values of {', '.join(names)}")
+    for field in dataclasses.fields(settings):
+        value, options = values.get(field.name), field.metadata
+        if value is None:
+            continue
+        try:
+            typed = _as_typed(value)
+            same = typed in options["choices"] if "choices" in options else None
+            same = same if same is not None else options["type"](typed) == value
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(f"{field.name}: {error}") from None
+        if not same:
+            raise ValueError(f"{field.name} cannot be {value!r}")
+    return settings(**values)
+
+
+def _as_typed(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def format_flags(settings) -> str:
+    """Return the flags of a dataclass instance that apply, or of a dict, as typed:
+    '--optim sgd --lr 0.01 --filters 24,64'."""
+    values = settings if isinstance(settings, dict) else applying(settings)
+    return " ".join(f"--{name} {_as_typed(value)}" for name, value in values.items())
+
+
+def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None = "cpu") -> None:
+    """Add the flags of all scripts: --seed, --plot, --json, --device and --no_cuda."""
+    parser.add_argument(
+        "--seed",
+        type=SEED,
+        help="random seed, which makes a run repeatable (default: chosen at random and printed)",
+    )
+    parser.add_argument(
+        "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for pictures"
+    )
+    parser.add_argument("--json", type=path, metavar="FILE", help="write the results as JSON")
+    parser.add_argument(
+        "--device",
+        type=device,
+        default=default_device,
+        metavar="NAME",
+        help="torch device: cpu, cuda, mps, ..."
+        + ("" if default_device else " (default: cuda if available, else cpu)"),
+    )
+    parser.add_argument(
+        "--no_cuda",
+        dest="device",
+        action="store_const",
+        const=device("cpu"),
+        help="same as --device cpu (a flag of the course's scripts)",
+    )
