@@ -1,4 +1,4 @@
-"""Files: written whole or not at all; output paths checked before long computations; checkpoints."""
+"""Files: written whole or not at all, output paths checked before training, checkpoints, JSON."""
 
 from __future__ import annotations
 
