@@ -30,6 +30,7 @@ from cli.tables import in_short
 from cli.training import Run
 from recurrent import metrics, report
 from recurrent.checkpoints import resume
+
 command = lambda *a, **k: "x"
 from recurrent.language import Language, Sequences
 from recurrent.task import (
@@ -293,7 +294,9 @@ def main(argv: list[str] | None = None) -> int:
         results = run_results(run, task) | {"checkpoint": path}
         results["sentences"] = report.training_sentences(results, task.language)
         if len(run.reports) > 1:
-            picture = training_picture(run, task, *(results[k] for k in ("loss_threshold", "reference_loss")))
+            picture = training_picture(
+                run, task, *(results[k] for k in ("loss_threshold", "reference_loss"))
+            )
             files.save_picture(picture, args.plot / f"{task.stem}_loss.jpg")
         if args.json:
             files.write_json(args.json, results)

@@ -169,7 +169,9 @@ def _better_grammar(net: SRN | LSTM, path: Path) -> bool:
 def matches(folder: Path, language: str) -> list[str]:
     """Return the names of checkpoints of a language in a folder, of any network and length."""
     names = [path.name for path in folder.glob(f"{language}_*.pth") if FILE_NAME.match(path.name)]
-    return sorted(names, key=lambda name: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", name)])
+    return sorted(
+        names, key=lambda name: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", name)]
+    )
 
 
 def title(task: Task, run: dict) -> str:

@@ -233,9 +233,7 @@ class Language:
                 for symbol in np.flatnonzero(self.transitions[node] >= 0)
             ]
             words += [
-                text
-                for text, node in extended
-                if node == self.end and len(text) >= self.min_length
+                text for text, node in extended if node == self.end and len(text) >= self.min_length
             ]
             unfinished = [(text, node) for text, node in extended if node != self.end]
         return tuple(words[:count])
@@ -283,9 +281,7 @@ class Language:
         nodes = self.machine.follow(np.where(mask, symbols[:-1], -1))
         return Sequences(*map(torch.from_numpy, (symbols, nodes, mask)))
 
-    def batch(
-        self, count: int, random: np.random.Generator, words: int | None = None
-    ) -> Sequences:
+    def batch(self, count: int, random: np.random.Generator, words: int | None = None) -> Sequences:
         """Return `count` random sequences of `words` words each, by default WORDS in a counting
         language, 1 in another."""
         words = words or (WORDS if self.chained else 1)
