@@ -13,17 +13,23 @@ A field that is None does not apply to the network.
 
 from __future__ import annotations
 
+from cli import files
+from cli.process import UserError
+
 import argparse
 import dataclasses
+import difflib
 import math
-from collections.abc import Callable, Iterable
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-
-from cli.process import UserError
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -36,10 +42,36 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser with defaults in the help and one-line errors."""
+    """An ArgumentParser with defaults in the help, one-line errors and near misses named."""
 
     def __init__(self, **options):
         super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
+
+    def parse_args(self, words: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:
+        """Return the flags. Raises UserError if one is unknown or has an invalid value."""
+        args = super().parse_args(self._typed(sys.argv[1:] if words is None else words), namespace)
+        files.picture_format = getattr(args, "format", "jpg")
+        return args
+
+    def _typed(self, words: Sequence[str]) -> list[str]:
+        """Return words with the hyphens of flags copied from a page as --, and with the commas of
+        lists, which PowerShell takes for separate words. Raises UserError if a flag is unknown."""
+        result, action = [], None
+        for word in words:
+            word = re.sub("^-*[‐-―−]+-*(?=[A-Za-z])", "--", word)
+            name = word.split("=")[0]
+            if re.match("-+[A-Za-z]", word):
+                action = self._option_string_actions.get(name) or self._refuse(name)
+            elif isinstance(getattr(action, "type", None), CommaSeparated) and result[-1][0] != "-":
+                result[-1] += f",{word}"
+                continue
+            result.append(word)
+        return result
+
+    def _refuse(self, name: str) -> NoReturn:
+        known = (flag for flag in self._option_string_actions if flag.startswith("--"))
+        near = difflib.get_close_matches(f"--{name.lstrip('-')}", known, n=1)
+        self.error(f"unknown flag {name}" + (f": did you mean {near[0]}?" if near else ""))
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see --help)", status=2)
@@ -110,12 +142,23 @@ def device(text: str) -> torch.device:
     """Return a torch device, such as cpu or cuda:0. An argparse type that rejects unusable ones."""
     try:
         found = torch.device(text)
-        # Creating a tensor is not enough, because the device "meta" fails only in item().
-        torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        # Compute, because a device may be reported that torch cannot use, or whose memory is full.
+        ones = torch.ones(2, 2, device=found)
+        (ones @ ones).sum().item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise argparse.ArgumentTypeError(f"{text!r} cannot be used: {reason}") from None
     return found
+
+
+def default_device() -> torch.device:
+    """Return the GPU, or the CPU if there is none. Prints a line if there is one that fails."""
+    if torch.cuda.is_available():
+        try:
+            return device("cuda")
+        except argparse.ArgumentTypeError as error:
+            print(f"computing on the CPU: {error}", file=sys.stderr)
+    return torch.device("cpu")
 
 
 SEED = Number(0, 2**32 - 1, int)
@@ -206,8 +249,20 @@ def format_flags(settings) -> str:
     return " ".join(f"--{name} {_as_typed(value)}" for name, value in values.items())
 
 
+def command(script: str, *words) -> str:
+    """Return a command as it is typed here: "python3 seq_train.py --resume 'my net.pth'"."""
+    # Windows has no python3, and its pythonw prints nothing.
+    python = Path(sys.executable or "python3").name.removesuffix(".exe").removesuffix("w")
+    words = [python, script, *map(str, words)]
+    if os.name != "nt":
+        return shlex.join(words)
+    # Both cmd.exe and PowerShell take double quotes; PowerShell splits a,b without them.
+    plain = re.compile(r"[\w.:\\/=+-]+")
+    return " ".join(word if plain.fullmatch(word) else f'"{word}"' for word in words)
+
+
 def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None = "cpu") -> None:
-    """Add the flags of all scripts: --seed, --plot, --json, --device and --no_cuda."""
+    """Add the flags of all scripts: --seed, --plot, --format, --json, --device, --no_cuda."""
     parser.add_argument(
         "--seed",
         type=SEED,
@@ -215,6 +270,9 @@ def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None
     )
     parser.add_argument(
         "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for pictures"
+    )
+    parser.add_argument(
+        "--format", choices=("jpg", "png", "pdf", "svg"), default="jpg", help="format of pictures"
     )
     parser.add_argument("--json", type=path, metavar="FILE", help="write the results as JSON")
     parser.add_argument(
@@ -229,6 +287,6 @@ def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None
         "--no_cuda",
         dest="device",
         action="store_const",
-        const=device("cpu"),
+        const=torch.device("cpu"),
         help="same as --device cpu (a flag of the course's scripts)",
     )

@@ -8,6 +8,8 @@ resumed run ends with the same weights as an uninterrupted one.
 
 from __future__ import annotations
 
+from cli import files
+
 import inspect
 import math
 from dataclasses import asdict, dataclass, field
@@ -16,8 +18,6 @@ from typing import Any
 
 import torch
 from torch import nn, optim
-
-from cli import files
 
 # Share of training in which the learning rate rises, with the schedule onecycle.
 RISE = 0.2
