@@ -92,17 +92,14 @@ def _status(main: Callable[[], int | None]) -> int | str:
     except KeyboardInterrupt as interrupt:
         return _report_error("interrupted", 143 if isinstance(interrupt, Terminated) else 130)
     except OSError as error:
-        # Not an error: the reader of the output has ended (`| head`); EINVAL is Windows' name of it.
-        closed = isinstance(error, BrokenPipeError) or (os.name, error.errno) == (
-            "nt",
-            errno.EINVAL,
-        )
-        # An error of print has no file name.
         reason = error.strerror or str(error) or type(error).__name__
-        text = f"{error.filename or 'standard output'}: {reason}"
-        status = 0 if closed and not error.filename else _report_error(text, 1)
+        if error.filename:
+            return _report_error(f"{error.filename}: {reason}", 1)
         _discard_output()
-        return status
+        # Not an error: the reader of the output has ended (`| head`), which is EINVAL on Windows.
+        if error.errno == errno.EPIPE or (os.name == "nt" and error.errno == errno.EINVAL):
+            return 0
+        return _report_error(f"standard output: {reason}", 1)
     except (MemoryError, RuntimeError) as error:
         return _report_error(_memory_message(error), 1)
 
