@@ -19,7 +19,7 @@ def _refuse_to_run():
         reason = "not installed: {}".format(", ".join(missing))
     else:
         return
-    remedy = "activate the environment, or run: python3 -m pip install -r requirements.txt"
+    remedy = "activate the environment, or install requirements.txt (see README.md)"
     sys.exit(f"{os.path.basename(sys.argv[0])}: error: {reason} ({sys.executable}): {remedy}")
 
 

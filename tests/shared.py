@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from cli import process
+from cli.settings import command
+
 import contextlib
 import gzip
 import hashlib
 import http.server
 import importlib
 import os
-import signal
+import re
 import subprocess
 import sys
 import threading
@@ -22,8 +25,6 @@ import numpy as np
 import pytest
 import torch
 
-import kuzu_main
-from cli import process
 from kuzushiji import dataset
 from seq_models import SRN
 
@@ -84,7 +85,7 @@ def no_network(monkeypatch):
 @pytest.fixture
 def no_explanation(monkeypatch):
     """Skip kuzu_main.py's tables and pictures, which take most of the time of a short run."""
-    monkeypatch.setattr(kuzu_main, "explain", lambda *words: None)
+    monkeypatch.setattr("kuzu_main.explain", lambda *words: None)
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -144,12 +145,9 @@ def run_script(*words, cwd: Path, timeout: float = 900) -> subprocess.CompletedP
 def exit_status(name: str, *words) -> int:
     """Run a script in this process, as its last line does; return its exit status."""
     module = importlib.import_module(name)
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     argv = [f"{name}.py", *map(str, words)]
     with mock.patch.object(sys, "argv", argv), pytest.raises(SystemExit) as exit_info:
         process.run(module.main)
-    for number, handler in previous.items():
-        signal.signal(number, handler)
     return exit_info.value.code
 
 
@@ -167,6 +165,21 @@ def check_refused(name: str, words: list[str], status: int, message: str, capsys
     assert errors.startswith(f"{name}.py: error: ")
     assert errors.count("\n") == 1
     assert message in errors
+
+
+def golden(name: str, text: str) -> None:
+    """Check that a printed text equals tests/golden/NAME.txt, with numbers to two decimals.
+
+    UPDATE_GOLDEN=1 writes the file instead. Rounded, because processors differ in the last digits.
+    """
+    rounded = re.sub(r"-?\d+\.\d+(e[-+]\d+)?", lambda found: f"{float(found[0]):z.2f}", text)
+    # Commands are printed with the name of the running interpreter.
+    rounded = rounded.replace(command("").split()[0] + " ", "python3 ")
+    path = ROOT / "tests" / "golden" / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(rounded, encoding="utf-8")
+    assert rounded == path.read_text(encoding="utf-8")
 
 
 def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, str, str]:
