@@ -182,11 +182,14 @@ def golden(name: str, text: str) -> None:
     assert rounded == path.read_text(encoding="utf-8")
 
 
-def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, str, str]:
-    """Send a signal to a script when it prints a line that begins with `line`.
+def interrupt_script(*words, cwd: Path, line: str, number: int | None) -> tuple[int, str, str]:
+    """Send a signal, None to kill, to a script when it prints a line that begins with `line`.
 
-    Returns its exit status, its output after this line, and its output on stderr.
+    Returns its exit status, its output after this line, and its output on stderr. Skips the test on
+    Windows, where a process cannot send the signal.
     """
+    if number and os.name == "nt":
+        pytest.skip("needs Unix's signals")
     process = subprocess.Popen(
         [sys.executable, str(ROOT / words[0]), *map(str, words[1:])],
         cwd=cwd,
@@ -197,10 +200,22 @@ def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, st
     )
     for printed in process.stdout:
         if printed.startswith(line):
-            process.send_signal(number)
+            process.send_signal(number) if number else process.kill()
             break
     printed, errors = process.communicate(timeout=900)
     return process.returncode, printed, errors
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Simulate a full disk by a maximum file size of 2 kB; skip the test where that is unknown."""
+    resource = pytest.importorskip("resource", reason="needs Unix's limits of a process")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class Bomb:

@@ -265,7 +265,7 @@ def test_a_closed_pipe_is_not_an_error(monkeypatch, capfd):
     invalid = OSError(errno.EINVAL, "Invalid argument")
     assert exit_status(lambda: throw(invalid)) == 1
     assert "standard output: Invalid argument" in capfd.readouterr().err
-    monkeypatch.setattr(process.os, "name", "nt")
+    monkeypatch.setattr(process, "os", WINDOWS)
     assert exit_status(lambda: throw(invalid)) == 0
 
 
