@@ -99,11 +99,10 @@ def require_writable(folder: str | Path) -> Path:
         with open(probe, "xb"):
             pass
         probe.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise UserError(f"cannot write into {folder}: it is not a folder") from error
     except OSError as error:
-        # mkdir raises FileExistsError if the path is not a folder.
-        exists = isinstance(error, FileExistsError)
-        reason = "it is not a folder" if exists else error.strerror or error
-        raise UserError(f"cannot write into {folder}: {reason}") from error
+        raise UserError(f"cannot write into {folder}: {error.strerror or error}") from error
     return folder
 
 

@@ -32,10 +32,7 @@ class UserError(Exception):
         self.status = status
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which is sent at shutdown."""
-
-
+# Ctrl-C, and what is sent at shutdown.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -90,7 +87,7 @@ def _status(main: Callable[[], int | None]) -> int | str:
     except UserError as error:
         return _report_error(str(error), error.status)
     except KeyboardInterrupt as interrupt:
-        return _report_error("interrupted", 143 if isinstance(interrupt, Terminated) else 130)
+        return _report_error("interrupted", 128 + (*interrupt.args, signal.SIGINT)[0])
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         if error.filename:
@@ -105,7 +102,7 @@ def _status(main: Callable[[], int | None]) -> int | str:
 
 
 def _interrupt(number: int, frame) -> NoReturn:
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt(number)
 
 
 def _discard_output() -> None:
@@ -191,7 +188,10 @@ class Progress:
 
     def __init__(self, total: int, first: int = 0):
         self.total, self.first = total, first
-        self.enabled, self.width = _is_terminal(sys.stderr), 0
+        self.enabled, self.width = False, 0
+        # IDLE's output says that it is a terminal, but has no file number.
+        with contextlib.suppress(OSError, AttributeError):
+            self.enabled = os.isatty(sys.stderr.fileno())
         self.start = self.last = time.monotonic()
 
     def update(self, done: int, text: str) -> None:
@@ -211,11 +211,3 @@ class Progress:
         if self.width:
             print(f"\r{' ' * self.width}\r", end="", file=sys.stderr, flush=True)
             self.width = 0
-
-
-def _is_terminal(stream) -> bool:
-    # IDLE says that it is a terminal, but has no file number; what a notebook has may lack both.
-    try:
-        return stream.isatty() and os.isatty(stream.fileno())
-    except (OSError, AttributeError):
-        return False

@@ -123,15 +123,13 @@ def resume(saved: dict, recipe, net: nn.Module) -> Run:
     """
     optimizer = make_optimizer(recipe, net)
     kinds = dict(about=dict, seed=int, length=int, done=int, reports=list, seconds=float)
-    if not all(isinstance(saved.get(name), kind) for name, kind in kinds.items()):
-        raise ValueError(f"it lacks {', '.join(kinds)}")
+    parts = {name: saved.get(name) for name in kinds}
+    moments = saved.get("optimizer")
+    if not all(map(isinstance, [*parts.values(), moments], [*kinds.values(), dict])):
+        raise ValueError(f"it lacks {', '.join(kinds)} or optimizer")
     for index, parameter in enumerate(net.parameters()):
-        moments = saved["optimizer"].get(index, {}) if isinstance(saved["optimizer"], dict) else 0
-        if not isinstance(moments, dict) or any(
-            isinstance(value, torch.Tensor) and value.ndim and value.shape != parameter.shape
-            for value in moments.values()
-        ):
+        tensors = [value for value in moments.get(index, {}).values() if torch.is_tensor(value)]
+        if any(value.ndim and value.shape != parameter.shape for value in tensors):
             raise ValueError("its optimizer is that of another network")
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": saved["optimizer"]})
-    parts = {name: saved[name] for name in kinds}
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
     return Run(recipe=recipe, net=net, optimizer=optimizer, **parts)

@@ -156,7 +156,9 @@ UNKNOWN = [
     ("-h_", "unknown flag -h_"),
     ("--see 1", "unknown flag --see: did you mean --seed?"),
     ("--xyz", "unknown flag --xyz (see --help)"),
-    ("--seed 1 2", "unrecognized arguments: 2"),
+    ("--seed 1 2", "argument --seed: '1,2' is not a whole number"),
+    ("--set_weights 2", "unrecognized arguments: 2"),
+    ("--json my file", "unrecognized arguments: file"),
     ("--format gif", "invalid choice: 'gif'"),
 ]
 
@@ -227,7 +229,7 @@ ERRORS = [
     (UserError("bad flag", status=2), 2, "error: bad flag"),
     (UserError("file \x1b[2J点\x07"), 1, "error: file ?[2J点?"),
     (KeyboardInterrupt(), 130, "error: interrupted"),
-    (process.Terminated(), 143, "error: interrupted"),
+    (KeyboardInterrupt(signal.SIGTERM), 143, "error: interrupted"),
     (OSError(errno.ENOSPC, "No space left", "a.jpg"), 1, "error: a.jpg: No space left"),
     (MemoryError(), 1, "not enough memory for a network of this size"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "not enough memory for a"),
