@@ -149,10 +149,8 @@ class Stop:
     """Lets Ctrl-C or SIGTERM end a loop after its step; a second signal ends the script at once.
 
     with Stop() as stop:
-        for batch in batches:
+        while not stop:
             ...
-            if stop:
-                break
 
     `stop.status` is the exit status for the signal (130 or 143), 0 without a signal.
     """

@@ -84,8 +84,8 @@ def no_network(monkeypatch):
 
 @pytest.fixture
 def no_explanation(monkeypatch):
-    """Skip kuzu_main.py's tables and pictures, which take most of the time of a short run."""
-    monkeypatch.setattr("kuzu_main.explain", lambda *words: None)
+    """Skip kuzu_main.py's table and pictures, which take most of the time of a short run."""
+    monkeypatch.setattr("kuzu_main.show_network", lambda *words: None)
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

@@ -77,7 +77,7 @@ def test_ctrl_c_ends_seq_train_after_its_step_and_prints_how_to_resume(tmp_path)
 
 def test_ctrl_c_while_seq_plot_trains_keeps_the_checkpoint(tmp_path):
     words = ["seq_plot.py", "--lang", "anb2n", "--epoch", 1000]
-    status, printed, errors = interrupt_script(*words, cwd=tmp_path, line="", number=signal.SIGINT)
+    status, _, errors = interrupt_script(*words, cwd=tmp_path, line="", number=signal.SIGINT)
     assert status == 130
     assert "Traceback" not in errors
     check_files(tmp_path)
