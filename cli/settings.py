@@ -245,10 +245,14 @@ def format_flags(settings) -> str:
 
 
 def command(script: str, *words) -> str:
-    """Return a command as it is typed here: "python3 seq_train.py --resume 'my net.pth'"."""
+    """Return a command as it is typed here: "python3 seq_train.py --resume 'my net.pth'".
+
+    script: file name of one of the scripts, which are in the folder of the running one.
+    """
     # Windows has no python3, and its pythonw prints nothing.
     python = Path(sys.executable or "python3").name.removesuffix(".exe").removesuffix("w")
-    words = [python, script, *map(str, words)]
+    beside = Path(sys.argv[0]).parent / script
+    words = [python, *map(str, (beside if beside.exists() else script, *words))]
     # Both cmd.exe and PowerShell accept double quotes; PowerShell needs them for a,b.
     quoted = (word if re.fullmatch(r"[\w.:\\/=+-]+", word) else f'"{word}"' for word in words)
     return " ".join(quoted) if os.name == "nt" else shlex.join(words)

@@ -174,7 +174,7 @@ def golden(name: str, text: str) -> None:
     """
     rounded = re.sub(r"-?\d+\.\d+(e[-+]\d+)?", lambda found: f"{float(found[0]):z.2f}", text)
     # Commands are printed with the name of the running interpreter.
-    rounded = rounded.replace(command("").split()[0] + " ", "python3 ")
+    rounded = rounded.replace(command("x").removesuffix("x"), "python3 ")
     path = ROOT / "tests" / "golden" / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)

@@ -202,10 +202,16 @@ def test_a_command_is_quoted_for_the_shell(name):
     assert quoted.startswith('"') or not set(name) & set(" ,;&|<>()^%$`'@{}#")
 
 
+def test_a_command_names_the_folder_of_the_scripts(monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "seq_train.py")])
+    assert shlex.split(settings.command("seq_plot.py"))[1] == str(ROOT / "seq_plot.py")
+    monkeypatch.setattr(sys, "argv", ["seq_train.py"])
+    assert shlex.split(settings.command("seq_plot.py"))[1] == "seq_plot.py"
+
+
 def test_a_gpu_that_is_reported_but_fails_is_not_the_default(monkeypatch, capsys):
     """A GPU too old for torch, or full, is emulated: torch reports one that it cannot use."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch, "ones", lambda *size, device: 1 / 0)
     for error in (RuntimeError("CUDA error: no kernel image\nmore"), torch.OutOfMemoryError()):
         monkeypatch.setattr(torch, "ones", lambda *size, error=error, **options: throw(error))
         assert settings.default_device() == torch.device("cpu")
@@ -213,7 +219,9 @@ def test_a_gpu_that_is_reported_but_fails_is_not_the_default(monkeypatch, capsys
         assert line.startswith("computing on the CPU: 'cuda' cannot be used: ")
         assert line.count("\n") == 1
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert settings.default_device() == torch.device("cpu")
+    parser = settings.Parser(prog="x")
+    settings.add_common_flags(parser, default_device=None)
+    assert parser.parse_args([]).device == torch.device("cpu")
     assert capsys.readouterr().err == ""
 
 

@@ -70,7 +70,7 @@ def test_ctrl_c_ends_seq_train_after_its_step_and_prints_how_to_resume(tmp_path)
     )
     assert status == 130
     assert "Traceback" not in errors
-    resume = re.search(r"to go on: python\S* seq_train.py --resume (\S+)", printed)[1]
+    resume = re.search(r"to go on: python\S* \S*seq_train.py --resume (\S+)", printed)[1]
     assert 2 <= files.read_checkpoint(tmp_path / resume, "--resume")[1]["done"] < 100
     assert not list((tmp_path / "net").glob(".*"))
 
