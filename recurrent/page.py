@@ -14,8 +14,8 @@ from scipy.spatial.distance import pdist
 
 from cli.files import to_json
 
-# Maximum size of a page in bytes, and of its dots; more dots than that are thinned out.
-MAX_SIZE, MAX_DOTS_SIZE = 400_000, 200_000
+# Maximum size of a page, and of a language's table in it, in bytes.
+MAX_SIZE, MAX_TABLE = 400_000, 100_000
 # Radius of a machine's states, distance of the closest two, and size of a loop, in pixels.
 RADIUS, GAP, LOOP = 24, 92, 70
 
@@ -24,52 +24,92 @@ def page(data: dict) -> str:
     """Return a self-contained HTML page in which a network reads words: at most MAX_SIZE bytes.
 
     data, whose numbers may be arrays or tensors, for C symbols, H hidden units, P dots, M states:
-        title, model ("srn" or "lstm"), hid (H), symbols ("AB"), sequence (the word at first).
+        title; model ("srn" or "lstm"); hid (H); symbols ("AB"); sequence, the word shown first.
         chained: whether words follow each other; else a word ends with E.
         weights: W, U, hid_bias, V, out_bias and, of an SRN, H0, as in seq_models.py.
-        times: each letter's multiplier of n in a counting language, else None.
-        states (P, D), number (P,) from 0 to max_number, group (P,): the machine's state, or -1.
+        times: each letter's multiplier of n in a counting language; else None.
+        states: (P, D), the dots. number: (P,), their state numbers, nan if there is none, and
+        max_number. group: (P,), the machine state of each, -1 if there is none.
         machine: names, places (M, 2), transitions (M, C) with -1 for none, start, and outputs (M,),
         the only symbol predicted or -1; or None.
-        language: transitions (N, C), start, end; symbols without an edge are marked.
-    Dots that look the same are drawn once. Raises ValueError if the page would be larger.
+        language: transitions (N, C), start, end. The page marks symbols that it does not allow,
+        unless the table is larger than MAX_TABLE.
+
+    Dots that look the same are drawn once. Of too many dots, every second one is left out until the
+    page is small enough. Raises ValueError if it cannot be.
     """
-    content = dict(data)
-    states = np.asarray(to_json(data["states"]), float)
-    kept = _distinct(states)
-    number = np.array([np.nan if x is None else x for x in to_json(data["number"])], float)[kept]
+    data = to_json(data)
+    states, hid = np.array(data["states"], float), data["hid"]
     jet = colormaps["jet"].with_extremes(bad="0.5")
-    content["colours"] = [to_hex(c) for c in jet(number / (data["max_number"] or 1))]
-    content["jet"] = [to_hex(c) for c in jet(np.linspace(0, 1, 40))]
-    content["states"] = [[float(f"{x:.5g}") for x in state] for state in states[kept]]
-    content["group"] = np.asarray(data["group"])[kept]
-    del content["number"]
-    content["components"] = {
-        kind: _components(states[:, first : first + data["hid"]])
-        for kind, first in (("hidden", 0), ("context", data["hid"]))
-        if data["hid"] > 3 and first < states.shape[1]
-    }
-    # JSON in a script element must not contain "</script>" or "<!--".
-    text = json.dumps(to_json(content), allow_nan=False, separators=(",", ":"))
+    number = np.ma.masked_invalid(np.array(data.pop("number"), float))
+    group = np.array(data.pop("group"))
+    # One of 20 colours for each machine state, grey without one.
+    by_group = np.where(group[:, None] < 0, 0.5, colormaps["tab20"](group % 20))
+    colours = {"number": jet(number / (data["max_number"] or 1)), "machine": by_group}
+    data["jet"] = [to_hex(colour) for colour in jet(np.linspace(0, 1, 40))]
+    kinds = {"hidden": states[:, :hid], "context": states[:, hid:]}
+    if hid > 3:
+        data["components"] = {kind: _components(v) for kind, v in kinds.items() if v.size}
+    if len(json.dumps(data["language"])) > MAX_TABLE:
+        data["language"] = None
     template = Path(__file__).with_suffix(".html")
+    units = [f"{kind} {j}" for kind, values in kinds.items() for j in range(values.shape[1])]
+    columns = ["symbol", *units, *(f"P({symbol})" for symbol in data["symbols"])]
     parts = {
         "title": html.escape(data["title"]),
-        "machine": _diagram(to_json(data["machine"]), data["symbols"]) if data["machine"] else "",
-        "data": text.replace("<", "\\u003c"),
         "model": data["model"],
         "style": template.with_suffix(".css").read_text(encoding="utf-8"),
+        "symbols": "".join(
+            f'<button style="color: var(--s{k % 7})" aria-label="append {symbol}">{symbol}</button>'
+            for k, symbol in enumerate(data["symbols"])
+        ),
+        "choices": _choices(data),
+        "machine": _diagram(data["machine"], data["symbols"]) if data["machine"] else "",
+        "head": "".join(f'<th scope="col">{name}</th>' for name in columns),
     }
+    kept = _distinct(states)
+    while True:
+        data["states"] = [[float(f"{x:.5g}") for x in state] for state in states[kept]]
+        data["colours"] = {by: [to_hex(c) for c in rgba[kept]] for by, rgba in colours.items()}
+        text = json.dumps(to_json(data), allow_nan=False, separators=(",", ":"))
+        # JSON in a script element must not contain "</script>" or "<!--".
+        parts["data"] = text.replace("<", "\\u003c")
+        filled = re.sub(r"\{\{(\w+)\}\}", lambda part: parts[part[1]], template.read_text("utf-8"))
+        if (size := len(filled.encode())) <= MAX_SIZE:
+            return filled
+        if len(kept) < 100:
+            raise ValueError(f"the page would be larger than {MAX_SIZE} bytes: {size}")
+        kept = kept[::2]
 
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template.read_text("utf-8"))
+
+def _choices(data: dict) -> str:
+    """Return the page's menus: units, axes and colours; a menu without a choice is hidden."""
+    kinds = {"hidden": "hidden units", "context": "context units"}
+    both = data["model"] == "lstm" and data["hid"] > 1
+    menus = {"kind": ("units", kinds if both else {"hidden": "hidden units"}, "hidden")}
+    # Principal components have the numbers -3 to -1.
+    axes = {j: f"unit {j}" if j >= 0 else f"component {j + 4}" for j in range(-3, data["hid"])}
+    for d in range(3):
+        many = data["hid"] > 3
+        menus[f"axis{d}"] = f"axis {d + 1}", axes if many else {d: ""}, d - 3 if many else d
+    colours = {"number": "state number", "machine": "machine state"}
+    menus["colour"] = "colours", colours if data["machine"] else {"number": ""}, "number"
+    return "".join(
+        f'<select id="{key}" aria-label="{label}"{" hidden" if len(options) == 1 else ""}>'
+        + "".join(
+            f'<option value="{value}"{" selected" if value == picked else ""}>{text}</option>'
+            for value, text in options.items()
+        )
+        + "</select>"
+        for key, (label, options, picked) in menus.items()
+    )
 
 
 def _distinct(states: np.ndarray) -> np.ndarray:
-    """Return the indices of the dots to draw: of those that look the same, and of too many, some."""
+    """Return the indices of the states (P, D) that differ by a thousandth of a unit's range."""
     spread = np.ptp(states, axis=0)
     pixels = np.rint((states - states.min(axis=0)) / np.where(spread > 0, spread, 1) * 1000)
-    kept = np.sort(np.unique(pixels, axis=0, return_index=True)[1])
-    most = MAX_DOTS_SIZE // (10 * states.shape[1] + 20)
-    return kept[np.linspace(0, len(kept) - 1, min(most, len(kept))).astype(int)]
+    return np.sort(np.unique(pixels, axis=0, return_index=True)[1])
 
 
 def _components(units: np.ndarray) -> dict:
@@ -87,8 +127,9 @@ def _diagram(machine: dict, symbols: str) -> str:
     places = np.array(machine["places"], float) @ [1, -1j]
     distances = pdist(np.stack([places.real, places.imag], axis=1))
     places = places * (GAP / distances.min(initial=np.inf) if len(places) > 1 else 1)
-    low = places.real.min() - 90 + 1j * (places.imag.min() - 80)
-    size = places.real.max() + 50 + 1j * (places.imag.max() + 80) - low
+    room = 90 if (transitions == np.arange(len(places))[:, None]).any() else 40
+    low = places.real.min() - 90 + 1j * (places.imag.min() - room)
+    size = places.real.max() + 50 + 1j * (places.imag.max() + room) - low
     first = places[machine["start"]] - RADIUS
     parts = [
         f'<svg id="map" viewBox="{low.real:.0f} {low.imag:.0f} {size.real:.0f} {size.imag:.0f}" '
