@@ -68,6 +68,8 @@ def page(data: dict) -> str:
         "head": "".join(f'<th scope="col">{name}</th>' for name in columns),
     }
     kept = _distinct(states)
+    # No more than that could fit.
+    kept = kept[:: 1 + len(kept) // 8000]
     while True:
         data["states"] = [[float(f"{x:.5g}") for x in state] for state in states[kept]]
         data["colours"] = {by: [to_hex(c) for c in rgba[kept]] for by, rgba in colours.items()}
