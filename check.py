@@ -7,15 +7,15 @@ of hidden activations in the same way.
 
 from __future__ import annotations
 
+from cli.errors import UserError
+from cli.files import require_file
+
 import csv
 import math
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-
-from cli.errors import UserError
-from cli.files import require_file
 
 
 class MLP(nn.Module):

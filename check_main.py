@@ -11,6 +11,11 @@ The exit status is 3 if the network misclassifies a point.
 
 from __future__ import annotations
 
+from cli import files, flags, process
+from cli.errors import UserError
+from cli.optimizers import Adam
+from cli.process import Progress, Stop
+
 import argparse
 import math
 from pathlib import Path
@@ -27,10 +32,6 @@ from check import (
     format_number,
     read_table,
 )
-from cli import files, flags, process
-from cli.errors import UserError
-from cli.optimizers import Adam
-from cli.process import Progress, Stop
 from perceptron import pictures
 from perceptron.dichotomies import Design, smallest_design
 from perceptron.scales import correct_scales

@@ -12,6 +12,10 @@ frequent confusions and possible reasons for them.
 
 from __future__ import annotations
 
+from cli import files, flags, process
+from cli.errors import UserError
+from cli.process import Progress, Stop
+
 import argparse
 import math
 import sys
@@ -25,9 +29,6 @@ import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix
 
 import kuzu
-from cli import files, flags, process
-from cli.errors import UserError
-from cli.process import Progress, Stop
 from kuzushiji import confusion, features, pictures
 from kuzushiji.augmentation import prepare
 from kuzushiji.dataset import Images, KMNISTUnavailable, load_kmnist, load_kuzushiji10k

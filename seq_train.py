@@ -12,6 +12,12 @@ A sequence is five words of a counting language, or one word of Reber's grammars
 
 from __future__ import annotations
 
+from cli import files, process, settings, training
+from cli.process import Progress, Stop, UserError
+from cli.settings import Number
+from cli.tables import in_short
+from cli.training import Run
+
 import argparse
 import math
 import time
@@ -23,15 +29,8 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
-from cli import files, process, settings, training
-from cli.process import Progress, Stop, UserError
-from cli.settings import Number
-from cli.tables import in_short
-from cli.training import Run
 from recurrent import metrics, report
 from recurrent.checkpoints import resume
-
-command = lambda *a, **k: "x"
 from recurrent.language import Language, Sequences
 from recurrent.task import (
     BLOCK,
@@ -131,12 +130,12 @@ def new_run(task: Task, recipe: Recipe, seed: int, epoch: int, device: torch.dev
     return Run(asdict(task), recipe, seed, epoch, net, optimizer)
 
 
-def run_training(run: Run, folder: Path, stop: Stop, example=None) -> tuple[Task, Path | None]:
+def run_training(run: Run, folder: Path, stop: Stop, example=None) -> Path | None:
     """Train to the end of the run, or to the end of a block once `stop` is set.
 
     Reports every 1,000 sequences, saves every 10,000 and at the end in `folder`. example: returns
-    the text that a report prints at a number of sequences; None prints no reports. Returns the task
-    and the last checkpoint's path. Raises UserError if the loss is not finite.
+    the text that a report prints at a number of sequences; None prints no reports. Returns the last
+    checkpoint's path. Raises UserError if the loss is not finite.
     """
     task = settings.restore(Task, run.about)
     language, path, progress = task.language, None, Progress(run.length, run.done)
@@ -173,7 +172,7 @@ def run_training(run: Run, folder: Path, stop: Stop, example=None) -> tuple[Task
         if stop or run.complete or run.done % CHECKPOINT_EVERY == 0:
             path = save()
         progress.update(run.done, task.title)
-    return task, path
+    return path
 
 
 # Reports, results and pictures
@@ -290,7 +289,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"recipe: {settings.format_flags(run.recipe)} --epoch {run.length}")
     example = example_text(task.language, run.seed, args.verbose)
     with report.course_numbers(), Stop() as stop:
-        _, path = run_training(run, args.out_path, stop, example)
+        path = run_training(run, args.out_path, stop, example)
         results = run_results(run, task) | {"checkpoint": path}
         results["sentences"] = report.training_sentences(results, task.language)
         if len(run.reports) > 1:
@@ -300,12 +299,21 @@ def main(argv: list[str] | None = None) -> int:
             files.save_picture(picture, args.plot / f"{task.stem}_loss.jpg")
         if args.json:
             files.write_json(args.json, results)
+    folders = folder_flags(args)
     print(f"checkpoint: {path}")
-    print(f"to plot it: {command('seq_plot.py', *task.words, '--epoch', run.done, args=args)}")
+    print(
+        f"to plot it: {settings.command('seq_plot.py', *task.words, '--epoch', run.done, *folders)}"
+    )
     if not run.complete:
-        print(f"to go on: {command('seq_train.py', '--resume', path, args=args)}")
+        print(f"to go on: {settings.command('seq_train.py', '--resume', path, *folders)}")
     print(in_short(results["sentences"]))
     return stop.status or (0 if results["succeeded"] else FAILED)
+
+
+def folder_flags(args: argparse.Namespace) -> list[str]:
+    """Return --out_path and --plot as typed, if they are not the defaults."""
+    folders = {"--out_path": (args.out_path, "net"), "--plot": (args.plot, "plot")}
+    return [str(x) for k, (v, default) in folders.items() if str(v) != default for x in (k, v)]
 
 
 def start(args: argparse.Namespace) -> Run:

@@ -22,10 +22,11 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import check
-import check_main
 from cli.flags import CommaSeparated, Integer
 from cli.process import Stop
+
+import check
+import check_main
 
 
 def train_course(hid: int, points: torch.Tensor, target: torch.Tensor) -> bool:

@@ -6,6 +6,9 @@ test images. A data set is kept in memory as uint8 tensors.
 
 from __future__ import annotations
 
+from cli.errors import UserError
+from cli.files import require_file
+
 import contextlib
 import gzip
 import hashlib
@@ -27,8 +30,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cli.errors import UserError
-from cli.files import require_file
 from kuzu import SIDE
 
 CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")

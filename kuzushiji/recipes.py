@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from cli import flags
+from cli.errors import UserError
+
 import argparse
 from dataclasses import asdict, dataclass, replace
 
 import torch
 
 import kuzu
-from cli import flags
-from cli.errors import UserError
 
 # Maximum number of parameters of a network: 4 GB with gradients and moments.
 MAX_PARAMETERS = 250_000_000

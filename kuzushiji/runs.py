@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from cli import checkpoint, optimizers, process
+from cli.errors import UserError
+
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-from cli import checkpoint, optimizers, process
-from cli.errors import UserError
 from kuzushiji.dataset import Images
 from kuzushiji.recipes import Recipe, build
 

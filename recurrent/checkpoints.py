@@ -7,6 +7,10 @@ SRN or an LSTM is read, whatever its name.
 
 from __future__ import annotations
 
+from cli import files, process, settings, training
+from cli.process import UserError
+from cli.training import Run
+
 import argparse
 import re
 from pathlib import Path
@@ -14,9 +18,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cli import files, process, settings, training
-from cli.process import UserError
-from cli.training import Run
 from recurrent import metrics
 from recurrent.task import BLOCK, Recipe, Task, make_language, resolve_recipe, resolve_task
 from seq_models import LSTM, SRN

@@ -7,7 +7,6 @@ and no other name. Both serve the machine, the states and the film.
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import pairwise
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cli.files import to_json
+
 import html
 import json
 import re
@@ -11,8 +13,6 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from scipy.spatial.distance import pdist
-
-from cli.files import to_json
 
 # Maximum size of a page, and of a language's table in it, in bytes.
 MAX_SIZE, MAX_TABLE = 400_000, 100_000

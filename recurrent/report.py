@@ -6,14 +6,14 @@ not hold: a function of a dict, which returns the sentence or None.
 
 from __future__ import annotations
 
-import re
+from cli.tables import count, table
+
 from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
 import torch
 
-from cli.tables import count, table
 from recurrent.language import Language
 from recurrent.metrics import MAX_N_TESTED, MAX_N_TESTED_PAIRS
 

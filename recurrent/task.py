@@ -6,6 +6,9 @@ but needs fewer updates (Smith et al., 2018).
 
 from __future__ import annotations
 
+from cli.process import UserError
+from cli.settings import CommaSeparated, Number, chosen, flag
+
 import argparse
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,8 +16,6 @@ from pathlib import Path
 
 import anb2n
 import reber
-from cli.process import UserError
-from cli.settings import CommaSeparated, Number, chosen, flag
 from recurrent.language import Language
 from seq_models import LSTM, SRN
 

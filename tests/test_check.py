@@ -1,5 +1,7 @@
 """The perceptron of Part 2: equations, dividing lines, correct scales, and the table of data."""
 
+from cli.errors import UserError
+
 import math
 import re
 
@@ -11,7 +13,6 @@ from hypothesis import strategies as st
 from shared import ROOT
 
 import check
-from cli.errors import UserError
 from perceptron.scales import correct_scales
 
 POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")

@@ -1,5 +1,7 @@
 """kuzu_main.py as a user runs it: the assignment's commands, printed lines, errors and Ctrl-C."""
 
+from cli.errors import UserError
+
 import os
 import re
 
@@ -10,7 +12,6 @@ from PIL import Image
 from shared import StopAfter, characters, check_refused, run_here
 
 import kuzu_main
-from cli.errors import UserError
 from kuzushiji import recipes
 
 TRAIN = re.compile(r"Train Epoch: (\d+) \[(\d+)/(\d+) \((\d+)%\)\]\tLoss: \d+\.\d{6}")

@@ -3,6 +3,9 @@
 Not in the two-minute suite, because torch's optimizers and torchvision take 2 s each to import.
 """
 
+from cli import optimizers
+from cli.errors import UserError
+
 import gzip
 import hashlib
 import os
@@ -13,8 +16,6 @@ import torch
 from shared import NOWHERE, write_characters
 from torchvision.datasets import KMNIST
 
-from cli import optimizers
-from cli.errors import UserError
 from kuzushiji import dataset
 from kuzushiji.dataset import FILES
 

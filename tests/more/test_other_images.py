@@ -1,5 +1,7 @@
 """kuzu_main.py on other images, and with several networks."""
 
+from cli.errors import UserError
+
 import hashlib
 import json
 import os
@@ -11,7 +13,6 @@ from shared import write_characters
 from test_kuzu_main import CONV, check_assignment_recipe, matrices, run
 
 import kuzu_main
-from cli.errors import UserError
 from kuzushiji import dataset
 
 
