@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import importlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -167,6 +168,19 @@ def check_refused(name: str, words: list[str], status: int, message: str, capsys
     assert errors.startswith(f"{name}.py: error: ")
     assert errors.count("\n") == 1
     assert message in errors
+
+
+def golden(name: str, text: str) -> None:
+    """Check that a printed text equals tests/golden/NAME.txt, with numbers to two decimals.
+
+    UPDATE_GOLDEN=1 writes the file instead. Rounded, because processors differ in the last digits.
+    """
+    rounded = re.sub(r"-?\d+\.\d+(e[-+]\d+)?", lambda found: f"{float(found[0]):z.2f}", text)
+    path = ROOT / "tests" / "golden" / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(rounded, encoding="utf-8")
+    assert rounded == path.read_text(encoding="utf-8")
 
 
 def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, str, str]:
