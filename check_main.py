@@ -27,7 +27,6 @@ from perceptron.network import (
     activations,
     correct_points,
     dividing_lines,
-    entered_net,
     format_number,
     format_weights,
     make_net,
@@ -36,7 +35,7 @@ from perceptron.network import (
 from perceptron.points import read_table
 from perceptron.scales import sigmoid_test, smallest_scale
 from perceptron.summary import summary
-from perceptron.training import RECIPES, Recipe, init_weights, train
+from perceptron.training import RECIPES, Recipe, init_weights, train, two_layers
 
 
 def build_parser() -> settings.Parser:
@@ -48,39 +47,29 @@ def build_parser() -> settings.Parser:
             for name, recipe in RECIPES.items()
         ),
     )
-    parser.add_argument(
-        "--hid", type=settings.Number(1, 1000, int), default=4, help="number of hidden units"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--hid", type=settings.Number(1, 1000, int), default=4, help="number of hidden units")
+    add(
         "--act",
         choices=("sig", "step"),
         default="sig",
         help="activation of both layers: sigmoid, or step (only with --set_weights or --design)",
     )
-    parser.add_argument(
-        "--set_weights",
-        action="store_true",
-        help='use the weights entered in check.py under "Enter Weights Here"',
-    )
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group()
+    help = 'use the weights entered in check.py under "Enter Weights Here"'
+    source.add_argument("--set_weights", action="store_true", help=help)
+    add(
         "--scale",
         type=settings.Number(0, 1e6, low_excluded=True),
         help="factor for the weights of --set_weights (default: 1; 10 for sigmoid units that "
         "misclassify a point with 1)",
     )
-    parser.add_argument(
-        "--design",
-        action="store_true",
-        help="find the minimum number of hidden step units for the data, with weights and proof",
-    )
-    parser.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        default="tuned",
-        help="defaults of --lr, --init, --epoch and --restarts, listed below",
-    )
+    help = "find the minimum number of hidden step units for the data, with weights and proof"
+    source.add_argument("--design", action="store_true", help=help)
+    help = "defaults of --lr, --init, --epoch and --restarts, listed below"
+    add("--recipe", choices=RECIPES, default="tuned", help=help)
     settings.add_flags(parser, Recipe)
-    parser.add_argument(
+    add(
         "--data",
         type=settings.path,
         default=Path(__file__).parent / "data" / "check.csv",
@@ -102,8 +91,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         )
     if args.scale and not args.set_weights:
         parser.error("--scale multiplies the weights of --set_weights: add that flag")
-    if args.design and args.set_weights:
-        parser.error("--design finds its weights by search: omit --set_weights")
     return args
 
 
@@ -112,7 +99,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def trained(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[nn.Module, dict]:
     """Train from the seed; print the best network's weights and accuracy."""
-    make_net(args.hid, "sig")  # before the training, because an edited check.py may not fit
     seed = process.seed_everything(args.seed)
     recipe = settings.chosen(args, RECIPES[args.recipe])
     if recipe.restarts > 1:
@@ -121,13 +107,15 @@ def trained(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[nn.Module
     with stop:
         values, results = train(init_weights(recipe, args.hid), recipe, *data, stop)
     net = make_net(args.hid, "sig", values)
+    if not net(points).allclose(two_layers(points, *values), atol=1e-4):
+        raise UserError("check.py: its MLP is not two layers of sigmoid units, which are trained")
     print_network(net, points, target, "Final")
     return net, {"seed": seed, **results}
 
 
 def entered(args, points: Tensor, target: Tensor) -> tuple[nn.Module, dict]:
     """Use the weights entered in check.py, rescaled if needed; print them and their accuracy."""
-    net = entered_net(args.hid, args.act)
+    net = make_net(args.hid, args.act)
     works = args.act == "step" or bool(correct_points(net, points, target).all())
     scale = args.scale or (1.0 if works else 10.0)
     values = list(weights(net).values())
@@ -135,22 +123,13 @@ def entered(args, points: Tensor, target: Tensor) -> tuple[nn.Module, dict]:
     print_network(net, points, target, "Initial")
     results = {"scale": scale}
     if args.act == "sig":
-        correct_at = sigmoid_test(
-            [value.double().numpy() for value in values],
-            points.double().numpy(),
-            target.flatten().numpy() == 1,
-        )
-        correct = bool(correct_points(net, points, target).all())
         step = make_net(args.hid, "step", weights(net).values())
-        difference = (activations(net, points) - activations(step, points)).abs().max().item()
-        results |= {
-            "smallest_scale": smallest_scale(correct_at),
-            "correct_by_rounding": correct and not correct_at(scale),
-            "step_difference": difference,
-        }
+        difference = activations(net, points) - activations(step, points)
+        results["step_difference"] = difference.abs().max().item()
+        results["smallest_scale"] = smallest_scale(sigmoid_test(values, points, target))
         if scale != 1:
-            print(f"\nweights and biases of check.py multiplied by {scale:g}", end="")
-            print_weights_to_paste(net, "To submit them")
+            print(f"\nweights and biases of check.py multiplied by {scale:g}")
+            print_weights_to_paste(net, "Rescaled")
         elif not args.scale:
             print("\nweights and biases of check.py used as entered: they are large enough")
     return net, results
@@ -165,7 +144,7 @@ def designed(points: Tensor, target: Tensor) -> tuple[nn.Module, dict]:
     if values is None:
         raise UserError(f"no network with up to {MAX_UNITS} hidden step units solves this table")
     net = make_net(len(values[1]), "step", values)
-    print_weights_to_paste(net, "Simplest weights")
+    print_weights_to_paste(net, "Simplest")
     print("\nAccuracy: ", accuracy(net, points, target))
     return net, {"tried": tried}
 
@@ -187,7 +166,7 @@ def print_network(net: nn.Module, points: Tensor, target: Tensor, stage: str) ->
 
 
 def print_weights_to_paste(net: nn.Module, purpose: str) -> None:
-    print(f'\n{purpose}, paste under "Enter Weights Here" in check.py:')
+    print(f'\n{purpose} weights, to paste under "Enter Weights Here" in check.py:')
     print(format_weights(net))
 
 
@@ -196,24 +175,23 @@ def print_activations(results: dict) -> None:
     rows = results["activations"].tolist()
     units = [each["unit"] for each in results["dividing_lines"]]
     print("\nActivations:")
-    print("| " + " | ".join(["X1", "X2", *units, "Output", "Target"]) + " |")
-    print("|" + " --- |" * (len(units) + 4))
-    digits = 0 if results["act"] == "step" else 3
-    labels = results["target"].tolist()
-    for point, row, label in zip(results["points"].tolist(), rows, labels, strict=True):
-        cells = [format_number(value) for value in point]
-        cells += [f"{value:.{digits}f}" for value in row] + [f"{label:.0f}"]
-        print("| " + " | ".join(cells) + " |")
+    heading = ["X1", "X2", *units, "Output", "Target"]
+    lines, digits = [heading, ["---"] * len(heading)], 0 if results["act"] == "step" else 3
+    points, labels = results["points"].tolist(), results["target"].tolist()
+    for point, row, label in zip(points, rows, labels, strict=True):
+        cells = [f"{value:.{digits}f}" for value in row]
+        lines.append([*map(format_number, point), *cells, f"{label:.0f}"])
+    print("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
-def measure(net: nn.Module, act: str, points: Tensor, target: Tensor) -> dict:
+def measure(net: nn.Module, points: Tensor, target: Tensor) -> dict:
     """Return a network's results, which are printed and written by --json."""
     rows = activations(net, points)
     return {
-        "act": act,
+        "act": net.act,
         "accuracy": accuracy(net, points, target),
         # None for step units, whose outputs are not probabilities.
-        "loss": F.binary_cross_entropy(rows[:, -1:], target).item() if act == "sig" else None,
+        "loss": F.binary_cross_entropy(rows[:, -1:], target).item() if net.act == "sig" else None,
         "weights": weights(net),
         "dividing_lines": dividing_lines(net),
         "points": points,
@@ -225,20 +203,19 @@ def measure(net: nn.Module, act: str, points: Tensor, target: Tensor) -> dict:
 
 def save_pictures(net: nn.Module, args, points: Tensor, target: Tensor) -> None:
     """Save the pictures of the hidden units, the output and the network in `args.plot`."""
-    act = "step" if args.design else args.act
     hid = len(weights(net)["hid_bias"])
     # The assignment names the pictures; those of --design must not replace them.
     prefix = "design_" if args.design else ""
-    diagram = f"net_{hid}_{act}" if args.set_weights else f"{prefix}net_{hid}"
+    diagram = f"net_{hid}_{net.act}" if args.set_weights else f"{prefix}net_{hid}"
     # The course's limit for pictures of single units.
     few = hid <= 30
     for unit in range(hid if few else 0):
-        picture = pictures.unit_picture(net, act, points, target, unit)
+        picture = pictures.unit_picture(net, points, target, unit)
         files.save_picture(picture, args.plot / f"{prefix}hid_{hid}_{unit}.jpg")
-    picture = pictures.unit_picture(net, act, points, target)
+    picture = pictures.unit_picture(net, points, target)
     files.save_picture(picture, args.plot / f"{prefix}out_{hid}.jpg")
     if few:
-        files.save_picture(pictures.network_picture(net, act), args.plot / f"{diagram}.jpg")
+        files.save_picture(pictures.network_picture(net), args.plot / f"{diagram}.jpg")
 
 
 # The script
@@ -260,7 +237,7 @@ def main(argv: list[str] | None = None) -> int:
         net, found = entered(args, points, target)
     else:
         net, found = trained(args, points, target, stop)
-    results = measure(net, "step" if args.design else args.act, points, target) | found
+    results = measure(net, points, target) | found
     print("\nDividing lines of the hidden units (active: activation at least 0.5)")
     print(table(results["dividing_lines"]))
     print_activations(results)

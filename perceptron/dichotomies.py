@@ -11,7 +11,7 @@ units cannot solve the table.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from operator import itemgetter
 
 import numpy as np
 
@@ -68,46 +68,35 @@ def dichotomies(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def smallest_design(points: np.ndarray, target: np.ndarray) -> tuple[list | None, list[dict]]:
     """Return the weights of the step network with the fewest hidden units, and the proof.
 
-    points: (N, 2); target: (N,), 0 or 1, of both kinds. The weights are W (k, 2), b (k,), V (1, k),
-    c (1,), of all solutions those with the smallest sum of absolute weights, and None if MAX_UNITS
-    hidden units are too few. The proof has a record for each number of hidden units: sets of lines
-    tried, and how many of them can solve the table, which is 0 except for the last.
+    points: (N, 2); target: (N,), 0 or 1. The weights are W (k, 2), b (k,), V (1, k), c (1,), of all
+    solutions those with the smallest sum of absolute weights, or None if MAX_UNITS hidden units are
+    too few. The proof has a record for each number of hidden units: sets of lines tried, and how
+    many of them can solve the table, which is 0 except for the last.
     """
     rows, units = dichotomies(points)
-    bits = rows.T.astype(np.int64)  # (N, lines)
-    ones, zeros = target == 1, target == 0
-    tried: list[dict] = []
+    ones, zeros = rows.T[target == 1].tolist(), rows.T[target == 0].tolist()
+    tried = []
     for count in range(1, MAX_UNITS + 1):
-        record = {"hidden_units": count, "sets_of_lines": 0, "solutions": 0}
-        tried.append(record)
-        best, lowest = None, np.inf
-        for chunk in _index_sets(len(units), count):
-            record["sets_of_lines"] += len(chunk)
-            # The hidden activations of each point as a binary number: (N, sets).
-            codes = (bits[:, chunk] << np.arange(count)).sum(axis=2)
+        sets, solutions = 0, []
+        for lines in itertools.combinations(range(len(units)), count):
+            sets += 1
             # Points with different targets must differ in the activation of a hidden unit.
-            ambiguous = (codes[ones][:, None] == codes[zeros][None]).any(axis=(0, 1))
-            for indices in chunk[~ambiguous]:
-                output = separate(bits[:, indices], target)
-                if output is None:
-                    continue
-                record["solutions"] += 1
-                cost = np.abs(output[:-1]).sum() + np.abs(units[indices, :2]).sum()
-                if cost < lowest:
-                    best, lowest = (indices, output), cost
-            if best and count > MAX_EXHAUSTIVE_UNITS:
-                break
-        if best:
-            indices, output = best
+            hidden = itemgetter(*lines)
+            if set(map(hidden, ones)).isdisjoint(map(hidden, zeros)):
+                output = separate(rows[lines, :].T, target)
+                if output is not None:
+                    solutions.append((units[lines, :], output))
+                    if count > MAX_EXHAUSTIVE_UNITS:
+                        break
+        tried.append({"hidden_units": count, "sets_of_lines": sets, "solutions": len(solutions)})
+        if solutions:
+            hidden, output = min(solutions, key=_cost)
             # Units that excite the output first.
-            order = np.lexsort((-units[indices, 2], -output[:-1]))
-            hidden = units[indices[order]]
-            return [hidden[:, :2], hidden[:, 2], output[None, order], output[-1:]], tried
+            order = np.lexsort((-hidden[:, 2], -output[:-1]))
+            return [hidden[order, :2], hidden[order, 2], output[None, order], output[-1:]], tried
     return None, tried
 
 
-def _index_sets(total: int, count: int, size: int = 20_000) -> Iterator[np.ndarray]:
-    """Yield all sets of `count` indices below `total` in chunks (at most `size`, count)."""
-    sets = itertools.combinations(range(total), count)
-    while chunk := list(itertools.islice(sets, size)):
-        yield np.array(chunk)
+def _cost(solution: tuple[np.ndarray, np.ndarray]) -> float:
+    hidden, output = solution
+    return np.abs(hidden[:, :2]).sum() + np.abs(output[:-1]).sum()

@@ -21,65 +21,33 @@ MISFITS = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 
 
 def make_net(hid: int, act: str, values: Iterable | None = None) -> nn.Module:
-    """Return check.MLP(hid, act) with weights W (hid, 2), b (hid,), V (1, hid), c (1,), if given.
+    """Return check.MLP(hid, act) with weights W (hid, 2), b (hid,), V (1, hid), c (1,).
 
-    Raises UserError unless the class computes two layers of `act` units with such parameters.
+    values: None for those of its set_weights(). Raises UserError if the class or these do not fit.
     """
     try:
         net = check.MLP(hid, act)
-        _set(net, [torch.linspace(-2, 3, shape.numel()).view(shape) for shape in _shapes(hid)])
-        points = torch.tensor([[0.0, 1.0], [2.0, -1.0], [-3.0, 0.5]])
-        expected = _two_layers(act, points, *net.parameters())
-        if not activations(net, points).allclose(expected, atol=1e-5):
-            raise ValueError("its hid or its output differs")
-        if values is not None:
-            _set(net, values)
+        if values is None:
+            net.set_weights()
+        else:
+            for parameter, value in zip(net.parameters(), values, strict=True):
+                parameter.data = torch.as_tensor(value, dtype=torch.float32)
+        shapes = (hid, 2), (hid,), (1, hid), (1,)
+        for name, parameter, shape in zip(NAMES, net.parameters(), shapes, strict=True):
+            if parameter.shape != shape:
+                raise UserError(
+                    f"{name} in check.py has the shape {tuple(parameter.shape)}, but {hid} hidden "
+                    f'units need {shape}: change it under "Enter Weights Here", or change --hid'
+                )
+            if not parameter.isfinite().all():
+                raise UserError(f"{name} in check.py contains a non-finite number")
+        activations(net, torch.zeros(1, 2))
+        net.act = act
     except MISFITS as error:
         raise UserError(
-            f"check.py: its MLP(hid, act) does not compute two layers of {act} units with weights "
-            f"of shapes {[tuple(shape) for shape in _shapes(hid)]}: {error}"
+            f'check.py: MLP({hid}, "{act}") or its weights cannot be used: {error}'
         ) from error
     return net
-
-
-def entered_net(hid: int, act: str) -> nn.Module:
-    """Return check.MLP(hid, act) with the weights of its set_weights().
-
-    Raises UserError unless these fit `hid` and are finite numbers.
-    """
-    net = make_net(hid, act)
-    try:
-        net.set_weights()
-    except MISFITS as error:
-        raise UserError(f'check.py: invalid weights under "Enter Weights Here": {error}') from error
-    for name, parameter, shape in zip(NAMES, net.parameters(), _shapes(hid), strict=True):
-        if parameter.shape != shape:
-            raise UserError(
-                f"{name} in check.py has the shape {tuple(parameter.shape)}, but {hid} hidden "
-                f'units need {tuple(shape)}: change it under "Enter Weights Here", or change --hid'
-            )
-        if not parameter.isfinite().all():
-            raise UserError(f"{name} in check.py contains a non-finite number")
-    return net
-
-
-@torch.no_grad()
-def _two_layers(act: str, points: Tensor, weight, bias, out_weight, out_bias) -> Tensor:
-    activation = torch.sigmoid if act == "sig" else (lambda net_input: (net_input >= 0).float())
-    hidden = activation(points @ weight.T + bias)
-    return torch.cat([hidden, activation(hidden @ out_weight.T + out_bias)], dim=1)
-
-
-def _shapes(hid: int) -> list[torch.Size]:
-    return [torch.Size(shape) for shape in ((hid, 2), (hid,), (1, hid), (1,))]
-
-
-def _set(net: nn.Module, values: Iterable) -> None:
-    for parameter, value in zip(net.parameters(), values, strict=True):
-        value = torch.as_tensor(value, dtype=torch.float32)
-        if parameter.shape != value.shape:
-            raise ValueError(f"a parameter has the shape {tuple(parameter.shape)}")
-        parameter.data = value
 
 
 def weights(net: nn.Module) -> dict[str, Tensor]:

@@ -23,9 +23,7 @@ MAX_LEGEND = 8
 STEPS = 400
 
 
-def unit_picture(
-    net: nn.Module, act: str, points: Tensor, target: Tensor, unit: int | None = None
-) -> Figure:
+def unit_picture(net: nn.Module, points: Tensor, target: Tensor, unit: int | None = None) -> Figure:
     """Draw a hidden unit's activation over the plane, with its dividing line.
 
     unit: None for the output unit, with the dividing lines of all hidden units (dashed).
@@ -42,19 +40,19 @@ def unit_picture(
     axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="x1", ylabel="x2", aspect="equal")
     colours = ListedColormap(COLOURS)
     axes.imshow(
-        values.view(STEPS, STEPS).T, cmap=colours, norm=BoundaryNorm(LEVELS, len(COLOURS)),
+        values.view(STEPS, STEPS).T.numpy(), cmap=colours, norm=BoundaryNorm(LEVELS, len(COLOURS)),
         origin="lower", extent=(left, right, bottom, top), interpolation="nearest",
     )  # fmt: skip
     for value, face, marker in ((1, "#b2182b", "o"), (0, "white", "s")):
         chosen = points[target[:, 0] == value]
         axes.scatter(
-            *chosen.T, s=90, c=face, marker=marker, edgecolors="black", zorder=5,
+            *chosen.T.numpy(), s=90, c=face, marker=marker, edgecolors="black", zorder=5,
             label=f"target {value}",
         )  # fmt: skip
     name = "output" if unit is None else f"H{unit + 1}"
     names = (f"{name} below 0.1", "0.1 to 0.5", "0.5 to 0.9", "above 0.9")
     shown = list(zip(COLOURS, names, strict=True))
-    if act == "step":
+    if net.act == "step":
         shown = [(COLOURS[0], f"{name} = 0"), (COLOURS[-1], f"{name} = 1")]
     handles = [Patch(color=colour, label=label) for colour, label in shown]
 
@@ -86,7 +84,7 @@ def unit_picture(
     return figure
 
 
-def network_picture(net: nn.Module, act: str) -> Figure:
+def network_picture(net: nn.Module) -> Figure:
     """Draw the network: units as circles with biases, connections as arrows with weights."""
     weight, bias, (outgoing,), out_bias = (values.tolist() for values in weights(net).values())
     hid = len(bias)
@@ -123,7 +121,7 @@ def network_picture(net: nn.Module, act: str) -> Figure:
         axes.add_patch(Circle(centre, 0.36, facecolor="white", edgecolor="black", zorder=4))
         text = f"{name}\nb {format_number(biases[name])}" if name in biases else name
         axes.text(*centre, text, ha="center", va="center", fontsize=8.5, zorder=5)
-    kind = "sigmoid" if act == "sig" else "step"
+    kind = "sigmoid" if net.act == "sig" else "step"
     axes.set_title(
         f"{hid} hidden {kind} units; blue: positive weight, red: negative, b: bias", fontsize=11
     )

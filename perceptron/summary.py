@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cli.tables import count
 from perceptron.network import format_number, format_sum
 from perceptron.scales import SCALES
 
@@ -12,12 +13,10 @@ MAX_LISTED = 8
 def summary(results: dict) -> list[str]:
     """Return the sentences that hold for the results of a run, which --json writes too."""
     sentences = [_points(results["points"], results["misclassified"])]
-    if results.get("correct_by_rounding"):
-        sentences.append("That is due to rounding: a net input of the output has the wrong sign.")
     if results.get("restarts", 1) > 1:
         sentences.append(
-            f"Of {results['restarts']} networks trained side by side for {results['epochs']:,} "
-            f"epochs, {results['restarts_correct']} classify all points correctly."
+            f"Networks that classify all points correctly after {results['epochs']:,} epochs: "
+            f"{results['restarts_correct']} of {results['restarts']}, trained side by side."
         )
     if "tried" in results:
         sentences.append(_fewest(results["tried"]))
@@ -50,10 +49,11 @@ def _fewest(tried: list[dict]) -> str:
     *fewer, last = tried
     text = f"The fewest hidden step units for these points: {last['hidden_units']}."
     if fewer:
+        lines = count(fewer[-1]["hidden_units"], "line")
         text += (
-            f" Lines divide the points in {tried[0]['sets_of_lines']:,} ways, and for each of the "
-            f"{fewer[-1]['sets_of_lines']:,} sets of {fewer[-1]['hidden_units']} of them linear "
-            "programming proves that no output unit solves the table."
+            f" Lines divide the points in {tried[0]['sets_of_lines']:,} ways; all "
+            f"{fewer[-1]['sets_of_lines']:,} sets of {lines} were tried, and no output unit solves "
+            "the table with any of them."
         )
     return text
 
@@ -71,17 +71,21 @@ def _output(units: list[str], weights: list[float], bias: float) -> str:
         names = [unit for unit, weight in zip(units, weights, strict=True) if weight * sign > 0]
         if names:
             listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-            parts.append(f"{listed} {verb}{'s' * (len(names) == 1)} the output")
+            object = "it" if parts else "the output"
+            parts.append(f"{listed} {verb}{'s' * (len(names) == 1)} {object}")
     if not parts:
         return "No hidden unit influences the output, because its weights are 0."
     left, right = format_sum(zip(weights, units, strict=True)), format_number(-bias)
-    return f"{', '.join(parts)}: it is active where {left} >= {right}."
+    return f"{', '.join(parts)}; the output is active where {left} >= {right}."
 
 
 def _scale(smallest: float | None) -> str:
     low, high = f"{SCALES[0]:g}", f"{SCALES[-1]:,.0f}"
     if smallest is None:
-        return f"With the weights of check.py times {high}, sigmoid units misclassify a point."
+        return (
+            f"At {high}, the largest scale tried of the weights of check.py, sigmoid units do not "
+            "classify all points correctly."
+        )
     if smallest == SCALES[0]:
         return f"Sigmoid units classify all points correctly at all scales tried, {low} to {high}."
     return (

@@ -49,6 +49,11 @@ def init_weights(recipe: Recipe, hid: int) -> list[Tensor]:
     return [torch.randn(recipe.restarts, *shape) * recipe.init for shape in shapes]
 
 
+def two_layers(points: Tensor, weight, bias, out_weight, out_bias) -> Tensor:
+    """Return the outputs (N, 1) of a network of sigmoid units, (R, N, 1) of R networks."""
+    return torch.sigmoid(torch.sigmoid(points @ weight.mT + bias) @ out_weight.mT + out_bias)
+
+
 def train(weights: list[Tensor], recipe: Recipe, points: Tensor, target: Tensor, stop: Stop):
     """Train networks from the weights of `init_weights` on points (N, 2) and targets (N, 1).
 
@@ -60,16 +65,13 @@ def train(weights: list[Tensor], recipe: Recipe, points: Tensor, target: Tensor,
     updates every weight separately.
     """
     device, restarts = points.device, recipe.restarts
-    # Sampled on the CPU, because a GPU would sample other weights from the same seed.
-    weights = [values.to(device).requires_grad_() for values in weights]
-    weight, bias, out_weight, out_bias = weights
+    weights = [values.clone().to(device).requires_grad_() for values in weights]
     optimizer = Adam(weights, recipe.lr, weight_decay=WEIGHT_DECAY, fused=True)
     targets = target.expand(restarts, *target.shape)
     epochs_correct = torch.zeros(restarts, dtype=torch.int64, device=device)
     best, progress = 0, Progress(recipe.epoch)
     for epoch in range(1, recipe.epoch + 1):
-        hidden = torch.sigmoid(points @ weight.mT + bias)
-        output = torch.sigmoid(hidden @ out_weight.mT + out_bias)
+        output = two_layers(points, *weights)
         loss = F.binary_cross_entropy(output, targets, reduction="none").mean(dim=(1, 2))
         optimizer.zero_grad()
         loss.sum().backward()
