@@ -129,7 +129,8 @@ def entered(args, points: Tensor, target: Tensor) -> tuple[nn.Module, dict]:
         results["smallest_scale"] = smallest_scale(sigmoid_test(values, points, target))
         if scale != 1:
             print(f"\nweights and biases of check.py multiplied by {scale:g}")
-            print_weights_to_paste(net, "Rescaled")
+            if correct_points(net, points, target).all():
+                print_weights_to_paste(net, "Rescaled")
         elif not args.scale:
             print("\nweights and biases of check.py used as entered: they are large enough")
     return net, results

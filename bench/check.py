@@ -60,7 +60,7 @@ def train_ours(hid: int, points: torch.Tensor, target: torch.Tensor) -> torch.Te
 
 
 def measure(train, hid: int, seeds: int, points, target) -> dict:
-    """Return a record of the runs with all points correct, and of the seconds of processor time of a run."""
+    """Return a record: runs with all points correct, and seconds of processor time of a run."""
     correct, seconds = 0, []
     for seed in range(seeds):
         torch.manual_seed(seed)

@@ -6,6 +6,7 @@ V and c as its parameters in this order, and keeps its hidden activations in `hi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import torch
@@ -112,12 +113,9 @@ def format_number(value: float) -> str:
 
 def format_weights(net: nn.Module) -> str:
     """Return the weights as lines of check.py, to paste under "Enter Weights Here"."""
-
-    def shorten(value: list | float) -> list | float | int:
-        if isinstance(value, list):
-            return [shorten(item) for item in value]
-        value = float(f"{value:.7g}")
-        return int(value) if value.is_integer() else value
-
-    values = ((name, shorten(value.tolist())) for name, value in weights(net).items())
-    return "\n".join(f"        {name} = {value}" for name, value in values)
+    values = (
+        (name, value.double().numpy().round(6).tolist()) for name, value in weights(net).items()
+    )
+    lines = "\n".join(f"        {name} = {value}" for name, value in values)
+    # Whole numbers as a student writes them.
+    return re.sub(r"\.0\b", "", lines)

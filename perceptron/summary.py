@@ -38,10 +38,11 @@ def summary(results: dict) -> list[str]:
     return sentences
 
 
-def _points(points, misclassified) -> str:
-    if not len(misclassified):
+def _points(points, misclassified: list) -> str:
+    if not misclassified:
         return f"The network classifies all {len(points)} points correctly."
-    names = ", ".join(f"({format_number(x1)}, {format_number(x2)})" for x1, x2 in misclassified)
+    names = ", ".join(f"({format_number(x1)}, {format_number(x2)})" for x1, x2 in misclassified[:9])
+    names += ", ..." * (len(misclassified) > 9)
     return f"The network misclassifies {len(misclassified)} of {len(points)} points: {names}."
 
 
@@ -83,8 +84,8 @@ def _scale(smallest: float | None) -> str:
     low, high = f"{SCALES[0]:g}", f"{SCALES[-1]:,.0f}"
     if smallest is None:
         return (
-            f"At {high}, the largest scale tried of the weights of check.py, sigmoid units do not "
-            "classify all points correctly."
+            f"At {high}, the largest scale tried of the weights of check.py, an output of sigmoid "
+            "units is on the wrong side of 0.5, or 0.5 to nine digits."
         )
     if smallest == SCALES[0]:
         return f"Sigmoid units classify all points correctly at all scales tried, {low} to {high}."

@@ -217,7 +217,7 @@ def test_sentences_on_the_fewest_units():
         (SCALES[0], "Sigmoid units classify all points correctly at all scales tried, 0.01 to"),
         (
             None,
-            "At 1,000, the largest scale tried of the weights of check.py, sigmoid units do not",
+            "At 1,000, the largest scale tried of the weights of check.py, an output of sigmoid",
         ),
     ],
 )

@@ -128,6 +128,7 @@ def test_scale_is_obeyed(tmp_path, capsys):
     printed = run(*words, 1.5, capsys=capsys, status=3)
     assert "tensor([-0.7500])\nInitial Accuracy:  55.5" in printed
     assert json.loads(path.read_text())["smallest_scale"] == pytest.approx(1.980399, abs=1e-6)
+    assert "to paste" not in printed
     assert "used as entered" not in run(*words, 1, capsys=capsys, status=3)
 
 
