@@ -186,25 +186,17 @@ def test_a_check_py_that_does_not_fit_is_reported(text, words, message, monkeypa
 # Training
 
 
-def plain_loop(weights, lr: float, epochs: int) -> list[torch.Tensor]:
-    """Train one network by an independent implementation; return its parameters."""
-    net = check.MLP(len(weights[1].flatten()))
+def train_alone(weights, lr: float, epochs: int) -> list[torch.Tensor]:
+    """Train one network as the course does, from weights; return its parameters."""
+    net = check.MLP(weights[1].numel())
     for parameter, value in zip(net.parameters(), weights, strict=True):
         parameter.data = value.reshape(parameter.shape).clone()
-    parameters = list(net.parameters())
-    first, second = ([torch.zeros_like(value) for value in parameters] for _ in range(2))
-    for epoch in range(1, epochs + 1):
-        loss = torch.nn.BCELoss()(net(POINTS), TARGET)
-        gradients = torch.autograd.grad(loss, parameters)
-        with torch.no_grad():
-            # Adam (Kingma and Ba, 2015) with its default betas.
-            for value, g, m, v in zip(parameters, gradients, first, second, strict=True):
-                g = g + 1e-5 * value
-                m.mul_(0.9).add_(0.1 * g)
-                v.mul_(0.999).add_(0.001 * g**2)
-                mean, square = m / (1 - 0.9**epoch), v / (1 - 0.999**epoch)
-                value -= lr * mean / (square.sqrt() + 1e-8)
-    return parameters
+    optimizer = torch.optim.Adam(net.parameters(), lr, weight_decay=1e-5)
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        torch.nn.BCELoss()(net(POINTS), TARGET).backward()
+        optimizer.step()
+    return list(net.parameters())
 
 
 @pytest.mark.parametrize("restarts", [1, 3])
@@ -214,7 +206,7 @@ def test_networks_side_by_side_train_as_if_alone(restarts):
     start = training.init_weights(recipe, 3)
     best, results = training.train(start, recipe, POINTS, TARGET, check_main.Stop())
     assert (results["epochs"], results["restarts"]) == (100, restarts)
-    alone = [plain_loop([value[i] for value in start], 0.05, 100) for i in range(restarts)]
+    alone = [train_alone([value[i] for value in start], 0.05, 100) for i in range(restarts)]
     assert any(
         all(torch.allclose(*pair, atol=1e-4) for pair in zip(best, parameters, strict=True))
         for parameters in alone
