@@ -30,7 +30,7 @@ STATUS = {"kuzu_main": 0, "check_main": 0, "seq_train": 3, "seq_plot": 0}
 # Files that the four runs write.
 WRITTEN = {
     *(f"{PLOT}/kuzu_lin_{kind}.jpg" for kind in ("confusion", "mistakes", "features")),
-    *(f"{PLOT}/{name}.jpg" for name in ("out_4", "out_4_surface", "net_4")),
+    *(f"{PLOT}/{name}.jpg" for name in ("out_4", "net_4_step")),
     *(f"{PLOT}/hid_4_{unit}.jpg" for unit in range(4)),
     *(f"{PLOT}/anb2n_srn3_{kind}.jpg" for kind in ("loss", "01", "02", "12", "3d")),
     *(f"{NET}/anb2n_srn3_{epoch}.pth" for epoch in range(2)),
