@@ -223,12 +223,10 @@ def restore(settings: type, values: Any):
         if value is None:
             continue
         try:
-            typed = _as_typed(value)
-            same = typed in options["choices"] if "choices" in options else None
-            same = same if same is not None else options["type"](typed) == value
+            typed = options.get("type", str)(_as_typed(value))
         except argparse.ArgumentTypeError as error:
             raise ValueError(f"{field.name}: {error}") from None
-        if not same:
+        if typed != value or typed not in options.get("choices", (typed,)):
             raise ValueError(f"{field.name} cannot be {value!r}")
     return settings(**values)
 
