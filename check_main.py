@@ -15,6 +15,10 @@ The exit status is 3 if the network misclassifies a point.
 
 from __future__ import annotations
 
+from cli import files, process, settings
+from cli.process import Stop, UserError
+from cli.tables import in_short, table
+
 import argparse
 from pathlib import Path
 
@@ -22,9 +26,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cli import files, process, settings
-from cli.process import Stop, UserError
-from cli.tables import in_short, table
 from perceptron import pictures
 from perceptron.dichotomies import MAX_UNITS, smallest_design
 from perceptron.network import (

@@ -137,24 +137,20 @@ def find_checkpoint(task: Task, epoch: int, args: argparse.Namespace) -> Path:
     Raises UserError if the folder has other checkpoints of the language, because one of them may be
     meant, or if training is interrupted.
     """
-    path, lang = task.checkpoint(args.out_path, epoch), task.language.name
+    path = task.checkpoint(args.out_path, epoch)
     # The course's name of an embedded network is without _embed.
-    course = path.with_name(path.name.replace("_embed", ""))
-    if path.exists() or not course.exists():
-        found = path
-    else:
-        found = course
-    if found.exists():
-        return found
-    others = checkpoints.matches(args.out_path, lang)
+    for found in (path, path.with_name(path.name.replace("_embed", ""))):
+        if found.exists():
+            return found
+    check_epoch(epoch)
+    others = checkpoints.matches(args.out_path, task.language.name)
     if others:
         listed = ", ".join(others[:MAX_LISTED]) + (", ..." if len(others) > MAX_LISTED else "")
+        command = settings.command("seq_train.py", *task.words, *_epoch_words(task, epoch))
         raise UserError(
-            f"{path} does not exist, but {args.out_path} has {listed}: choose one by --model, --hid "
-            f"and --epoch or by --load FILE, or train this one by "
-            f"{settings.command('seq_train.py', *task.words, *_epoch_words(task, epoch))}"
+            f"{path} does not exist, but {args.out_path} has {listed}: choose one by --model, "
+            f"--hid and --epoch, or by --load FILE, or train this one by {command}"
         )
-    check_epoch(epoch)
     return train_first(task, epoch, args)
 
 
@@ -291,8 +287,8 @@ def show_dynamics(found: Analysis, args: argparse.Namespace) -> None:
         for run in range(1, language.classes):
             letter, after = language.symbols[run], language.symbols[(run + 1) % language.classes]
             print(
-                f"\nMargin after each {letter} (logit of {after} minus logit of {letter}; positive: "
-                f"the {letter}'s end)"
+                f"\nMargin after each {letter} (logit of {after} minus logit of {letter}; "
+                f"positive: the {letter}'s end)"
             )
             print(table(dynamics.margin_records(net, language, run)))
         found.save(
@@ -441,6 +437,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"--seed {args.seed} chooses the sequences; the network's own is {run['seed']}")
     title = checkpoints.title(task, run)
     print(title)
+    if run.get("reports"):
+        recipe = settings.format_flags(settings.restore(Recipe, run["recipe"]))
+        print(f"recipe: {recipe}; loss: {run['reports'][-1]['loss']:.4f}")
     net, language = net.to(args.device), task.language
     seed = process.seed_everything(seed)
     texts = language.to_strings(language.batch(args.num_plot, np.random.default_rng(seed)))

@@ -19,6 +19,7 @@ from cli.tables import in_short
 from cli.training import Run
 
 import argparse
+import contextlib
 import math
 import time
 from dataclasses import asdict
@@ -222,8 +223,9 @@ def print_report(run: Run, language: Language, text: str, threshold: float) -> N
     print(f" deterministic symbols correct: {correct} ({status})", flush=True)
 
 
-def training_picture(run: Run, task: Task, threshold: float, reference: float) -> Figure:
+def training_picture(run: Run, task: Task, results: dict) -> Figure:
     """Return a Figure of loss and accuracy on deterministic symbols against training sequences."""
+    threshold, reference = results["loss_threshold"], results["reference_loss"]
     figure = Figure(figsize=(7, 5), dpi=100, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     seen = [report["seen"] / BLOCK for report in run.reports]
@@ -287,15 +289,14 @@ def main(argv: list[str] | None = None) -> int:
     task = settings.restore(Task, run.about)
     print(f"{task.title}, language {task.language.name}")
     print(f"recipe: {settings.format_flags(run.recipe)} --epoch {run.length}")
+    announce_replacement(task.checkpoint(args.out_path, run.length), run)
     example = example_text(task.language, run.seed, args.verbose)
     with report.course_numbers(), Stop() as stop:
         path = run_training(run, args.out_path, stop, example)
         results = run_results(run, task) | {"checkpoint": path}
         results["sentences"] = report.training_sentences(results, task.language)
         if len(run.reports) > 1:
-            picture = training_picture(
-                run, task, *(results[k] for k in ("loss_threshold", "reference_loss"))
-            )
+            picture = training_picture(run, task, results)
             files.save_picture(picture, args.plot / f"{task.stem}_loss.jpg")
         if args.json:
             files.write_json(args.json, results)
@@ -308,6 +309,15 @@ def main(argv: list[str] | None = None) -> int:
         print(f"to go on: {settings.command('seq_train.py', '--resume', path, *folders)}")
     print(in_short(results["sentences"]))
     return stop.status or (0 if results["succeeded"] else FAILED)
+
+
+def announce_replacement(path: Path, run: Run) -> None:
+    """Print a line if a run will replace the last checkpoint of a run with other settings."""
+    if path.exists():
+        with contextlib.suppress(UserError):
+            _, other = files.read_checkpoint(path, "--out_path")
+            if other and (other.get("seed"), other.get("recipe")) != (run.seed, asdict(run.recipe)):
+                print(f"this run replaces {path}, of a run with seed {other.get('seed')}")
 
 
 def folder_flags(args: argparse.Namespace) -> list[str]:

@@ -20,11 +20,12 @@ import torch
 import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import check
-import check_main
 from cli.process import Stop
 from cli.settings import CommaSeparated, Number
 from cli.tables import table
+
+import check
+import check_main
 from perceptron.points import read_table
 from perceptron.training import RECIPES, STABLE_EPOCHS, init_weights, train, two_layers
 

@@ -6,6 +6,8 @@ V and c as its parameters in this order, and keeps its hidden activations in `hi
 
 from __future__ import annotations
 
+from cli.process import UserError
+
 import re
 from collections.abc import Iterable
 
@@ -13,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 import check
-from cli.process import UserError
 
 # The parameters, in their order, by their names under "Enter Weights Here".
 NAMES = ("in_hid_weight", "hid_bias", "hid_out_weight", "out_bias")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from cli.files import require_file
+from cli.process import UserError
+from cli.settings import Number
+
 import csv
 from argparse import ArgumentTypeError
 from pathlib import Path
 
 import torch
 from torch import Tensor
-
-from cli.files import require_file
-from cli.process import UserError
-from cli.settings import Number
 
 COLUMNS = {"X1": Number(-1e6, 1e6), "X2": Number(-1e6, 1e6), "T": Number(0, 1, int)}
 

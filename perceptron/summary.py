@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cli.tables import count
+
 from perceptron.network import format_number, format_sum
 from perceptron.scales import SCALES
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from cli.process import Progress, Stop
+from cli.settings import Number, flag
+from cli.training import Adam
+
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from cli.process import Progress, Stop
-from cli.settings import Number, flag
-from cli.training import Adam
 
 # Epochs between two training lines.
 REPORT_EVERY = 100

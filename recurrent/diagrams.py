@@ -233,7 +233,8 @@ def _outline(axes, positions: np.ndarray) -> None:
     except (QhullError, ValueError):
         # Fewer than three points, or all on a line; a line of length 0 would not be drawn.
         order = np.lexsort(positions.T)
-        ring = positions[[order[0], order[-1]]] + np.array([[0, 0], [0, 1e-6]])
+        pixel = np.ptp(axes.get_ylim()) / 500
+        ring = positions[[order[0], order[-1]]] + np.array([[0, 0], [0, pixel]])
     ring = np.vstack([ring, ring[:1]])
     for colour, width, layer in (("0.35", PADDING * 2, 1), ("#f3efe2", PADDING * 2 - 2.4, 1.1)):
         style = dict(solid_capstyle="round", solid_joinstyle="round", zorder=layer)

@@ -1,12 +1,12 @@
-"""How a network counts: margins, counters, fixed and slow points of each symbol's map, clamped units.
+"""How a network counts: margins, counters, maps of symbols, clamped units.
 
 Margin: the logit of the next run's symbol minus that of the run's own, after each symbol of a run;
 positive means that the network ends the run. Counter: a unit whose value is a straight line in the
-number of symbols read, or left, in a run (Gers and Schmidhuber, 2001). Fixed points: an SRN may
-count up while A's contract the state towards an attractor, and down while B's expand it away from a
-saddle (Rodriguez, Wiles and Elman, 1999). Slow point: where a map has no fixed point but moves least
-(Sussillo and Barak, 2013). Every word is read after every word, because the state in which a word
-begins may depend on the word before.
+number of symbols read, or left, in a run (Gers and Schmidhuber, 2001). Fixed points of a symbol's
+map: an SRN may count up while A's contract the state towards an attractor, and down while B's
+expand it away from a saddle (Rodriguez, Wiles and Elman, 1999). Slow point: where a map has no
+fixed point but moves least (Sussillo and Barak, 2013). Every word is read after every word, because
+the state in which a word begins may depend on the word before.
 """
 
 from __future__ import annotations
@@ -375,15 +375,18 @@ def slow_point(net, language: Language, states: States, symbol: int) -> dict | N
 
 
 def _passage(net, language: Language, point: np.ndarray, run: int) -> dict:
-    """Return how words pass a point in a run: left, the symbols left where each word n = 2 ..
-    max_n is nearest to it; growing, whether all later steps of the longest word grow."""
-    left = []
-    for n in range(2, language.max_n + 1):
+    """Return how words pass a point in a run: left, the symbols left where each word n = 1 ..
+    max_n is nearest to it; apart, its distance there; growing, whether all later steps of the
+    longest word grow."""
+    left, apart = [], []
+    for n in range(1, language.max_n + 1):
         states = run_states(net, language, n)[run].cpu().double().numpy()
-        nearest = int(np.linalg.norm(states - point, axis=1).argmin())
-        left.append(len(states) - 1 - nearest)
-    steps = np.linalg.norm(np.diff(states[nearest:], axis=0), axis=1) if left else []
-    return {"left": left, "growing": bool(len(steps) > 1 and (np.diff(steps) > 0).all())}
+        distance = np.linalg.norm(states - point, axis=1)
+        left.append(len(states) - 1 - int(distance.argmin()))
+        apart.append(float(distance.min()))
+    steps = np.linalg.norm(np.diff(states[distance.argmin() :], axis=0), axis=1)
+    growing = bool(len(steps) > 1 and (np.diff(steps) > 0).all())
+    return {"left": left, "apart": apart, "growing": growing}
 
 
 def decision_boundary(net, language: Language) -> str | None:

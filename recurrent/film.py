@@ -40,19 +40,18 @@ def make_film(
     """Return a film, an animated GIF: chained words are read one after the other, other words each
     from the initial state."""
     words, machine = film_words(language), extraction.machine
-    groups = ["".join(words)] if language.chained else words
     frames = []
-    for text in groups:
+    for text in ["".join(words)] if language.chained else words:
         symbols = language.encode(text)
         path = net.states(torch.from_numpy(symbols)[:, None])[:, 0]
         path = torch.cat([net.initial_state(1), path])
         probs = net.read_out(path).softmax(dim=-1).cpu().numpy()
-        machine_states = np.concatenate([[0], machine.follow(symbols)])
-        # Nothing predicts the first symbol, and the last one of an unchained word is not read.
-        steps = len(text) + (1 if language.chained else 0)
-        for step in range(steps):
-            frames.append((text, step, path[: step + 1].cpu().double().numpy(),
-                           int(machine_states[step]), probs[step] if step else probs[0] * 0))  # fmt: skip
+        # Nothing predicts the first symbol.
+        probs[0] = 0
+        path, state = path.cpu().double().numpy(), np.concatenate([[0], machine.follow(symbols)])
+        # The last symbol of an unchained word is not read.
+        for step in range(len(text) + (1 if language.chained else 0)):
+            frames.append((text, step, path[: step + 1], int(state[step]), probs[step]))
     figure = Figure(figsize=(8, 5), dpi=DPI)
     FigureCanvasAgg(figure)
     background = _draw_background(figure, language, states, extraction, plane, title)
@@ -83,16 +82,18 @@ def _draw_background(figure, language, states, extraction, plane, title) -> dict
     bars.set_title("probability of the next symbol", fontsize=9, pad=3)
     figure.canvas.draw()
     image = np.asarray(figure.canvas.buffer_rgba()).copy()
-    limits = {"left": left, "right": right, "bars": bars}
-    for axes in limits.values():
-        axes.clear()
-        axes.axis("off")
-        axes.patch.set_visible(False)
+    overlays = {}
+    for name, axes in (("left", left), ("right", right), ("bars", bars)):
+        # An empty copy of the axes, in which only the moving parts are drawn.
+        overlays[name] = figure.add_axes(axes.get_position(), xlim=axes.get_xlim())
+        overlays[name].set(ylim=axes.get_ylim(), autoscale_on=False)
+        overlays[name].axis("off")
+        figure.delaxes(axes)
     figure.texts.clear()
     whole = figure.add_axes((0, 0, 1, 1), zorder=-1)
     whole.axis("off")
     whole.imshow(image, aspect="auto")
-    return limits | {"radius": radius}
+    return overlays | {"radius": radius}
 
 
 def _animate(figure, background, frames, language, machine, plane) -> bytes:
@@ -101,8 +102,10 @@ def _animate(figure, background, frames, language, machine, plane) -> bytes:
     (trail,) = left.plot([], [], color="0.15", linewidth=1.4)
     style = dict(markerfacecolor=HIGHLIGHT, markeredgecolor="black")
     (dot,) = left.plot([], [], "o", markersize=10, **style)
+    # Larger than a small state, with room for its name.
+    radius = max(background["radius"], 0.022 * np.ptp(right.get_ylim()))
     marker = right.add_patch(
-        Circle((0, 0), background["radius"], facecolor=HIGHLIGHT, edgecolor="black", lw=1.6)
+        Circle((0, 0), 1.2 * radius, facecolor=HIGHLIGHT, edgecolor="black", lw=1.6)
     )
     label = right.text(0, 0, "", fontsize=7, weight="bold", ha="center", va="center")
     heights = bars.bar(range(language.classes), [0.0] * language.classes, 0.7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from itertools import pairwise
 
 import numpy as np
@@ -36,6 +37,11 @@ def symbol_colour(symbol: int) -> str:
     return SYMBOL_COLOURS[symbol % len(SYMBOL_COLOURS)]
 
 
+def wrapped(title: str, figure: Figure) -> str:
+    """Return a title in lines as long as a figure is wide, at font size 11."""
+    return textwrap.fill(title, int(11 * figure.get_figwidth()))
+
+
 class Plane:
     """The plane onto which state vectors are projected: up to two units themselves, else the first
     two principal components of the states.
@@ -49,7 +55,7 @@ class Plane:
         self.direct = width <= 2
         if self.direct:
             self._mean, self._axes = np.zeros(width), np.eye(width, 2)
-            self.labels = tuple((names[:width] + [""])[:2])
+            self.labels = tuple([*names[:width], ""][:2])
         else:
             self._mean = vectors.mean(axis=0)
             # Signs are arbitrary: the largest component of an axis is positive.
@@ -102,7 +108,7 @@ def pair_picture(
         )
         figure.legend(loc="lower right", frameon=False)
     axes.set(xlabel=f"{units} {one}", ylabel=f"{units} {other}")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(wrapped(title, figure), fontsize=10)
     axes.margins(0.06)
     axes.grid(alpha=0.25)
     colour_bar(figure, dots, language, cax=figure.add_axes((0.845, 0.13, 0.025, 0.79)))
@@ -132,7 +138,7 @@ def cube_picture(
     units.
     """
     figure = figure or Figure(figsize=(7.4, 5.6), dpi=DPI)
-    axes = figure.add_axes((0.03, 0.04, 0.78, 0.88), projection="3d")
+    axes = figure.add_axes((0.0, 0.06, 0.82, 0.88), projection="3d")
     for text in words_shown(language):
         states, symbols = word_states(net, language, text)
         path = states[:, net.hid :][:, :3] if context else states[:, : net.hid][:, :3]
@@ -144,18 +150,20 @@ def cube_picture(
     )  # fmt: skip
     units = "context unit" if context else "hidden unit"
     axes.set(xlabel=f"{units} 0", ylabel=f"{units} 1", zlabel=f"{units} 2")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(wrapped(title, figure), fontsize=10)
     axes.locator_params(nbins=5)
     axes.tick_params(labelsize=8)
     elevation, azimuth = best_view(values[:, :3], number)
     axes.view_init(elevation, azimuth)
-    axes.set_box_aspect(BOX, zoom=0.95)
+    axes.set_box_aspect(BOX, zoom=1.1)
     handles = [
         axes.plot([], [], color=symbol_colour(k), label=letter)[0]
         for k, letter in enumerate(language.symbols)
     ]
-    figure.legend(handles=handles, title="path: symbol read", loc="upper left", fontsize=8,
-                  title_fontsize=8, frameon=False)  # fmt: skip
+    figure.legend(
+        handles=handles, title="path: symbol read", loc="lower left", fontsize=8, title_fontsize=8,
+        frameon=False, ncols=4,
+    )  # fmt: skip
     colour_bar(figure, dots, language, cax=figure.add_axes((0.87, 0.15, 0.025, 0.7)))
     return figure
 
@@ -249,7 +257,7 @@ def time_picture(net, language: Language, title: str) -> Figure:
         if language.times
         else "symbol read"
     )
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 
 
@@ -260,7 +268,7 @@ def countdown_picture(net, language: Language, title: str) -> Figure:
     """Draw the margin against the symbols left, a panel for each later run, a line for each n up to
     max_n, dashed for the next two."""
     runs = range(1, language.classes)
-    figure = Figure(figsize=(1 + 4.6 * len(runs), 4.4), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(2.2 + 4.6 * len(runs), 4.4), dpi=DPI, layout="constrained")
     numbers = range(1, language.max_n + 3)
     colours = colormaps["viridis"](np.linspace(0.05, 0.9, len(numbers)))
     found = [margins(net, language, n) for n in numbers]
@@ -284,8 +292,8 @@ def countdown_picture(net, language: Language, title: str) -> Figure:
         axes.set_ylabel(f"margin: logit of {after} minus logit of {letter}")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
-    panels[0].legend(fontsize=8, loc="lower left")
-    figure.suptitle(title, fontsize=11)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right", fontsize=8)
+    figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 
 
@@ -363,7 +371,7 @@ def maps_picture(
     else:
         handles += blank.plot([], [], ".", color="0.7", label="states in words")
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 
 

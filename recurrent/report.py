@@ -104,11 +104,11 @@ def format_eigenvalue(value: complex) -> str:
 
 
 def words_sentence(facts: dict, language: Language) -> str:
-    """Return whether the network is right on fresh words, or the shortest word that it gets wrong."""
+    """Return whether the network is right on fresh words, or the shortest that it gets wrong."""
     found = facts["fresh_words"]
     total = f"{found['words']:,}"
     if not found["wrong"]:
-        which = f" (n = 1 to {language.max_n}, after every word)" if language.times else ""
+        which = f" (n = 1 to {language.max_n}, in random order)" if language.times else ""
         return f"Every symbol that is certain is predicted right in {total} fresh words{which}."
     return (
         f"It has not learned the language: wrong on {found['wrong']:,} of {total} words; the "
@@ -194,24 +194,22 @@ def handed_on_sentence(facts: dict, language: Language) -> str | None:
     rows = {(row["run"], row["unit"]): row for row in facts.get("counters", ())}
     parts = []
     for run in range(1, language.classes):
-        first, second = language.symbols[run - 1 : run + 1]
-        a, b = language.times[run - 1 : run + 1]
+        (first, second), (a, b) = (x[run - 1 : run + 1] for x in (language.symbols, language.times))
         found = []
-        for (symbol, unit), row in rows.items():
-            after = rows.get((second, unit))
-            if symbol != first or not after:
-                continue
-            if min(row["read_r2"], after["left_r2"]) < COUNTS_R2:
-                continue
-            up, down = a * row["read"], b * after["left"]
-            if up * down < 0 and abs(up + down) <= HANDED_ON * max(abs(up), abs(down)):
-                text = (
-                    f"{_times(a)} {first}'s move {facts['unit_name']} {unit} by {_product(a, row['read'])} n "
-                    f"= {up:+.2f} n, {_times(b)} {second}'s bring it back by {_product(b, after['left'])} n = "
-                    f"{down:+.2f} n"
-                )
-                found.append((min(row["read_r2"], after["left_r2"]), text))
-        parts += [max(found)[1]] if found else []
+        for unit in {unit for _, unit in rows if {(first, unit), (second, unit)} <= set(rows)}:
+            before, after = rows[first, unit], rows[second, unit]
+            r2 = min(before["read_r2"], after["left_r2"])
+            up, down = a * before["read"], b * after["left"]
+            undone = up * down < 0 and abs(up + down) <= HANDED_ON * max(abs(up), abs(down))
+            if r2 >= COUNTS_R2 and undone:
+                found.append((r2, unit, up, down, before["read"], after["left"]))
+        if found:
+            _, unit, up, down, one, other = max(found)
+            parts.append(
+                f"{_times(a)} {first}'s move {facts['unit_name']} {unit} by {_product(a, one)} n"
+                f"{f' = {up:+.2f} n' * (a > 1)}, {_times(b)} {second}'s bring it back by "
+                f"{_product(b, other)} n{f' = {down:+.2f} n' * (b > 1)}"
+            )
     return f"A count is handed on: {'; '.join(parts)}." if parts else None
 
 
@@ -269,16 +267,17 @@ def slow_sentence(facts: dict, language: Language) -> str | None:
         for row in facts["fixed_points"]
         if row["symbol"] == found["symbol"] and np.linalg.norm(row["point"] - point) < SLOW_DISTANCE
     ]
-    if abs(leading - 1) > SLOW_EIGENVALUE or near or not found["left"]:
+    pairs = zip(found["left"], found["apart"], strict=True)
+    passing = {n: left for n, (left, apart) in enumerate(pairs, 1) if apart <= SLOW_DISTANCE}
+    if abs(leading - 1) > SLOW_EIGENVALUE or near or not passing:
         return None
-    low, high = min(found["left"]), max(found["left"])
+    low, high = min(passing.values()), max(passing.values())
     left = f"{low}" if low == high else f"{low} to {high}"
-    growing = ", and leave it in growing steps" if found["growing"] else ""
+    growing = " and leave it in growing steps" if found["growing"] else ""
     return (
         f"{found['symbol']}'s pass a bottleneck at {format_vector(point)}, a slow point and not a "
-        f"fixed one (speed {found['speed']:.2f}, eigenvalue {leading.real:.2f}, "
-        f"{found['distance']:.2f} from the words): words with n >= 2 are nearest to it with {left} "
-        f"{found['symbol']}'s left{growing}."
+        f"fixed one (speed {found['speed']:.2f}, eigenvalue {leading.real:.2f}): the words n = "
+        f"{', '.join(map(str, passing))} pass it with {left} {found['symbol']}'s left{growing}."
     )
 
 
@@ -296,11 +295,12 @@ def mistake_sentence(facts: dict, language: Language) -> str | None:
 
 def sentences(facts: dict, language: Language) -> list[str]:
     """Return the sentences of seq_plot.py's answer."""
-    kinds = (
-        remembered_sentence, words_sentence, machine_sentence, counter_sentence, handed_on_sentence,
-        countdown_sentence, leads_sentence, slow_sentence, generalisation_sentence,
-    )  # fmt: skip
-    kinds += () if language.times else (mistake_sentence,)
+    kinds = (remembered_sentence, words_sentence, machine_sentence)
+    if language.times:
+        kinds += (counter_sentence, handed_on_sentence, countdown_sentence, leads_sentence)
+        kinds += (slow_sentence, generalisation_sentence)
+    else:
+        kinds += (mistake_sentence,)
     found = [kind(facts, language) for kind in kinds]
     return [sentence for sentence in found if sentence]
 
@@ -315,8 +315,8 @@ def training_sentences(results: dict, language: Language) -> list[str]:
     ]
     if results["reference_loss"]:
         found.append(
-            f"Predicting the true frequencies would have a loss of {results['reference_loss']:.4f}, "
-            "because after an A the loss compares with 0.8 and 0.2 instead."
+            f"Predicting the true frequencies has a loss of {results['reference_loss']:.4f}: "
+            " after an A the loss compares with 0.8 and 0.2 instead."
         )
     kinds = (remembered_sentence, words_sentence, generalisation_sentence)
     return found + [text for kind in kinds if (text := kind(results, language))]

@@ -1,5 +1,7 @@
 """The perceptron of Part 2: equations, dividing lines, scales, sentences, and the table of data."""
 
+from cli.process import UserError
+
 import math
 import re
 
@@ -12,7 +14,6 @@ from shared import ROOT
 
 import check
 import check_main
-from cli.process import UserError
 from perceptron import network, pictures
 from perceptron.points import read_table
 from perceptron.scales import SCALES, sigmoid_test, smallest_scale
