@@ -1,4 +1,4 @@
-"""Pictures of confusion matrices, misclassified images, and accuracy against hidden units."""
+"""Pictures of confusions, misclassified images, forms, and accuracy against hidden units."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
+from kuzushiji.answer import MIN_IMAGES
 from kuzushiji.confusion import worst_confusions
 from kuzushiji.dataset import Images
+from kuzushiji.forms import FORMS, TYPICAL, Forms
 from kuzushiji.tiles import Tiles
 
 
@@ -76,80 +76,99 @@ def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
     return figure
 
 
-def typical_images(pixels: np.ndarray, limit: int) -> np.ndarray:
-    """Return typical images (at most `limit`, 28, 28) of a class with images (N, 28, 28).
-
-    The images are clustered by k-means. Returned is the image closest to each centre, the largest
-    cluster first.
-    """
-    if not len(pixels):
-        return pixels
-    flat = pixels.reshape(len(pixels), -1).astype(np.float32)
-    limit = min(limit, len(np.unique(flat, axis=0)))
-    # A thousand images are enough to find the main forms.
-    flat = flat[:1000] if limit < len(flat) else flat
-    # One thread, because the order in which threads add up may change the images chosen.
-    with threadpool_limits(1):
-        clusters = KMeans(limit, n_init=1, random_state=0).fit(flat)
-    nearest = clusters.transform(flat).argmin(axis=0)
-    sizes = np.bincount(clusters.labels_, minlength=limit)
-    return pixels[nearest[np.argsort(-sizes, kind="stable")]]
-
-
 def mistakes_picture(
-    matrix: np.ndarray, log_probabilities: np.ndarray, images: Images, title: str
+    matrix: np.ndarray, log_probabilities: np.ndarray, images: Images, forms: Forms, title: str
 ) -> Figure | None:
-    """Draw the most frequent confusions, a row for each: typical training images of the target,
-    misclassified test images, typical training images of the predicted class.
+    """Draw the most frequent confusions, a row for each: a typical training image of each form of
+    the target, misclassified test images, the same of the predicted class.
 
     Below each misclassified image is the probability of the predicted class; the highest comes
     first. Single errors are shown only if there are no others. Return None if there is no error.
 
     log_probabilities: (N, 10), the network's output for the N test images.
     """
-    rows, typical, mistaken = 5, 4, 6
+    rows, mistaken = 5, 6
     worst = worst_confusions(matrix, rows, min_count=2) or worst_confusions(matrix, rows)
     if not worst:
         return None
     labels = Labels(images)
-    train, train_target = images.train.cpu().numpy(), images.train_target.cpu().numpy()
-    test, test_target = images.test.cpu().numpy(), images.test_target.cpu().numpy()
-    forms = {
-        index: typical_images(train[train_target == index], typical)
-        for index in {index for confusion in worst for index in confusion[:2]}
-    }
+    train, test = images.train.cpu().numpy(), images.test.cpu().numpy()
+    target = images.test_target.cpu().numpy()
     # From the left: a name, typical images, a count, misclassified images, a name, typical images.
     name, count_width, pitch, top = 0.95, 1.05, 1.32, 1.2
-    first = name
-    middle = first + typical + count_width
+    first, middle = name, name + FORMS + count_width
     last = middle + mistaken + name + 0.1
-    tiles = Tiles(last + typical + 0.15, top + pitch * len(worst) + 0.05, inches=12)
-    tiles.text((last + typical) / 2, 0.35, title, fontsize=12)
+    tiles = Tiles(last + FORMS + 0.15, top + pitch * len(worst) + 0.05, inches=12)
+    tiles.text((last + FORMS) / 2, 0.35, title, fontsize=12)
     tiles.band(middle - count_width + 0.1, 0.65, mistaken + count_width, 99, "#fff1e0")
     heads = (
-        "typical images: target",
-        "misclassified, with P(predicted class)",
-        "typical images: predicted class",
+        (first, FORMS, "forms of the target"),
+        (middle, mistaken, "misclassified, with P(predicted class)"),
+        (last, FORMS, "forms of the predicted class"),
     )
-    for x, columns, head in zip(
-        (first, middle, last), (typical, mistaken, typical), heads, strict=True
-    ):
+    for x, columns, head in heads:
         tiles.text(x + columns / 2, top - 0.25, head, fontsize=11)
-    chosen = log_probabilities.argmax(axis=1)
-    for row, (target, other, count, total) in enumerate(worst):
+    for row, (index, other, count, total) in enumerate(worst):
         y = top + pitch * row
-        wrong = np.flatnonzero((test_target == target) & (chosen == other))
+        wrong = np.flatnonzero((target == index) & (log_probabilities.argmax(axis=1) == other))
         probability = np.exp(log_probabilities[wrong, other])
-        order = np.argsort(-probability, kind="stable")[:mistaken]
-        for x, index in ((first, target), (last, other)):
+        for x, shown in ((first, index), (last, other)):
             how = {"ha": "right", "fontsize": 13, "family": labels.family}
-            tiles.text(x - 0.1, y + 0.5, labels.text[index], **how)
-            for column, pixels in enumerate(forms[index]):
-                tiles.image(x + column, y, pixels, vmin=0, vmax=255)
+            tiles.text(x - 0.1, y + 0.5, labels.text[shown], **how)
+            for form in np.flatnonzero(forms.share[shown]):
+                tiles.image(x + form, y, train[forms.typical[shown, form, 0]], vmin=0, vmax=255)
         tiles.text(middle - count_width / 2 + 0.05, y + 0.5, f"{count}\nof {total}")
-        for column, index in enumerate(order):
-            tiles.image(middle + column, y, test[wrong[index]], vmin=0, vmax=255)
-            tiles.text(middle + column + 0.5, y + 1.1, f"{probability[index]:.0%}", fontsize=9)
+        for column, place in enumerate(np.argsort(-probability, kind="stable")[:mistaken]):
+            tiles.image(middle + column, y, test[wrong[place]], vmin=0, vmax=255)
+            tiles.text(middle + column + 0.5, y + 1.1, f"{probability[place]:.0%}", fontsize=9)
+    return tiles.figure
+
+
+def forms_picture(
+    forms: Forms, records: dict[str, list[dict]], images: Images, title: str
+) -> Figure:
+    """Draw the forms of each character, a row for each character: the mean image of a form and
+    typical ones, with its share of the training images and its error rates below.
+
+    records: of `form_records`, by the name of the network. The form that the first network gets
+    wrong most often, among those of at least MIN_IMAGES test images, is marked.
+    """
+    labels, train = Labels(images), images.train.cpu().numpy()
+    width, pitch, top = 1 + TYPICAL + 0.3, 1.4, 1.1
+    rates = {
+        (images.classes.index(row["target"]), row["form"] - 1): []
+        for row in next(iter(records.values()))
+    }
+    for network in records.values():
+        for row in network:
+            rates[images.classes.index(row["target"]), row["form"] - 1].append(row)
+    tiles = Tiles(1.1 + FORMS * width, top + 10 * pitch, inches=12)
+    tiles.text(0.55 + FORMS * width / 2, 0.3, title, fontsize=12)
+    tiles.text(
+        0.55 + FORMS * width / 2, 0.75,
+        "mean image and typical images of each form; share of the training images; test images "
+        "that are wrong (orange: most)",
+    )  # fmt: skip
+    for index, label in enumerate(labels.text):
+        y = top + pitch * index
+        tiles.text(0.95, y + 0.5, label, ha="right", fontsize=13, family=labels.family)
+        shown = {form: rates[index, form] for form in range(FORMS) if (index, form) in rates}
+        enough = [form for form in shown if shown[form][0]["images"] >= MIN_IMAGES]
+        worst = max(enough, key=lambda form: shown[form][0]["error_rate"], default=None)
+        for form, rows in shown.items():
+            x = 1.1 + width * form
+            if form == worst and rows[0]["errors"]:
+                tiles.band(x - 0.1, y - 0.05, width - 0.1, pitch - 0.02, "#ffd9a8")
+            tiles.image(x, y, forms.mean[index, form], vmin=0, vmax=255)
+            for column, place in enumerate(forms.typical[index, form]):
+                tiles.image(x + 1 + column, y, train[place], vmin=0, vmax=255)
+            wrong = [
+                "-" if row["error_rate"] is None else f"{row['error_rate']:.0%}" for row in rows
+            ]
+            if len(records) > 1:
+                wrong = [f"{name[3:]} {rate}" for name, rate in zip(records, wrong, strict=True)]
+            text = f"{rows[0]['share']:.0%}; wrong: {', '.join(wrong)}"
+            tiles.text(x + (1 + TYPICAL) / 2, y + 1.16, text, fontsize=9)
     return tiles.figure
 
 

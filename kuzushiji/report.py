@@ -1,0 +1,168 @@
+"""What kuzu_main.py prints and draws of its networks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from cli import files
+from cli.tables import table
+from cli.training import Run
+from kuzushiji import answer, pictures, weights
+from kuzushiji.confusion import comparison, confusion_records
+from kuzushiji.dataset import Images
+from kuzushiji.forms import Forms, form_records
+from kuzushiji.recipes import NETS, parameter_count, parameter_text
+
+
+@dataclass
+class Result:
+    """Result of a test: confusion matrix (10, 10), average loss and log probabilities (N, 10)."""
+
+    matrix: np.ndarray
+    loss: float
+    log_probabilities: np.ndarray
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """The class that the network chooses for each image, (N,)."""
+        return self.log_probabilities.argmax(axis=1)
+
+    @property
+    def correct(self) -> int:
+        return int(self.matrix.trace())
+
+    @property
+    def total(self) -> int:
+        return int(self.matrix.sum())
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.total
+
+    @property
+    def line(self) -> str:
+        """The assignment's test line."""
+        return (
+            f"Test set: Average loss: {self.loss:.4f}, "
+            f"Accuracy: {self.correct}/{self.total} ({100 * self.correct / self.total:.0f}%)"
+        )
+
+    def show(self) -> None:
+        """Print the confusion matrix and the test line in the assignment's format."""
+        print(type(self.matrix))
+        print(self.matrix)
+        print(f"\n{self.line}\n", flush=True)
+
+
+def architecture_line(net: nn.Module) -> str:
+    """Return a network's name and its number of independent parameters."""
+    return f"{type(net).__name__}: {parameter_text(net)} independent parameters"
+
+
+def measure(run: Run, result: Result, train: Result | None, images: Images, forms: Forms) -> dict:
+    """Return a network's record, from which text is printed and which --json writes.
+
+    result: on the test images; train: on some of its training images, None if these are unknown.
+    """
+    name, chosen = run.about["net"], result.chosen
+    wrong, totals = chosen != images.test_target.cpu().numpy(), result.matrix.sum(axis=1)
+    network = {
+        "net": name,
+        "title": NETS[name],
+        "images": images.name,
+        "recipe": {"net": name} | asdict(run.recipe),
+        "parameter_sum": getattr(run.net, "parameter_sum", lambda: None)(),
+        "parameters": parameter_count(run.net),
+        "parameter_text": parameter_text(run.net),
+        # None for a network saved by an older version.
+        "epochs": run.done or None,
+        "unfinished": not run.complete,
+        "seconds": run.seconds or None,
+        "loss": result.loss,
+        "accuracy": result.accuracy,
+        "correct": result.correct,
+        "total": result.total,
+        "largest_class": (images.classes[int(totals.argmax())], totals.max() / result.total),
+        "training_accuracy": train and train.accuracy,
+        "training_images": train and train.total,
+        "matrix": result.matrix,
+        "confusions": confusion_records(result.matrix, chosen, forms, images),
+        "forms": form_records(forms, images, wrong),
+    }
+    return network | {"sentences": answer.network_sentences(network)}
+
+
+def show_network(
+    run: Run, result: Result, network: dict, images: Images, forms: Forms, folder: Path
+) -> None:
+    """Print a network's most frequent confusions, and save its pictures in a folder.
+
+    network: its record, see `measure`.
+    """
+    formats = {"correlation": ".2f", "form_share": ".0%", "p": ".4f"}
+    # Single errors differ between networks of the same recipe.
+    rows = [row for row in network["confusions"] if row["count"] > 1]
+    print("Most frequent confusions (form: the form of the target in which most of them are):")
+    print(table(rows, formats) or "no confusion occurs more than once")
+    name, net, normalize = network["title"], run.net, run.recipe.normalize
+    where, logs = f"{name} ({images.name})", result.log_probabilities
+    title = f"{name} on {images.name}: {result.correct} of {result.total} correct, "
+    drawn = {
+        "confusion": pictures.confusion_picture(
+            result.matrix, images, f"{title}{result.accuracy:.2%}"
+        ),
+        "mistakes": pictures.mistakes_picture(
+            result.matrix, logs, images, forms, f"Most frequent confusions of {where}"
+        ),
+        "forms": pictures.forms_picture(
+            forms, {name: network["forms"]}, images, f"Forms that {where} reads"
+        ),
+        "features": weights.weights_picture(
+            network["net"], net, images, normalize, f"First-layer weights of {where}"
+        ),
+    }
+    if network["net"] == "lin":
+        drawn["decision"] = weights.decision_picture(
+            net, result.matrix, result.chosen, images, normalize,
+            f"What decides the most frequent confusion of {where}",
+        )  # fmt: skip
+    for kind, figure in drawn.items():
+        if figure is not None:
+            files.save_picture(figure, folder / f"kuzu_{network['net']}_{kind}.jpg")
+
+
+def show_networks(
+    networks: list[dict], images: Images, forms: Forms, folder: Path, sweep: bool
+) -> list[str]:
+    """Print a table of trained networks, and save a picture of them; return the answer.
+
+    networks: their records; sweep: whether they are NetFull with several numbers of hidden units.
+    """
+    print(f"{images.name}, {networks[0]['epochs']} epochs:\n")
+    rows = []
+    for network in networks:
+        hidden = {"hidden units": network["recipe"]["hid"]} if sweep else {}
+        columns = {name: network[name] for name in ("accuracy", "seconds", "parameters")}
+        rows.append({"network": network["title"]} | hidden | columns)
+        rows[-1]["parameters"] = network["parameter_text"]
+    print(table(rows, {"accuracy": ".2%", "seconds": ".1f"}))
+    if sweep:
+        figure = pictures.sweep_picture(
+            [network["recipe"]["hid"] for network in networks],
+            [network["accuracy"] for network in networks],
+            answer.REQUIRED_ACCURACY,
+            f"NetFull on {images.name}",
+        )
+        files.save_picture(figure, folder / "kuzu_sweep.jpg")
+        return answer.sweep_sentences(networks)
+    matrices = {network["title"]: network["matrix"] for network in networks}
+    print(f"\n{table(comparison(matrices, images.classes))}")
+    records = {network["title"]: network["forms"] for network in networks}
+    title = f"Forms that the networks get wrong ({images.name})"
+    figure = pictures.forms_picture(forms, records, images, title)
+    files.save_picture(figure, folder / "kuzu_compare_forms.jpg")
+    return answer.comparison_sentences(networks)
