@@ -99,7 +99,7 @@ def mistakes_picture(
     first, middle = name, name + FORMS + count_width
     last = middle + mistaken + name + 0.1
     tiles = Tiles(last + FORMS + 0.15, top + pitch * len(worst) + 0.05, inches=12)
-    tiles.text((last + FORMS) / 2, 0.35, title, fontsize=12)
+    tiles.title(title)
     tiles.band(middle - count_width + 0.1, 0.65, mistaken + count_width, 99, "#fff1e0")
     heads = (
         (first, FORMS, "forms of the target"),
@@ -116,12 +116,12 @@ def mistakes_picture(
             how = {"ha": "right", "fontsize": 13, "family": labels.family}
             tiles.text(x - 0.1, y + 0.5, labels.text[shown], **how)
             for form in np.flatnonzero(forms.share[shown]):
-                tiles.image(x + form, y, train[forms.typical[shown, form, 0]], vmin=0, vmax=255)
+                tiles.image(x + form, y, train[forms.typical[shown, form, 0]], 255)
         tiles.text(middle - count_width / 2 + 0.05, y + 0.5, f"{count}\nof {total}")
         for column, place in enumerate(np.argsort(-probability, kind="stable")[:mistaken]):
-            tiles.image(middle + column, y, test[wrong[place]], vmin=0, vmax=255)
+            tiles.image(middle + column, y, test[wrong[place]], 255)
             tiles.text(middle + column + 0.5, y + 1.1, f"{probability[place]:.0%}", fontsize=9)
-    return tiles.figure
+    return tiles.finish()
 
 
 def forms_picture(
@@ -134,21 +134,20 @@ def forms_picture(
     wrong most often, among those of at least MIN_IMAGES test images, is marked.
     """
     labels, train = Labels(images), images.train.cpu().numpy()
-    width, pitch, top = 1 + TYPICAL + 0.3, 1.4, 1.1
-    rates = {
-        (images.classes.index(row["target"]), row["form"] - 1): []
-        for row in next(iter(records.values()))
-    }
-    for network in records.values():
-        for row in network:
-            rates[images.classes.index(row["target"]), row["form"] - 1].append(row)
+    width, pitch, top = 1 + TYPICAL + 0.3, 1.4, 1.3
+    rates = {}
+    for row in (row for network in records.values() for row in network):
+        place = images.classes.index(row["target"]), row["form"] - 1
+        rates.setdefault(place, []).append(row)
     tiles = Tiles(1.1 + FORMS * width, top + 10 * pitch, inches=12)
-    tiles.text(0.55 + FORMS * width / 2, 0.3, title, fontsize=12)
+    tiles.title(title)
     tiles.text(
-        0.55 + FORMS * width / 2, 0.75,
-        "mean image and typical images of each form; share of the training images; test images "
-        "that are wrong (orange: most)",
+        tiles.width / 2, 0.68,
+        "mean image and typical images; below: share of the training images, and test images that "
+        "are wrong (orange: the most)",
     )  # fmt: skip
+    for form in range(FORMS):
+        tiles.text(1.1 + width * form + (1 + TYPICAL) / 2, top - 0.15, f"form {form + 1}")
     for index, label in enumerate(labels.text):
         y = top + pitch * index
         tiles.text(0.95, y + 0.5, label, ha="right", fontsize=13, family=labels.family)
@@ -159,9 +158,9 @@ def forms_picture(
             x = 1.1 + width * form
             if form == worst and rows[0]["errors"]:
                 tiles.band(x - 0.1, y - 0.05, width - 0.1, pitch - 0.02, "#ffd9a8")
-            tiles.image(x, y, forms.mean[index, form], vmin=0, vmax=255)
+            tiles.image(x, y, forms.mean[index, form], 255)
             for column, place in enumerate(forms.typical[index, form]):
-                tiles.image(x + 1 + column, y, train[place], vmin=0, vmax=255)
+                tiles.image(x + 1 + column, y, train[place], 255)
             wrong = [
                 "-" if row["error_rate"] is None else f"{row['error_rate']:.0%}" for row in rows
             ]
@@ -169,7 +168,7 @@ def forms_picture(
                 wrong = [f"{name[3:]} {rate}" for name, rate in zip(records, wrong, strict=True)]
             text = f"{rows[0]['share']:.0%}; wrong: {', '.join(wrong)}"
             tiles.text(x + (1 + TYPICAL) / 2, y + 1.16, text, fontsize=9)
-    return tiles.figure
+    return tiles.finish()
 
 
 def sweep_picture(sizes: list[int], accuracies: list[float], target: float, title: str) -> Figure:

@@ -119,7 +119,10 @@ def show_network(
             result.matrix, logs, images, forms, f"Most frequent confusions of {where}"
         ),
         "forms": pictures.forms_picture(
-            forms, {name: network["forms"]}, images, f"Forms that {where} reads"
+            forms,
+            {name: network["forms"]},
+            images,
+            f"Forms of the characters, and how often {where} gets them wrong",
         ),
         "features": weights.weights_picture(
             network["net"], net, images, normalize, f"First-layer weights of {where}"
@@ -162,7 +165,7 @@ def show_networks(
     matrices = {network["title"]: network["matrix"] for network in networks}
     print(f"\n{table(comparison(matrices, images.classes))}")
     records = {network["title"]: network["forms"] for network in networks}
-    title = f"Forms that the networks get wrong ({images.name})"
+    title = f"Forms of the characters, and how often the networks get them wrong ({images.name})"
     figure = pictures.forms_picture(forms, records, images, title)
     files.save_picture(figure, folder / "kuzu_compare_forms.jpg")
     return answer.comparison_sentences(networks)

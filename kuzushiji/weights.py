@@ -46,14 +46,8 @@ def weights_picture(
     }[name]
     with torch.inference_mode():
         tiles = draw(found, images, normalize)
-    tiles.text(sum(tiles.axes.get_xlim()) / 2, 0.35, f"{title}: {LEGEND}{legend}", fontsize=12)
-    return tiles.figure
-
-
-def _weights(tiles: Tiles, x: float, y: float, values: np.ndarray, limit: float = 0.0) -> None:
-    """Draw weights (H, W) in colours symmetric about 0, which is white; limit: the maximum."""
-    limit = max(limit or float(np.abs(values).max()), 1e-9)
-    tiles.image(x, y, values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    tiles.title(f"{title}: {LEGEND}{legend}")
+    return tiles.finish()
 
 
 def _templates(found: list, images: Images, normalize) -> Tiles:
@@ -64,8 +58,8 @@ def _templates(found: list, images: Images, normalize) -> Tiles:
     for index, mean in enumerate(mean_images(images)):
         x = 0.5 + 1.05 * index
         tiles.text(x + 0.5, 0.85, labels.text[index], family=labels.family, fontsize=11)
-        tiles.image(x, 1.05, mean, vmin=0)
-        _weights(tiles, x, 2.1, weights[index])
+        tiles.image(x, 1.05, mean)
+        tiles.weights(x, 2.1, weights[index])
     for y, name in ((1.55, "mean image"), (2.6, "weights")):
         tiles.text(0.3, y, name, rotation=90)
     return tiles
@@ -87,7 +81,7 @@ def _hidden_units(found: list, images: Images, normalize) -> Tiles:
     tiles = Tiles(columns * 1.1 + 0.1, 0.65 + pitch * -(-len(chosen) // columns), inches=12)
     for place, unit in enumerate(chosen):
         x, y = 0.1 + 1.1 * (place % columns), 0.65 + pitch * (place // columns)
-        _weights(tiles, x, y, hidden.weight[unit].cpu().view(SIDE, SIDE).numpy())
+        tiles.weights(x, y, hidden.weight[unit].cpu().view(SIDE, SIDE).numpy())
         out = output.weight[:, unit]
         classes = f"+ {labels.text[int(out.argmax())]}  \u2212 {labels.text[int(out.argmin())]}"
         tiles.text(x + 0.5, y + 1.1, classes, family=labels.family, fontsize=8.5)
@@ -101,12 +95,12 @@ def _filters(found: list, images: Images, normalize) -> Tiles:
     filters = found[0].weight[:MAX_FILTERS, 0].cpu().numpy()
     columns, pitch = 12, 2.2
     tiles = Tiles(1.4 + columns * 1.05, 0.7 + pitch * -(-len(filters) // columns), inches=13)
-    tiles.image(0.1, 0.7, images.test[example].cpu().numpy(), vmin=0, vmax=255)
+    tiles.image(0.1, 0.7, images.test[example].cpu().numpy(), 255)
     tiles.text(0.6, 1.85, "test image", fontsize=9)
     for index, values in enumerate(filters):
         x, y = 1.35 + 1.05 * (index % columns), 0.7 + pitch * (index // columns)
-        _weights(tiles, x, y, values)
-        _weights(tiles, x, y + 1, maps[index].cpu().numpy())
+        tiles.weights(x, y, values)
+        tiles.weights(x, y + 1, maps[index].cpu().numpy())
     return tiles
 
 
@@ -151,7 +145,7 @@ def decision_picture(
         templates = found[0].weight[[target, chosen]].cpu().view(2, SIDE, SIDE).numpy()
     first, second = images.classes[target], images.classes[chosen]
     tiles = Tiles(4 + 1.1 * MAX_MISTAKES, 3.75, inches=12)
-    tiles.text(2 + 0.55 * MAX_MISTAKES, 0.3, title, fontsize=12)
+    tiles.title(title)
     pictures = (
         (first, templates[0]),
         (second, templates[1]),
@@ -159,7 +153,7 @@ def decision_picture(
     )
     for place, (name, values) in enumerate(pictures):
         x = 0.15 + 1.1 * place
-        _weights(tiles, x, 1.5, values)
+        tiles.weights(x, 1.5, values)
         tiles.text(x + 0.5, 1.3, name)
     tiles.text(1.75, 2.75, f"weights: {LEGEND}", fontsize=9)
     limit = float(np.abs(ink).max())
@@ -171,8 +165,8 @@ def decision_picture(
     )  # fmt: skip
     for place in range(len(shown)):
         x = 3.9 + 1.1 * place
-        tiles.image(x, 1.0, shown[place].cpu().numpy(), vmin=0, vmax=255)
-        _weights(tiles, x, 2.05, ink[place], limit)
+        tiles.image(x, 1.0, shown[place].cpu().numpy(), 255)
+        tiles.weights(x, 2.05, ink[place], limit)
         empty = odds[place] - ink[place].sum()
         tiles.text(
             x + 0.5,
@@ -180,4 +174,4 @@ def decision_picture(
             f"ink {ink[place].sum():+.1f}\nempty image {empty:+.1f}\nlog odds {odds[place]:+.1f}",
             fontsize=8.5,
         )
-    return tiles.figure
+    return tiles.finish()
