@@ -133,14 +133,15 @@ def comparison_sentences(networks: list[Mapping]) -> list[str]:
     if not rows or len(networks) < 2:
         return sentences
     learned = [
-        f"{network['title']} at most {LEARNED:.0%} of {number} of them"
+        f"{network['title']} gets at most {LEARNED:.0%} of {number} of them wrong"
         for index, network in enumerate(networks)
         if (number := sum(rates[index]["error_rate"] <= LEARNED for rates in rows))
     ]
-    sentences.append(
+    hard = (
         f"Forms (of at least {MIN_IMAGES} test images) of which {first['title']} gets at least "
-        f"{HARD:.0%} wrong: {len(rows)}" + "; ".join(["", *learned])[1:] * bool(learned) + "."
+        f"{HARD:.0%} wrong: {len(rows)}"
     )
+    sentences.append("; ".join([hard, *learned]) + ".")
     rows = [rates for rates in rows if rates[-1]["error_rate"] <= LEARNED]
     rows.sort(key=lambda rates: -rates[0]["error_rate"])
     for rates in rows[:2]:

@@ -162,11 +162,11 @@ def forms_picture(
             for column, place in enumerate(forms.typical[index, form]):
                 tiles.image(x + 1 + column, y, train[place], 255)
             wrong = [
-                "-" if row["error_rate"] is None else f"{row['error_rate']:.0%}" for row in rows
+                f"{name[3:] if len(records) > 1 else 'wrong:'} "
+                + ("-" if row["error_rate"] is None else f"{row['error_rate']:.0%}")
+                for name, row in zip(records, rows, strict=True)
             ]
-            if len(records) > 1:
-                wrong = [f"{name[3:]} {rate}" for name, rate in zip(records, wrong, strict=True)]
-            text = f"{rows[0]['share']:.0%}; wrong: {', '.join(wrong)}"
+            text = f"{rows[0]['share']:.0%}; {', '.join(wrong)}"
             tiles.text(x + (1 + TYPICAL) / 2, y + 1.16, text, fontsize=9)
     return tiles.finish()
 

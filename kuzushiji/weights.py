@@ -42,7 +42,7 @@ def weights_picture(
     draw, legend = {
         "lin": (_templates, ""),
         "full": (_hidden_units, "; +/\u2212: class with the largest/smallest output weight"),
-        "conv": (_filters, "; below each filter: its output for the test image"),
+        "conv": (_filters, "; below each filter: its response to the ink of the test image"),
     }[name]
     with torch.inference_mode():
         tiles = draw(found, images, normalize)
@@ -89,9 +89,11 @@ def _hidden_units(found: list, images: Images, normalize) -> Tiles:
 
 
 def _filters(found: list, images: Images, normalize) -> Tiles:
-    """Draw the first filters, and below each its output for one test image."""
+    """Draw the first filters, and below each how the ink of one test image changes its output."""
     example = int((images.test_target == 6).nonzero()[0]) if (images.test_target == 6).any() else 0
-    maps = found[0](prepare(images.test[example : example + 1], normalize))[0]
+    shown = images.test[example : example + 1]
+    empty = torch.zeros_like(shown)
+    maps = (found[0](prepare(shown, normalize)) - found[0](prepare(empty, normalize)))[0]
     filters = found[0].weight[:MAX_FILTERS, 0].cpu().numpy()
     columns, pitch = 12, 2.2
     tiles = Tiles(1.4 + columns * 1.05, 0.7 + pitch * -(-len(filters) // columns), inches=13)
