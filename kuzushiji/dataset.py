@@ -16,6 +16,7 @@ import zlib
 from dataclasses import dataclass, replace
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from urllib.error import HTTPError
 
 import numpy as np
 import torch
@@ -206,7 +207,8 @@ def _download(name: str, raw: Path, missing: list[str]) -> Path:
             raise ValueError(f"{path.name} was corrupted")
         files.write(path, bytes(content))
     except (OSError, EOFError, zlib.error, HTTPException, ValueError, UserError) as error:
-        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+        cause = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
+        reason = " ".join(str(cause).split()) or type(error).__name__
         names = " and ".join(f"{name}.gz" for name in missing if name in FILES[:2])
         raise KMNISTUnavailable(
             f"{raw} lacks KMNIST's {names}, which could not be downloaded from {HOST} ({reason})"

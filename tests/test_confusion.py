@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.stats import hypergeom
 from shared import characters
 
@@ -120,8 +121,9 @@ def test_tiles_draw_an_image_at_its_place():
     tiles.band(0, 0, 4, 1, "#ff0000")
     tiles.image(1, 1, values, 255)
     tiles.weights(2, 1, np.array([[-1.0, 2.0]]))
-    tiles.finish().canvas.draw()
-    shown = np.asarray(tiles.figure.canvas.buffer_rgba())[..., :3]
+    canvas = FigureCanvasAgg(tiles.finish())
+    canvas.draw()
+    shown = np.asarray(canvas.buffer_rgba())[..., :3]
     assert shown.shape == (100, 200, 3)
     # Pixels are 25 wide; the corners of the image are white, black, black, white.
     assert shown[20, 20].tolist() == [255, 0, 0]
