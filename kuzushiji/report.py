@@ -106,7 +106,10 @@ def show_network(
     formats = {"correlation": ".2f", "form_share": ".0%", "p": ".4f"}
     # Single errors differ between networks of the same recipe.
     rows = [row for row in network["confusions"] if row["count"] > 1]
-    print("Most frequent confusions (form: the form of the target in which most of them are):")
+    print(
+        "Most frequent confusions (correlation, rank: of the two mean images, among 45 pairs;\n"
+        "form, form_share: of the target, in which most of them are written; p: of this by chance):"
+    )
     print(table(rows, formats) or "no confusion occurs more than once")
     name, net, normalize = network["title"], run.net, run.recipe.normalize
     where, logs = f"{name} ({images.name})", result.log_probabilities

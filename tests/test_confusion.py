@@ -195,7 +195,8 @@ def test_forms_picture_shows_shares_and_rates_of_each_network(images, found, dra
         ("full", NetFull(1), 1),
         ("full", NetFull(33), 20),
         ("conv", NetConv((30, 2), fc=3), 1 + 48),
-        # A student's network with one more layer, and one whose layers are not the assignment's.
+        # Students' networks, of which the last three are not the assignment's.
+        ("lin", torch.nn.Sequential(torch.nn.Linear(784, 10)), 20),
         ("conv", torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(2, 2)), 1 + 4),
         ("full", torch.nn.Sequential(torch.nn.Linear(784, 5)), None),
         ("lin", torch.nn.Sequential(torch.nn.Linear(28, 10)), None),

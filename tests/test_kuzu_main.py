@@ -266,13 +266,12 @@ def students(monkeypatch):
     return module
 
 
-@pytest.mark.usefixtures("students")
+@pytest.mark.usefixtures("students", "no_explanation")
 def test_a_student_s_networks_are_trained(small, tmp_path, capsys):
     saved = tmp_path / "net.pth"
     words = ["--plot", tmp_path, "--epochs", 1, "--seed", 0]
     printed = run("--net", "lin", *words, capsys=capsys, data=small)
     assert "NetLin: 7850 independent parameters\n" in printed
-    assert (tmp_path / "kuzu_lin_decision.jpg").exists()
     printed = run("--net", "full", "--save", saved, *words, capsys=capsys, data=small)
     assert "NetFull: 15910 independent parameters\n" in printed
     assert "--hid" not in printed
@@ -292,6 +291,7 @@ def test_a_student_s_networks_are_trained(small, tmp_path, capsys):
          "NetConv in kuzu.py: AttributeError: 'Tensor' object has no attribute 'vew'"),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("no_explanation")
 def test_a_student_s_unfinished_network_costs_one_line(
     students, change, message, small, tmp_path, capsys
 ):
@@ -311,6 +311,7 @@ def test_a_sweep_needs_a_class_with_hid(students, small, tmp_path, capsys):
 # Devices
 
 
+@pytest.mark.usefixtures("no_explanation")
 def test_a_gpu_that_cannot_be_used_costs_a_line(small, tmp_path, monkeypatch, capsys):
     # Emulated: a driver that reports a GPU of which this machine's torch has no kernels.
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
