@@ -30,7 +30,7 @@ from cli.tables import in_short
 from cli.training import Run
 from kuzushiji.augmentation import batches, prepare
 from kuzushiji.confusion import confusion_matrix
-from kuzushiji.dataset import Images, KMNISTUnavailable, load_kmnist, load_kuzushiji10k
+from kuzushiji.dataset import Images, load_images
 from kuzushiji.forms import Forms, find_forms
 from kuzushiji.recipes import ARCHITECTURE, NETS, RECIPES, Recipe, build, read, recipe_for
 from kuzushiji.report import Result, architecture_line, measure, show_network, show_networks
@@ -94,13 +94,12 @@ def build_parser() -> settings.Parser:
         help="folder that contains KMNIST/raw, or with --dataset kmnist will contain it "
         "(default: data; missing KMNIST files are downloaded)",
     )
-    paths = {
+    for name, text in {
         "save": "save the network after every epoch",
         "load": "test a saved network, do not train",
         "resume": "resume interrupted training after the last completed epoch, with the settings "
         "saved in FILE (same result as an uninterrupted run)",
-    }
-    for name, text in paths.items():
+    }.items():
         group.add_argument(f"--{name}", type=settings.path, metavar="FILE", help=text)
 
     group = parser.add_argument_group("several networks")
@@ -134,39 +133,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.split is not None and args.dataset == "kmnist":
         parser.error(f"--split {args.split} needs --dataset kuzushiji10k: KMNIST has one split")
     return args
-
-
-def choose_images(args: argparse.Namespace, split: int | None) -> Images:
-    """Return the images chosen by --dataset, --split and --data.
-
-    split: the default of --split, the split that a saved network was trained on. Prints a line on
-    standard error if Kuzushiji-10k replaces KMNIST. Raises UserError if no images are available.
-    """
-    if args.split is not None:
-        split = args.split
-    elif args.dataset:
-        split = 0 if args.dataset == "kuzushiji10k" else None
-    elif args.data:
-        split = None
-    if split is not None:
-        return load_kuzushiji10k(split)
-    folder = args.data or Path("data")
-    try:
-        images = load_kmnist(folder, not args.data or args.dataset == "kmnist")
-    except KMNISTUnavailable as reason:
-        if args.dataset or args.data:
-            raise
-        print(
-            f"{reason}; using Kuzushiji-10k instead (KMNIST's 10,000 test images, split 8,000 / "
-            "2,000): the results below are not KMNIST results",
-            file=sys.stderr,
-        )
-        return load_kuzushiji10k(0)
-    if args.dataset and images.name != "KMNIST":
-        raise UserError(
-            f"{folder}/KMNIST/raw holds a data set other than KMNIST: omit --dataset kmnist"
-        )
-    return images
 
 
 def choose_device(given: torch.device | None) -> torch.device:
@@ -366,8 +332,10 @@ def main(argv: list[str] | None = None) -> int:
     saved = read(path, flag) if path else None
 
     np.set_printoptions(precision=4, suppress=True)
-    images = choose_images(args, saved[-1]["about"]["split"] if saved else None)
-    images = images.to(choose_device(args.device))
+    split = args.split
+    if saved and split is None and not args.dataset and not args.data:
+        split = saved[-1]["about"]["split"]
+    images = load_images(args.dataset, split, args.data).to(choose_device(args.device))
     counts = f"{len(images.train)} training images, {len(images.test)} test images"
     print(f"images: {images.name}, {counts}")
     args.epochs, args.default_threads = args.epochs or 10, torch.get_num_threads()

@@ -111,26 +111,19 @@ def tail(successes: int, draws: int, good: int, total: int) -> float:
     return sum(ways) / math.comb(total, draws)
 
 
-def comparison(matrices: Mapping[str, np.ndarray], classes: Sequence[str]) -> list[dict]:
-    """Return records of errors and confusions with a column for each network.
+def comparison(networks: Sequence[Mapping], classes: Sequence[str]) -> list[dict]:
+    """Return records of errors and confusions with a column for each network, the simplest first.
 
-    matrices: the confusion matrix of each network by its name, the simplest network first. The rows
-    are the most frequent confusions of the first network and of the last.
+    networks: records with title and matrix. The rows are the most frequent confusions of the first
+    network and of the last.
     """
-    first, *_, last = matrices.values()
+    first, last = networks[0]["matrix"], networks[-1]["matrix"]
     shown = worst_confusions(first, 6, min_count=2) + worst_confusions(last, 3, min_count=2)
-    pairs = dict.fromkeys((confusion.target, confusion.chosen) for confusion in shown)
-
-    def row(name: str, count) -> dict:
-        return {"target -> chosen": name} | {net: int(count(m)) for net, m in matrices.items()}
-
+    rows = {f"errors in {first.sum():.0f} images": lambda matrix: matrix.sum() - matrix.trace()}
+    for pair in dict.fromkeys((confusion.target, confusion.chosen) for confusion in shown):
+        name = " -> ".join(classes[index] for index in pair)
+        rows[name] = lambda matrix, pair=pair: matrix[pair]
     return [
-        row(f"errors in {int(first.sum())} images", lambda matrix: matrix.sum() - matrix.trace()),
-        *(
-            row(
-                " -> ".join(classes[index] for index in pair),
-                lambda matrix, pair=pair: matrix[pair],
-            )
-            for pair in pairs
-        ),
+        {"target -> chosen": name} | {net["title"]: int(number(net["matrix"])) for net in networks}
+        for name, number in rows.items()
     ]

@@ -10,9 +10,12 @@ import gzip
 import hashlib
 import math
 import queue
+import re
+import sys
 import threading
 import urllib.request
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -27,27 +30,14 @@ from cli.process import Progress, UserError
 
 SIDE = 28
 CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-HIRAGANA = ("お", "き", "す", "つ", "な", "は", "ま", "や", "れ", "を")
-# Training images and labels, test images and labels, by torchvision's file names.
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-# KMNIST's unpacked files by content, as `git hash-object` prints it.
-KMNIST_IDS = dict(
-    zip(
-        FILES,
-        (
-            "3cf037df1ccd08cf71c7e9465ca6bc729e79a251",
-            "180cd088d65c3b75d97d046ad75476d1176666e0",
-            "1adcabe5a6e822ca4ae03c51ca387e9ca736ad11",
-            "6e9269c40e2642f2ac5bda1536e4a56c582e5be1",
-        ),
-        strict=True,
-    )
-)
+# KMNIST's unpacked files by torchvision's names, and what `git hash-object` prints for them.
+KMNIST_IDS = {
+    "train-images-idx3-ubyte": "3cf037df1ccd08cf71c7e9465ca6bc729e79a251",
+    "train-labels-idx1-ubyte": "180cd088d65c3b75d97d046ad75476d1176666e0",
+    "t10k-images-idx3-ubyte": "1adcabe5a6e822ca4ae03c51ca387e9ca736ad11",
+    "t10k-labels-idx1-ubyte": "6e9269c40e2642f2ac5bda1536e4a56c582e5be1",
+}
+FILES = tuple(KMNIST_IDS)
 # KMNIST's test files, gzipped, in this repository.
 BUNDLED = Path(__file__).resolve().parent.parent / "data" / "KMNIST" / "raw"
 # KMNIST's publisher, from which torchvision downloads as well.
@@ -68,8 +58,7 @@ class Images:
     name: as printed.
     train, test: (N, 28, 28) uint8, 0 background, 255 ink.
     train_target, test_target: (N,) int64, 0 to 9.
-    classes: the 10 names; glyphs: the 10 characters, empty if unknown.
-    split: number of the split of Kuzushiji-10k, None for other data sets.
+    classes: the 10 names. split: number of the split of Kuzushiji-10k, None for other data sets.
     """
 
     name: str
@@ -78,13 +67,39 @@ class Images:
     test: Tensor
     test_target: Tensor
     classes: tuple[str, ...] = CLASSES
-    glyphs: tuple[str, ...] = HIRAGANA
     split: int | None = None
 
     def to(self, device: torch.device) -> Images:
         """Return the same images on another device."""
         names = ("train", "train_target", "test", "test_target")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+
+def load_images(dataset: str | None, split: int | None, data: Path | None) -> Images:
+    """Return the images chosen by --dataset, --split and --data.
+
+    Prints a line on standard error if Kuzushiji-10k replaces KMNIST. Raises UserError if no images
+    are available.
+    """
+    if split is not None or dataset == "kuzushiji10k":
+        return load_kuzushiji10k(split or 0)
+    folder = data or Path("data")
+    try:
+        images = load_kmnist(folder, not data or dataset == "kmnist")
+    except KMNISTUnavailable as reason:
+        if dataset or data:
+            raise
+        print(
+            f"{reason}; using Kuzushiji-10k instead (KMNIST's 10,000 test images, split 8,000 / "
+            "2,000): the results below are not KMNIST results",
+            file=sys.stderr,
+        )
+        return load_kuzushiji10k(0)
+    if dataset and images.name != "KMNIST":
+        raise UserError(
+            f"{folder}/KMNIST/raw holds a data set other than KMNIST: omit --dataset kmnist"
+        )
+    return images
 
 
 def load_kuzushiji10k(split: int = 0) -> Images:
@@ -98,8 +113,14 @@ def load_kuzushiji10k(split: int = 0) -> Images:
     test = np.concatenate(test)
     train = random.permutation(np.setdiff1d(np.arange(len(target)), test))
     test = random.permutation(test)
-    parts = (images[train], target[train], images[test], target[test])
-    return Images(f"Kuzushiji-10k split {split}", *_tensors(parts), split=split)
+    parts = images[train], target[train], images[test], target[test]
+    return _images(f"Kuzushiji-10k split {split}", parts, split=split)
+
+
+def _images(name: str, parts: Sequence[np.ndarray], **more) -> Images:
+    """Return Images of training images and labels, test images and labels, all uint8."""
+    tensors = [torch.from_numpy(part) for part in parts]
+    return Images(name, tensors[0], tensors[1].long(), tensors[2], tensors[3].long(), **more)
 
 
 def load_kmnist(root: str | Path, download_into_empty: bool = True) -> Images:
@@ -137,21 +158,12 @@ def load_kmnist(root: str | Path, download_into_empty: bool = True) -> Images:
                 f"{paths[images]} has {len(parts[images])} images, but its label file "
                 f"{len(parts[target])} labels: replace them by files of the same data set"
             )
-    tensors = _tensors(parts[name] for name in FILES)
+    ordered = [parts[name] for name in FILES]
     if all(_is_kmnist(name, part) for name, part in parts.items()):
-        return Images("KMNIST", *tensors)
-    # The pictures' font lacks Japanese characters, and matplotlib reads text between two $ as a
-    # formula.
-    name = "".join(
-        c if c.isascii() and c.isprintable() and c != "$" else "?" for c in root.resolve().name
-    )
-    return Images(name, *tensors, tuple("0123456789"), ())
-
-
-def _tensors(parts) -> tuple[Tensor, ...]:
-    """Return images, labels, images, labels (uint8) as tensors, labels as int64."""
-    tensors = [torch.from_numpy(part) for part in parts]
-    return tensors[0], tensors[1].long(), tensors[2], tensors[3].long()
+        return _images("KMNIST", ordered)
+    # matplotlib's font lacks many characters, and it reads text between two $ as a formula.
+    name = re.sub(r"[^ -~]|\$", "?", root.resolve().name)
+    return _images(name, ordered, classes=tuple("0123456789"))
 
 
 def _read_idx(path: Path) -> np.ndarray:

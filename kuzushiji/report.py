@@ -27,21 +27,12 @@ class Result:
     log_probabilities: np.ndarray
 
     @property
-    def chosen(self) -> np.ndarray:
-        """The class that the network chooses for each image, (N,)."""
-        return self.log_probabilities.argmax(axis=1)
-
-    @property
     def correct(self) -> int:
         return int(self.matrix.trace())
 
     @property
     def total(self) -> int:
         return int(self.matrix.sum())
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct / self.total
 
     @property
     def line(self) -> str:
@@ -68,30 +59,30 @@ def measure(run: Run, result: Result, train: Result | None, images: Images, form
 
     result: on the test images; train: on some of its training images, None if these are unknown.
     """
-    name, chosen = run.about["net"], result.chosen
-    wrong, totals = chosen != images.test_target.cpu().numpy(), result.matrix.sum(axis=1)
+    name, chosen = run.about["net"], result.log_probabilities.argmax(axis=1)
+    totals = result.matrix.sum(axis=1)
     network = {
         "net": name,
         "title": NETS[name],
         "images": images.name,
         "recipe": {"net": name} | asdict(run.recipe),
-        "parameter_sum": getattr(run.net, "parameter_sum", lambda: None)(),
+        "hid": run.recipe.hid,
+        "parameter_sum": parameter_text(run.net).split(" = ")[0],
         "parameters": parameter_count(run.net),
-        "parameter_text": parameter_text(run.net),
         # None for a network saved by an older version.
         "epochs": run.done or None,
         "unfinished": not run.complete,
         "seconds": run.seconds or None,
         "loss": result.loss,
-        "accuracy": result.accuracy,
+        "accuracy": result.correct / result.total,
         "correct": result.correct,
         "total": result.total,
         "largest_class": (images.classes[int(totals.argmax())], totals.max() / result.total),
-        "training_accuracy": train and train.accuracy,
+        "training_accuracy": train and train.correct / train.total,
         "training_images": train and train.total,
         "matrix": result.matrix,
         "confusions": confusion_records(result.matrix, chosen, forms, images),
-        "forms": form_records(forms, images, wrong),
+        "forms": form_records(forms, images, chosen != images.test_target.cpu().numpy()),
     }
     return network | {"sentences": answer.network_sentences(network)}
 
@@ -101,44 +92,35 @@ def show_network(
 ) -> None:
     """Print a network's most frequent confusions, and save its pictures in a folder.
 
-    network: its record, see `measure`.
+    network: its record.
     """
-    formats = {"correlation": ".2f", "form_share": ".0%", "p": ".4f"}
-    # Single errors differ between networks of the same recipe.
-    rows = [row for row in network["confusions"] if row["count"] > 1]
     print(
         "Most frequent confusions (correlation, rank: of the two mean images, among 45 pairs;\n"
         "form, form_share: of the target, in which most of them are written; p: of this by chance):"
     )
+    # Single errors differ between networks of the same recipe.
+    rows = [row for row in network["confusions"] if row["count"] > 1]
+    formats = {"correlation": ".2f", "form_share": ".0%", "p": ".4f"}
     print(table(rows, formats) or "no confusion occurs more than once")
-    name, net, normalize = network["title"], run.net, run.recipe.normalize
-    where, logs = f"{name} ({images.name})", result.log_probabilities
-    title = f"{name} on {images.name}: {result.correct} of {result.total} correct, "
-    drawn = {
+    name, title, logs = network["net"], network["title"], result.log_probabilities
+    where, net, normalize = f"{title} ({images.name})", run.net, run.recipe.normalize
+    figures = {
         "confusion": pictures.confusion_picture(
-            result.matrix, images, f"{title}{result.accuracy:.2%}"
+            result.matrix,
+            images,
+            f"{title} on {images.name}: {result.correct} of {result.total} correct, "
+            f"{network['accuracy']:.2%}",
         ),
         "mistakes": pictures.mistakes_picture(
             result.matrix, logs, images, forms, f"Most frequent confusions of {where}"
         ),
-        "forms": pictures.forms_picture(
-            forms,
-            {name: network["forms"]},
-            images,
-            f"Forms of the characters, and how often {where} gets them wrong",
-        ),
-        "features": weights.weights_picture(
-            network["net"], net, images, normalize, f"First-layer weights of {where}"
-        ),
+        "forms": pictures.forms_picture(forms, {title: network["forms"]}, images, where),
+        "features": weights.weights_picture(name, net, images, normalize, where),
+        "decision": weights.decision_picture(name, net, result.matrix, logs, images, normalize),
     }
-    if network["net"] == "lin":
-        drawn["decision"] = weights.decision_picture(
-            net, result.matrix, result.chosen, images, normalize,
-            f"What decides the most frequent confusion of {where}",
-        )  # fmt: skip
-    for kind, figure in drawn.items():
-        if figure is not None:
-            files.save_picture(figure, folder / f"kuzu_{network['net']}_{kind}.jpg")
+    for kind, figure in figures.items():
+        if figure:
+            files.save_picture(figure, folder / f"kuzu_{name}_{kind}.jpg")
 
 
 def show_networks(
@@ -149,26 +131,15 @@ def show_networks(
     networks: their records; sweep: whether they are NetFull with several numbers of hidden units.
     """
     print(f"{images.name}, {networks[0]['epochs']} epochs:\n")
-    rows = []
-    for network in networks:
-        hidden = {"hidden units": network["recipe"]["hid"]} if sweep else {}
-        columns = {name: network[name] for name in ("accuracy", "seconds", "parameters")}
-        rows.append({"network": network["title"]} | hidden | columns)
-        rows[-1]["parameters"] = network["parameter_text"]
+    columns = ["title", *["hid"] * sweep, "accuracy", "seconds", "parameters", "parameter_sum"]
+    rows = [{name: network[name] for name in columns} for network in networks]
     print(table(rows, {"accuracy": ".2%", "seconds": ".1f"}))
     if sweep:
-        figure = pictures.sweep_picture(
-            [network["recipe"]["hid"] for network in networks],
-            [network["accuracy"] for network in networks],
-            answer.REQUIRED_ACCURACY,
-            f"NetFull on {images.name}",
-        )
-        files.save_picture(figure, folder / "kuzu_sweep.jpg")
+        picture = pictures.sweep_picture(networks, answer.REQUIRED_ACCURACY, images.name)
+        files.save_picture(picture, folder / "kuzu_sweep.jpg")
         return answer.sweep_sentences(networks)
-    matrices = {network["title"]: network["matrix"] for network in networks}
-    print(f"\n{table(comparison(matrices, images.classes))}")
+    print(f"\n{table(comparison(networks, images.classes))}")
     records = {network["title"]: network["forms"] for network in networks}
-    title = f"Forms of the characters, and how often the networks get them wrong ({images.name})"
-    figure = pictures.forms_picture(forms, records, images, title)
-    files.save_picture(figure, folder / "kuzu_compare_forms.jpg")
+    picture = pictures.forms_picture(forms, records, images, f"all networks ({images.name})")
+    files.save_picture(picture, folder / "kuzu_compare_forms.jpg")
     return answer.comparison_sentences(networks)

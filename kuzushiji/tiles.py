@@ -11,30 +11,27 @@ DPI = 100
 
 
 class Tiles:
-    """A picture of images and texts; the unit of length is an image's side.
+    """A picture of images and texts below a title; the unit of length is an image's side.
 
     width, height: size of the picture; (x, y) = (0, 0) is its upper left corner.
     inches: its width in inches.
     """
 
-    def __init__(self, width: float, height: float, inches: float):
-        self.width = width
-        self.unit = inches * DPI / width
+    def __init__(self, width: float, height: float, inches: float, title: str):
+        self.width, self.height, self.unit = width, height, inches * DPI / width
         self.figure = Figure(figsize=(inches, inches * height / width), dpi=DPI)
         self.axes = self.figure.add_axes((0, 0, 1, 1))
         self.axes.set_axis_off()
         self.axes.set(xlim=(0, width), ylim=(height, 0))
-        pixels = self.figure.get_size_inches()[::-1] * DPI
-        self.canvas = np.full((*np.round(pixels).astype(int), 3), 255, np.uint8)
-        # Images with their corners, in the order in which they were drawn.
+        size = round(height * self.unit), round(width * self.unit)
+        self.canvas = np.full((*size, 3), 255, np.uint8)
+        # Places and values of the images drawn.
         self.images: list[tuple[float, float, np.ndarray]] = []
+        self.text(width / 2, 0.3, title, fontsize=12)
 
-    def image(self, x: float, y: float, values: np.ndarray, limit: float = 0.0) -> None:
-        """Draw an image (H, W) with the upper left corner at (x, y): 0 white, `limit` black.
-
-        limit: by default the maximum.
-        """
-        self._put(x, y, values, values / (limit or max(values.max(), 1e-9)), "gray_r")
+    def image(self, x: float, y: float, values: np.ndarray, limit: float) -> None:
+        """Draw an image (H, W) with the upper left corner at (x, y): 0 white, `limit` black."""
+        self._put(x, y, values, values / limit, "gray_r")
 
     def weights(self, x: float, y: float, values: np.ndarray, limit: float = 0.0) -> None:
         """Draw weights (H, W): `limit` red, 0 white, -limit blue; limit: by default the maximum."""
@@ -53,18 +50,12 @@ class Tiles:
 
     def band(self, x: float, y: float, width: float, height: float, color: str) -> None:
         """Colour a rectangle, over which images are drawn later."""
-        left, top, right, bottom = (
-            round(max(z, 0) * self.unit) for z in (x, y, x + width, y + height)
-        )
+        left, top, right, bottom = (round(z * self.unit) for z in (x, y, x + width, y + height))
         self.canvas[top:bottom, left:right] = np.multiply(colors.to_rgb(color), 255)
 
     def text(self, x: float, y: float, text: str, **how) -> None:
         """Write text centred at (x, y); `how`: options of Axes.text."""
         self.axes.text(x, y, text, **({"ha": "center", "va": "center", "fontsize": 10} | how))
-
-    def title(self, text: str) -> None:
-        """Write the title of the picture."""
-        self.text(self.width / 2, 0.3, text, fontsize=12)
 
     def finish(self) -> Figure:
         """Return the picture."""

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.stats import hypergeom
 from shared import characters
@@ -14,7 +13,7 @@ from shared import characters
 from kuzu import NetConv, NetFull, NetLin
 from kuzushiji import confusion, forms, pictures, weights
 from kuzushiji.augmentation import prepare
-from kuzushiji.dataset import CLASSES, HIRAGANA, Images
+from kuzushiji.dataset import CLASSES, Images
 from kuzushiji.tiles import Tiles
 
 
@@ -92,7 +91,9 @@ def test_a_confusion_names_the_form_of_most_of_its_images(images, found):
 def test_comparison_has_a_column_for_each_network():
     first, last = 90 * np.eye(10), 99 * np.eye(10)
     first[6, 2], first[5, 2], last[6, 2], last[0, 1] = 40, 25, 4, 1
-    rows = confusion.comparison({"NetLin": first, "NetConv": last}, CLASSES)
+    rows = confusion.comparison(
+        [{"title": "NetLin", "matrix": first}, {"title": "NetConv", "matrix": last}], CLASSES
+    )
     assert [list(row.values()) for row in rows] == [
         ["errors in 965 images", 65, 5],
         ["ma -> su", 40, 4],
@@ -116,7 +117,7 @@ def drawn(monkeypatch) -> list[Tiles]:
 
 
 def test_tiles_draw_an_image_at_its_place():
-    tiles = Tiles(4, 2, inches=2)
+    tiles = Tiles(4, 2, 2, "")
     values = np.array([[0, 255], [255, 0]])
     tiles.band(0, 0, 4, 1, "#ff0000")
     tiles.image(1, 1, values, 255)
@@ -240,28 +241,15 @@ def test_the_decision_picture_shows_the_most_frequent_confusion(images, drawn):
     chosen = target.copy()
     wrong = np.flatnonzero(target == 2)[:3]
     chosen[wrong] = 6
-    matrix = confusion.confusion_matrix(target, chosen)
-    draw = weights.decision_picture
-    assert draw(NetLin(), matrix, chosen, images, (0.5, 0.5), "x") is not None
+
+    def draw(name, chosen):
+        matrix = confusion.confusion_matrix(target, chosen)
+        return weights.decision_picture(name, NetLin(), matrix, outputs(chosen), images, (0.5, 0.5))
+
+    assert draw("lin", chosen) is not None
     shown = [pixels for _, _, pixels in drawn[0].images]
     assert all(
         (pixels == images.test.numpy()[wrong]).all(axis=(1, 2)).any() for pixels in shown[3::2]
     )
     assert len(shown) == 3 + 2 * 3
-    matrix = confusion.confusion_matrix(target, target)
-    assert draw(NetLin(), matrix, target, images, (0.5, 0.5), "x") is None
-
-
-def test_a_font_is_used_only_if_it_has_the_characters():
-    font = pictures.glyph_font(HIRAGANA)
-    if font is not None:
-        path = font_manager.findfont(font, fallback_to_default=False)
-        known = font_manager.get_font(path).get_charmap()
-        assert all(ord(glyph) in known for glyph in HIRAGANA)
-    assert pictures.glyph_font(("\U0010fffd",)) is None
-
-
-@pytest.mark.parametrize("font", [True, False])
-def test_hiragana_are_drawn_only_with_a_font(font, images, monkeypatch):
-    monkeypatch.setattr(pictures, "glyph_font", lambda glyphs: "DejaVu Sans" if font else None)
-    assert pictures.Labels(images).text[0] == ("o お" if font else "o")
+    assert draw("lin", target) is draw("full", chosen) is None

@@ -43,11 +43,11 @@ def test_only_kmnist_is_called_kmnist(small, monkeypatch):
     write_idx(raw / FILES[0], np.zeros((60_000, 28, 28)))
     write_idx(raw / FILES[1], np.zeros(60_000))
     images = dataset.load_kmnist(small)
-    assert (images.name, images.classes, images.glyphs) == ("data", tuple("0123456789"), ())
+    assert (images.name, images.classes) == ("data", tuple("0123456789"))
     for name in FILES:
         monkeypatch.setitem(dataset.KMNIST_IDS, name, dataset.git_id((raw / name).read_bytes()))
     images = dataset.load_kmnist(small)
-    assert (images.name, images.classes[1], images.glyphs[1]) == ("KMNIST", "ki", "き")
+    assert (images.name, images.classes[1]) == ("KMNIST", "ki")
 
 
 def test_an_id_is_that_of_git():

@@ -31,7 +31,7 @@ def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypat
     path = tmp_path / "sweep.json"
     words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path, "--json", path]
     printed = run(*words, capsys=capsys, data=small)
-    rows = re.findall(r"^NetFull +(\d+) +([\d.]+)% +[\d.]+ +\S+ = (\d+)$", printed, re.MULTILINE)
+    rows = re.findall(r"^NetFull +(\d+) +([\d.]+)% +[\d.]+ +(\d+) +\S+$", printed, re.MULTILINE)
     assert [(int(hid), int(count)) for hid, _, count in rows] == [(2, 1600), (40, 31810)]
     assert [int(hid) for hid, percent, _ in rows if float(percent) >= 50] == [40]
     assert (
@@ -50,9 +50,9 @@ def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypat
 def test_compare_prints_assignment_table(small, tmp_path, capsys):
     words = ["--compare", "--epochs", 1, "--seed", 0, "--plot", tmp_path]
     printed = run(*words, capsys=capsys, data=small)
-    rows = re.findall(r"^(Net\w+) +([\d.]+)% +[\d.]+ +(\S+) = (\d+)$", printed, flags=re.MULTILINE)
+    rows = re.findall(r"^(Net\w+) +([\d.]+)% +[\d.]+ +(\d+) +(\S+)$", printed, flags=re.MULTILINE)
     assert [row[0] for row in rows] == ["NetLin", "NetFull", "NetConv"]
-    for (_, percent, formula, count), matrix in zip(rows, matrices(printed), strict=True):
+    for (_, percent, count, formula), matrix in zip(rows, matrices(printed), strict=True):
         assert float(percent) == pytest.approx(100 * matrix.trace() / matrix.sum(), abs=0.006)
         assert eval(formula) == int(count)
     errors = [int(matrix.sum() - matrix.trace()) for matrix in matrices(printed)]
