@@ -207,9 +207,7 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
         if completed and save_to:
             training.save(run, save_to)
         if not quiet or not completed or run.complete:
-            begun = time.monotonic()
-            result = test(run, images)
-            run.seconds += time.monotonic() - begun
+            result = test(run, images.test, images.test_target)
             progress.clear()
         if not quiet:
             result.show()
@@ -219,20 +217,7 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
 # Testing
 
 
-def test(run: Run, images: Images) -> Result:
-    """Return the Result of a network on the test images."""
-    return evaluate(run, images.test, images.test_target)
-
-
-def test_on_training(run: Run, images: Images) -> Result | None:
-    """Return the Result on as many training images, None if `images` are not those of the run."""
-    if run.about["images"] != images.name:
-        return None
-    count = len(images.test)
-    return evaluate(run, images.train[:count], images.train_target[:count])
-
-
-def evaluate(run: Run, pixels: torch.Tensor, target: torch.Tensor) -> Result:
+def test(run: Run, pixels: torch.Tensor, target: torch.Tensor) -> Result:
     """Return the Result of a network on images (N, 28, 28) of the classes `target` (N,)."""
     run.net.eval()
     with torch.inference_mode():
@@ -241,6 +226,14 @@ def evaluate(run: Run, pixels: torch.Tensor, target: torch.Tensor) -> Result:
         output, target = torch.cat(parts).cpu().double(), target.cpu()
     matrix = confusion_matrix(target.numpy(), output.argmax(dim=1).numpy())
     return Result(matrix, F.nll_loss(output, target).item(), output.numpy())
+
+
+def record(run: Run, result: Result, images: Images, forms: Forms) -> dict:
+    """Return the record of a network that was tested, see `measure`."""
+    train, count = None, len(images.test)
+    if run.about["images"] == images.name:
+        train = test(run, images.train[:count], images.train_target[:count])
+    return measure(run, result, train, images, forms)
 
 
 # Several networks
@@ -269,7 +262,7 @@ def train_several(
         if stop:
             print(f"interrupted: {len(networks)} of {len(plan)} networks are complete")
             break
-        networks.append(measure(run, result, test_on_training(run, images), images, forms))
+        networks.append(record(run, result, images, forms))
         if args.compare:
             result.show()
             show_network(run, result, networks[-1], images, forms, args.plot)
@@ -290,34 +283,37 @@ def restored(path: Path, flag: str, images: Images, saved: tuple) -> Run:
     """
     net, recipe, content = saved
     about, net = content["about"], net.to(images.train.device)
-    resuming = flag == "--resume"
-    if "optimizer" not in content:
-        if resuming:
-            raise UserError(
-                f"--resume {path}: saved by an older version of this script: --load tests it, but "
-                "its training cannot be resumed"
-            )
-        return Run(about, recipe, 0, 0, net, None)
-    try:
-        run = training.resume(content, recipe, net)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{flag} {path}: damaged: {error}") from error
-    if resuming and run.complete:
-        raise UserError(f"--resume {path}: training is complete: test this network with --load")
-    if resuming and about["images"] != images.name:
-        raise UserError(f"--resume {path}: trained on {about['images']}, not on {images.name}")
-    if about["split"] is not None and about["images"] != images.name:
+    other = about["images"] != images.name
+    if flag == "--load" and other and about["split"] is not None:
         print(
             f"the network was trained on {about['images']}, that is on test images of KMNIST: its "
             f"accuracy on {images.name} is not an accuracy on unseen images",
             file=sys.stderr,
         )
+    try:
+        if "optimizer" in content:
+            run = training.resume(content, recipe, net)
+        else:
+            # Saved by an older version.
+            run = Run(about, recipe, 0, 0, net, None)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{flag} {path}: damaged: {error}") from error
+    if flag == "--resume":
+        if run.optimizer is None:
+            raise UserError(
+                f"--resume {path}: saved by an older version of this script: --load tests it, but "
+                "its training cannot be resumed"
+            )
+        if run.complete:
+            raise UserError(f"--resume {path}: training is complete: test it with --load")
+        if other:
+            raise UserError(f"--resume {path}: trained on {about['images']}, not on {images.name}")
     return run
 
 
 def set_threads(args: argparse.Namespace, net: str) -> None:
-    """Set the number of threads for a network: one for small ones, which synchronising several
-    makes 3 to 6 times slower on a busy machine."""
+    """Set the number of threads: one for small networks, which several make 3 to 6 times slower on
+    a busy machine."""
     torch.set_num_threads(args.num_threads or (args.default_threads if net == "conv" else 1))
 
 
@@ -347,7 +343,7 @@ def main(argv: list[str] | None = None) -> int:
             save_to = args.save or args.resume
             run, result = run_one(args, images, stop, saved, save_to)
             forms = find_forms(images)
-            network = measure(run, result, test_on_training(run, images), images, forms)
+            network = record(run, result, images, forms)
             show_network(run, result, network, images, forms, args.plot)
             networks, sentences = [network], network["sentences"]
             if not args.load:
@@ -358,7 +354,8 @@ def main(argv: list[str] | None = None) -> int:
             results = {"images": about, "seed": args.seed, "networks": networks}
             files.write_json(args.json, results | {"sentences": sentences})
     torch.set_num_threads(args.default_threads)
-    print(in_short(sentences))
+    if sentences:
+        print(in_short(sentences))
     return stop.status
 
 
@@ -372,7 +369,7 @@ def run_one(
     if args.load:
         run = restored(args.load, "--load", images, saved)
         print(architecture_line(run.net))
-        result = test(run, images)
+        result = test(run, images.test, images.test_target)
         result.show()
         return run, result
     if args.resume:

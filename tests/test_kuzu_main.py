@@ -336,15 +336,16 @@ class WithoutFloat64(torch.Tensor):
 def test_float64_is_computed_on_the_cpu(monkeypatch):
     images = characters(10, 50)
     run = kuzu_main.start("lin", recipes.RECIPES["assignment", "lin"], 1, 0, images)
-    expected, forward = kuzu_main.test(run, images), run.net.forward
+    tested = run, images.test, images.test_target
+    expected, forward = kuzu_main.test(*tested), run.net.forward
     run.net.forward = lambda pixels: forward(pixels).as_subclass(WithoutFloat64)
-    assert kuzu_main.test(run, images).loss == expected.loss
+    assert kuzu_main.test(*tested).loss == expected.loss
 
 
 def test_small_networks_use_one_thread(small, tmp_path, monkeypatch, capsys):
     used = []
     monkeypatch.setattr(kuzu_main, "fit", lambda *words: used.append(torch.get_num_threads()))
-    monkeypatch.setattr(kuzu_main, "measure", lambda *words: {"sentences": []})
+    monkeypatch.setattr(kuzu_main, "record", lambda *words: {"sentences": []})
     monkeypatch.setattr(kuzu_main, "show_network", lambda *words: None)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
