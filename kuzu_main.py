@@ -1,10 +1,16 @@
 """Part 1: train a network to recognise Kuzushiji characters, and explain its confusions.
 
-    python3 kuzu_main.py --net lin|full|conv             the assignment's three commands
+    command                                 test images correct  training, one thread (AMD EPYC)
+    kuzu_main.py --net lin --split 0..4     73.4 %               1 s
+    kuzu_main.py --net full --split 0..4    89.9 %               5 s
+    kuzu_main.py --net conv --split 0       97.9 %               84 s
+
+The means of five splits of Kuzushiji-10k, not KMNIST, each with its number as --seed (NetConv: one
+split), after 10 epochs. Also:
+
     python3 kuzu_main.py --net conv --recipe assignment  the assignment's network and plain SGD
     python3 kuzu_main.py --sweep 10,20,50,100,200        accuracy against hidden units
     python3 kuzu_main.py --compare                       the three networks beside each other
-    python3 kuzu_main.py --net conv --split 0            on Kuzushiji-10k, without downloading
 
 Prints training lines, the confusion matrix and the test line after each epoch, and finally the most
 frequent confusions and a few sentences on the reasons.
@@ -68,8 +74,7 @@ def build_parser() -> settings.Parser:
         "--num_threads",
         type=Number(1, 1024, int),
         metavar="N",
-        help="threads on the CPU (default: 1 for lin and full, which more make slower on a busy "
-        "machine; torch's default for conv)",
+        help="threads on the CPU (default: 1 for lin and full, torch's default for conv)",
     )
     settings.add_flags(parser.add_argument_group("training and network"), Recipe)
 
@@ -77,9 +82,8 @@ def build_parser() -> settings.Parser:
     group.add_argument(
         "--dataset",
         choices=("kmnist", "kuzushiji10k"),
-        help="kmnist: KMNIST, or an error if it is unavailable; kuzushiji10k: KMNIST's 10,000 test "
-        "images, which come with this program, split into 8,000 training and 2,000 test images "
-        "(default: kmnist if present or downloadable, else kuzushiji10k)",
+        help="kmnist: an error if it is unavailable; kuzushiji10k: KMNIST's 10,000 test images, "
+        "split into 8,000 for training and 2,000 for testing (default: kmnist, else kuzushiji10k)",
     )
     group.add_argument(
         "--split",
@@ -91,8 +95,7 @@ def build_parser() -> settings.Parser:
         "--data",
         type=settings.path,
         metavar="DIR",
-        help="folder that contains KMNIST/raw, or with --dataset kmnist will contain it "
-        "(default: data; missing KMNIST files are downloaded)",
+        help="folder of KMNIST/raw, into which missing KMNIST files are downloaded (default: data)",
     )
     for name, text in {
         "save": "save the network after every epoch",
@@ -121,15 +124,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     several = "--sweep" if args.sweep else "--compare" if args.compare else None
     if several and (args.load or args.save or args.resume):
         parser.error(f"{several} trains several networks: omit --load, --save and --resume")
-    if several and args.net and not (args.sweep and args.net == "full"):
+    if several and args.net not in (None, "full" if args.sweep else None):
         parser.error(f"{several} chooses the networks itself: omit --net {args.net}")
     if args.load and (args.save or args.resume):
         parser.error("--load only tests a network: omit --save and --resume")
-    saved = ("net", "recipe", "epochs", *settings.flag_names(Recipe))
-    if args.load:
-        settings.refuse_given(args, "--load", saved)
-    elif args.resume:
-        settings.refuse_given(args, "--resume", (*saved, "seed"))
+    if args.load or args.resume:
+        names = (
+            "net",
+            "recipe",
+            "epochs",
+            *settings.flag_names(Recipe),
+            *["seed"] * bool(args.resume),
+        )
+        settings.refuse_given(args, "--load" if args.load else "--resume", names)
     if args.split is not None and args.dataset == "kmnist":
         parser.error(f"--split {args.split} needs --dataset kuzushiji10k: KMNIST has one split")
     return args
@@ -321,16 +328,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     # Before training, because training may take hours.
     files.require_writable(args.plot)
-    for name in ("save", "json"):
-        if getattr(args, name):
-            files.require_savable(getattr(args, name), f"--{name}")
+    for path, flag in ((args.save, "--save"), (args.json, "--json")):
+        if path:
+            files.require_savable(path, flag)
     path, flag = args.load or args.resume, "--load" if args.load else "--resume"
-    saved = read(path, flag) if path else None
-
-    np.set_printoptions(precision=4, suppress=True)
-    split = args.split
+    saved, split = read(path, flag) if path else None, args.split
     if saved and split is None and not args.dataset and not args.data:
         split = saved[-1]["about"]["split"]
+
+    np.set_printoptions(precision=4, suppress=True)
     images = load_images(args.dataset, split, args.data).to(choose_device(args.device))
     counts = f"{len(images.train)} training images, {len(images.test)} test images"
     print(f"images: {images.name}, {counts}")

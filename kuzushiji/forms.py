@@ -7,11 +7,9 @@ a test image belongs to the form whose centre is the closest.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.vq import kmeans2, vq
 
 from kuzushiji.dataset import SIDE, Images
 
@@ -52,19 +50,19 @@ def find_forms(images: Images) -> Forms:
         members = np.flatnonzero(target == index)
         points = averaged(train[members])
         centres = k_means(points[:MAX_IMAGES])
-        code, distance = vq(points, centres)
+        distance = distances(points, centres)
+        code = distance.argmin(axis=1)
         order = np.argsort(-np.bincount(code, minlength=len(centres)), kind="stable")
         for form, centre in enumerate(order):
             found = np.flatnonzero(code == centre)
             if len(found):
                 share[index, form] = len(found) / len(members)
                 mean[index, form] = train[members[found]].mean(axis=0)
-                nearest = np.resize(found[np.argsort(distance[found], kind="stable")], TYPICAL)
-                typical[index, form] = members[nearest]
+                nearest = found[np.argsort(distance[found, centre], kind="stable")]
+                typical[index, form] = members[np.resize(nearest, TYPICAL)]
         here = test_target == index
-        if here.any():
-            # Centres in the order of the forms.
-            test[here] = vq(tests[here], centres[order])[0]
+        # Centres in the order of the forms.
+        test[here] = distances(tests[here], centres[order]).argmin(axis=1)
     return Forms(share, mean, typical, test)
 
 
@@ -81,18 +79,31 @@ def averaged(pixels: np.ndarray) -> np.ndarray:
 def k_means(points: np.ndarray) -> np.ndarray:
     """Return at most FORMS centres (K, D) of points (N, D): the best of RESTARTS runs.
 
-    scipy's k-means, because importing scikit-learn takes 2 s.
+    Lloyd's algorithm, started by k-means++ (Arthur and Vassilvitskii, 2007). In numpy, because
+    importing scipy's takes 0.4 s and scikit-learn's 2 s.
     """
     count = min(FORMS, len(np.unique(points, axis=0)))
-    random, best = np.random.default_rng(0), (np.inf, points[:1])
-    with warnings.catch_warnings():
-        # An empty cluster is a form that does not exist.
-        warnings.simplefilter("ignore")
-        for _ in range(RESTARTS):
-            centres, _ = kmeans2(points, count, ITERATIONS, minit="++", rng=random)
-            distortion = float((vq(points, centres)[1] ** 2).sum())
-            best = min(best, (distortion, centres), key=lambda pair: pair[0])
-    return best[1]
+    random, best, least = np.random.default_rng(0), points[:1], np.inf
+    for _ in range(RESTARTS):
+        centres = points[random.integers(len(points), size=1)]
+        while len(centres) < count:
+            chances = distances(points, centres).min(axis=1)
+            chosen = random.choice(len(points), p=chances / chances.sum())
+            centres = np.concatenate([centres, points[[chosen]]])
+        for _ in range(ITERATIONS):
+            code = distances(points, centres).argmin(axis=1)
+            for centre in np.unique(code):
+                centres[centre] = points[code == centre].mean(axis=0)
+        distortion = distances(points, centres).min(axis=1).sum()
+        if distortion < least:
+            best, least = centres, distortion
+    return best
+
+
+def distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return the squared distances (N, K) of points (N, D) from centres (K, D)."""
+    squares = (points**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)
+    return np.maximum(squares - 2 * points @ centres.T, 0).astype(float)
 
 
 def form_records(forms: Forms, images: Images, wrong: np.ndarray) -> list[dict]:
