@@ -143,17 +143,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def choose_device(given: torch.device | None) -> torch.device:
-    """Return --device, by default the GPU if torch can compute on it."""
-    if given or not torch.cuda.is_available():
-        return given or torch.device("cpu")
-    try:
-        return settings.device("cuda")
-    except argparse.ArgumentTypeError as error:
-        print(f"{error}: computing on the CPU", file=sys.stderr)
-        return torch.device("cpu")
-
-
 # Training
 
 
@@ -338,7 +327,7 @@ def main(argv: list[str] | None = None) -> int:
         split = saved[-1]["about"]["split"]
 
     np.set_printoptions(precision=4, suppress=True)
-    images = load_images(args.dataset, split, args.data).to(choose_device(args.device))
+    images = load_images(args.dataset, split, args.data).to(args.device)
     counts = f"{len(images.train)} training images, {len(images.test)} test images"
     print(f"images: {images.name}, {counts}")
     args.epochs, args.default_threads = args.epochs or 10, torch.get_num_threads()
@@ -401,7 +390,7 @@ def finish(run: Run, save_to: Path | None, stop: Stop) -> None:
     if saved:
         print(f"weights: {save_to}" + (f", after epoch {run.done}" if stopped else ""))
     if stopped and saved:
-        print(f"to go on: python3 kuzu_main.py --resume {save_to}")
+        print(f"to go on: {settings.command('kuzu_main.py', '--resume', save_to)}")
     elif stopped:
         hint = "interrupted in epoch 1" if save_to else "--save FILE saves after every epoch"
         print(f"nothing was saved: {hint}", file=sys.stderr)
