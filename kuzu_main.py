@@ -18,6 +18,12 @@ frequent confusions and a few sentences on the reasons.
 
 from __future__ import annotations
 
+from cli import files, process, settings, training
+from cli.process import Progress, Stop, UserError
+from cli.settings import CommaSeparated, Number
+from cli.tables import in_short
+from cli.training import Run
+
 import argparse
 import math
 import sys
@@ -29,11 +35,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cli import files, process, settings, training
-from cli.process import Progress, Stop, UserError
-from cli.settings import CommaSeparated, Number
-from cli.tables import in_short
-from cli.training import Run
 from kuzushiji.augmentation import batches, prepare
 from kuzushiji.confusion import confusion_matrix
 from kuzushiji.dataset import Images, load_images
@@ -140,17 +141,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.split is not None and args.dataset == "kmnist":
         parser.error(f"--split {args.split} needs --dataset kuzushiji10k: KMNIST has one split")
     return args
-
-
-def choose_device(given: torch.device | None) -> torch.device:
-    """Return --device, by default the GPU if torch can compute on it."""
-    if given or not torch.cuda.is_available():
-        return given or torch.device("cpu")
-    try:
-        return settings.device("cuda")
-    except argparse.ArgumentTypeError as error:
-        print(f"{error}: computing on the CPU", file=sys.stderr)
-        return torch.device("cpu")
 
 
 # Training
@@ -337,7 +327,7 @@ def main(argv: list[str] | None = None) -> int:
         split = saved[-1]["about"]["split"]
 
     np.set_printoptions(precision=4, suppress=True)
-    images = load_images(args.dataset, split, args.data).to(choose_device(args.device))
+    images = load_images(args.dataset, split, args.data).to(args.device)
     counts = f"{len(images.train)} training images, {len(images.test)} test images"
     print(f"images: {images.name}, {counts}")
     args.epochs, args.default_threads = args.epochs or 10, torch.get_num_threads()
@@ -400,7 +390,7 @@ def finish(run: Run, save_to: Path | None, stop: Stop) -> None:
     if saved:
         print(f"weights: {save_to}" + (f", after epoch {run.done}" if stopped else ""))
     if stopped and saved:
-        print(f"to go on: python3 kuzu_main.py --resume {save_to}")
+        print(f"to go on: {settings.command('kuzu_main.py', '--resume', save_to)}")
     elif stopped:
         hint = "interrupted in epoch 1" if save_to else "--save FILE saves after every epoch"
         print(f"nothing was saved: {hint}", file=sys.stderr)

@@ -1,13 +1,16 @@
 """Recurrent networks that predict the next symbol: Elman's SRN and the LSTM.
 
 The input is a symbol index, one-hot encoded. After each symbol a network returns a logit for every
-possible next symbol; a softmax turns logits into probabilities. Parameters are named as in the
-course's skeleton, so its saved weights load unchanged.
+possible next symbol; a softmax turns logits into probabilities. A network's state after a symbol is
+one vector of D numbers: the H hidden units, followed in an LSTM by its H context units (the cell).
+Parameters are named as in the course's skeleton, so its scripts load our weights and we load its.
+
+Left out: more than one layer, dropout and packed sequences, because networks of two to eight units
+on sequences that start together need none of them; nn.RNN, which takes five times as long at this
+size (bench/seq.py --engines); peepholes and coupled gates, which the assignment's LSTM lacks.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,20 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Activations(NamedTuple):
-    """Activations of a network on N sequences of T symbols.
-
-    hidden: (T, N, H). logits: (T, N, C), before the softmax. context: (T, N, H), the LSTM's cell
-    states; None while gradients are recorded, and for an SRN, whose context units are copies of its
-    hidden units.
-    """
-
-    hidden: Tensor
-    context: Tensor | None
-    logits: Tensor
-
-
-class _Recurrent(nn.Module):
+class Recurrent(nn.Module):
     """Base class of both networks: parameters for C symbols and H hidden units, in G blocks.
 
     W (C, G H): from the input. U (H, G H): from the previous hidden vector. hid_bias (G H).
@@ -47,6 +37,29 @@ class _Recurrent(nn.Module):
         self.V = nn.Parameter(torch.zeros(hid, symbols))
         self.out_bias = nn.Parameter(torch.zeros(symbols))
 
+    def forward(self, symbols: Tensor) -> Tensor:
+        """Return the logits (T, N, C) on symbols (T, N) int64, read from the initial state."""
+        return self.read_out(self.hidden(symbols))
+
+    @torch.no_grad()
+    def states(self, symbols: Tensor, state: Tensor | None = None) -> Tensor:
+        """Return the state (T, N, D) after each of the symbols (T, N) int64, from `state` (N, D) or
+        the initial state: the equations of `step`, one symbol at a time."""
+        state, found = self.initial_state(symbols.shape[1]) if state is None else state, []
+        for symbol in symbols:
+            state = self.step(symbol, state)
+            found.append(state)
+        return torch.stack(found)
+
+    def read_out(self, state: Tensor) -> Tensor:
+        """Return the logits (..., C) of states or hidden vectors (..., D): h V + out_bias."""
+        return state[..., : self.hid] @ self.V + self.out_bias
+
+    def memory(self, state: Tensor) -> Tensor:
+        """Return the units (..., H) that carry a state (..., D) on: an LSTM's context units, an
+        SRN's hidden units."""
+        return state[..., -self.hid :]
+
     def inputs(self, symbols: Tensor) -> Tensor:
         """Return the blocks' net input without the recurrent term, x W + hid_bias (..., G H).
 
@@ -57,12 +70,8 @@ class _Recurrent(nn.Module):
         # A matrix product, because its gradient takes a third of the time of an embedding's.
         return F.one_hot(symbols, self.symbols).to(self.W) @ self.W + self.hid_bias
 
-    def read_out(self, hidden: Tensor) -> Tensor:
-        """Return the logits (..., C) of hidden vectors (..., H): h V + out_bias."""
-        return hidden @ self.V + self.out_bias
 
-
-class SRN(_Recurrent):
+class SRN(Recurrent):
     """Simple recurrent network (Elman, 1990) with a learned initial hidden vector tanh(H0).
 
         h_t = tanh(x_t W + h_{t-1} U + hid_bias)
@@ -89,20 +98,18 @@ class SRN(_Recurrent):
         if identity:
             nn.init.eye_(self.U)
 
-    def initial_state(self, count: int) -> tuple[Tensor]:
-        """Return the state of `count` sequences before the first symbol: (hidden (N, H),)."""
-        return (self.H0.tanh().expand(count, -1),)
+    def initial_state(self, count: int) -> Tensor:
+        """Return the state (N, D) of `count` sequences before the first symbol."""
+        return self.H0.tanh().expand(count, -1)
 
-    def forward(self, symbols: Tensor, state: tuple[Tensor] | None = None) -> Activations:
-        """Return the Activations on symbols (T, N) int64, from `state` or the initial state."""
-        (hidden,) = state or self.initial_state(symbols.shape[1])
-        hidden = _SRNSteps.apply(self.inputs(symbols), self.U, hidden)
-        return Activations(hidden, None, self.read_out(hidden))
+    def hidden(self, symbols: Tensor) -> Tensor:
+        """Return the hidden vectors (T, N, H) on symbols (T, N) int64."""
+        start = self.initial_state(symbols.shape[1])
+        return _SRNSteps.apply(self.inputs(symbols), self.U, start)
 
-    def step(self, symbol: Tensor, state: tuple[Tensor]) -> tuple[Tensor]:
-        """Return the state after one symbol of each sequence (N,)."""
-        (hidden,) = state
-        return (torch.tanh(self.inputs(symbol) + hidden @ self.U),)
+    def step(self, symbol: Tensor, state: Tensor) -> Tensor:
+        """Return the state (N, D) after one symbol (N,) of each sequence."""
+        return torch.tanh(self.inputs(symbol) + state @ self.U)
 
 
 class _SRNSteps(torch.autograd.Function):
@@ -154,7 +161,7 @@ class _SRNSteps(torch.autograd.Function):
         return tuple(torch.from_numpy(part).to(device) for part in (d, U_gradient, recurrent))
 
 
-class LSTM(_Recurrent):
+class LSTM(Recurrent):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000).
 
         i, f, g, o = x_t W + h_{t-1} U + hid_bias    (blocks of H, in this order)
@@ -181,51 +188,31 @@ class LSTM(_Recurrent):
                 self.W *= 10
                 self.U.zero_()
 
-    def initial_state(self, count: int) -> tuple[Tensor, Tensor]:
-        """Return the state of `count` sequences before the first symbol, all zero:
-        (hidden (N, H), context (N, H))."""
-        zero = self.U.new_zeros(count, self.hid)
-        return zero, zero
+    def initial_state(self, count: int) -> Tensor:
+        """Return the state (N, D) of `count` sequences before the first symbol, all zero."""
+        return self.U.new_zeros(count, 2 * self.hid)
 
-    def forward(self, symbols: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Activations:
-        """Return the Activations on symbols (T, N) int64, from `state` or the initial state.
-
-        torch's fused kernel does not return the context vectors. They are recomputed from the
-        hidden vectors if no gradients are recorded; training does not need them.
-        """
-        hidden, cell = state or self.initial_state(symbols.shape[1])
+    def hidden(self, symbols: Tensor) -> Tensor:
+        """Return the hidden vectors (T, N, H) on symbols (T, N) int64, by torch's fused kernel,
+        which returns no context vectors; training does not need them."""
+        start = self.U.new_zeros(1, symbols.shape[1], self.hid)
         inputs = F.one_hot(symbols, self.symbols).to(self.W.dtype)
         # torch expects a second bias, which is redundant.
         weights = [self.W.T, self.U.T, self.hid_bias, torch.zeros_like(self.hid_bias)]
-        fused = (inputs, (hidden[None], cell[None]), weights, True, 1, 0.0, self.training)
-        steps, _, _ = torch.lstm(*fused, False, False)
-        context = None
-        if not torch.is_grad_enabled():
-            i, f, g, _ = self.gates(symbols, torch.cat([hidden[None], steps[:-1]]))
-            context = torch.empty_like(steps)
-            for t in range(len(steps)):
-                cell = context[t] = f[t] * cell + i[t] * g[t]
-        return Activations(steps, context, self.read_out(steps))
+        fused = (inputs, (start, start), weights, True, 1, 0.0, self.training)
+        return torch.lstm(*fused, False, False)[0]
 
-    def gates(self, symbols: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def gates(self, symbols: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return input gate, forget gate, cell input and output gate, (..., H) each.
 
-        symbols: (...); previous: (..., H), the hidden vectors of the step before.
+        symbols: (...); state: (..., D) or hidden vectors (..., H) of the step before.
         """
-        blocks = self.inputs(symbols) + previous @ self.U
+        blocks = self.inputs(symbols) + state[..., : self.hid] @ self.U
         i, f, g, o = blocks.chunk(4, dim=-1)
         return i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
 
-    def step(self, symbol: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the state after one symbol of each sequence (N,)."""
-        hidden, cell = state
-        i, f, g, o = self.gates(symbol, hidden)
-        cell = f * cell + i * g
-        return o * cell.tanh(), cell
-
-
-# Parameter names of each network: the keys of its state_dict.
-PARAMETER_NAMES = (
-    {"W", "U", "hid_bias", "V", "out_bias", "H0"},
-    {"W", "U", "hid_bias", "V", "out_bias"},
-)
+    def step(self, symbol: Tensor, state: Tensor) -> Tensor:
+        """Return the state (N, D) after one symbol (N,) of each sequence."""
+        i, f, g, o = self.gates(symbol, state)
+        cell = f * self.memory(state) + i * g
+        return torch.cat([o * cell.tanh(), cell], dim=-1)

@@ -2,102 +2,101 @@
 
     python3 seq_plot.py --lang anb2n --epoch 100                       the assignment's SRN
     python3 seq_plot.py --lang anb2nc3n --model lstm --epoch 50        the assignment's LSTM
-    python3 seq_plot.py --lang reber --only states                     the extracted machine only
+    python3 seq_plot.py --load FILE                                    any SRN or LSTM
+    python3 seq_plot.py --lang reber --only states                     the machine only
 
 Reads a checkpoint of seq_train.py or of the course's script, or trains the network first. Sections:
-weights and activations (scatter), state clusters and extracted machine (states), fixed points and
-counting (dynamics), units over time (context), an animation of state and machine (film).
+weights and activations (scatter), the machine on the words (states), counting and maps of symbols
+(dynamics), units over time (context), a page in which the network runs (page), a film (film). The
+last lines, "In short", answer the assignment's questions.
 """
 
 from __future__ import annotations
 
+from cli import files, process, settings
+from cli.process import Stop, UserError
+from cli.settings import CommaSeparated, Number
+from cli.tables import in_short, table
+
 import argparse
-import shlex
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cli import checkpoint, files, flags, process
-from cli.errors import UserError
-from recurrent import (
-    diagrams,
-    dynamics,
-    explain,
-    explain_machine,
-    explain_units,
-    extraction,
-    film,
-    machine,
-    maps,
-    pictures,
-    units,
-)
-from recurrent.extraction import Trajectory
-from recurrent.language import Language, Sequences
-from recurrent.metrics import evaluation_set, long_range_score
+import seq_train
+from recurrent import checkpoints, diagrams, dynamics, extraction, film, metrics, pictures, report
+from recurrent.extraction import Extraction, States
+from recurrent.language import Language
+from recurrent.page import page
 from recurrent.task import (
-    FAILED,
-    TASK_FLAGS,
+    Recipe,
     Task,
-    add_task_flags,
-    folder_flags,
-    load_checkpoint,
-    match_course_number_format,
-    print_sequence,
+    check_epoch,
+    resolve_recipe,
     resolve_task,
 )
 from seq_models import LSTM, SRN
 
-SECTIONS = ("scatter", "states", "dynamics", "context", "film")
+SECTIONS = ("scatter", "states", "dynamics", "context", "page", "film")
 # All but film, because it takes as long as the others together.
 DEFAULT_SECTIONS = SECTIONS[:-1]
 # Maximum number of units of which all pairs are drawn: 10 units have 45 pairs, a picture each.
 MAX_UNITS_ALL_PAIRS = 10
 # Maximum number of checkpoints listed when one is missing.
 MAX_LISTED = 12
-# Maximum length of the sequences that test a machine, relative to those it is extracted from.
-TEST_LENGTH_FACTOR = 2
 
 
 # Flags
 
 
-def build_parser() -> flags.Parser:
+def build_parser() -> settings.Parser:
     """Return the parser of the script's flags."""
-    parser = flags.Parser(
+    parser = settings.Parser(
         description="Analyse a network trained by seq_train.py: print and draw its activations, "
-        "state clusters, extracted machine, dynamics and units. A missing checkpoint is trained "
-        "first."
+        "its machine, how it counts, and its units. A missing checkpoint is trained first."
     )
-    add_task_flags(parser)
+    settings.add_flags(parser, Task)
     parser.add_argument(
         "--epoch",
-        type=flags.Integer(0, 1_000_000),
+        type=Number(0, 1_000_000, int),
         help="checkpoint, in thousands of training sequences (default: the last one of a run with "
         "default settings)",
     )
     parser.add_argument(
+        "--out_path", type=settings.path, default=Path("net"), metavar="DIR",
+        help="folder of the checkpoints",
+    )  # fmt: skip
+    parser.add_argument(
+        "--load",
+        type=settings.path,
+        metavar="FILE",
+        help="analyse the network in this file, whatever its name: ours, the course's, or a "
+        "state_dict of nn.RNN or nn.LSTM with a linear output layer",
+    )
+    parser.add_argument(
         "--num_plot",
-        type=flags.Integer(1, 1000),
+        type=Number(1, 1000, int),
         default=10,
         help="random sequences to print and to plot as dots",
     )
-    flags.add_common_flags(parser)
+    parser.add_argument(
+        "--words",
+        type=CommaSeparated(str),
+        metavar="TEXT,...",
+        help="print the activations on these texts instead, such as AABBBB,AAAB",
+    )
+    settings.add_common_flags(parser)
     parser.add_argument(
         "--only",
-        type=flags.CommaSeparated(_section),
+        type=CommaSeparated(_section),
         default=",".join(DEFAULT_SECTIONS),
         metavar="SECTION,...",
-        help="sections to print and draw: scatter (weights, activations), states (clusters, "
-        "machine), dynamics (fixed points, counting), context (units over time, ablation), film",
+        help="sections to print and draw: scatter (weights, activations), states (machine), "
+        "dynamics (counting, maps of symbols), context (units over time), page (the network in a "
+        "browser), film",
     )
     parser.add_argument(
         "--context", action="store_true", help="lstm: print context units as well as hidden units"
@@ -129,146 +128,110 @@ def _section(text: str) -> str:
     return text
 
 
-# Training of a missing checkpoint
+# Finding the network
 
 
-def train_first(args: argparse.Namespace, task: Task, epoch: int, seed: int) -> None:
-    """Make checkpoint `epoch` by seq_train.py; print the command and its time in seconds.
+def find_checkpoint(task: Task, epoch: int, args: argparse.Namespace) -> Path:
+    """Return the path of the checkpoint of the flags; train the network if there is none at all.
 
-    Existing checkpoints are kept, because they may be of another seed. Raises UserError if training
-    fails or is interrupted; the checkpoints saved by then are kept.
+    Raises UserError if the folder has other checkpoints of the language, because one of them may be
+    meant, or if training is interrupted.
     """
+    path = task.checkpoint(args.out_path, epoch)
+    # The course's name of an embedded network is without _embed.
+    for found in (path, path.with_name(path.name.replace("_embed", ""))):
+        if found.exists():
+            return found
+    check_epoch(epoch)
+    others = checkpoints.matches(args.out_path, task.language.name)
+    if others:
+        listed = ", ".join(others[:MAX_LISTED]) + (", ..." if len(others) > MAX_LISTED else "")
+        command = settings.command("seq_train.py", *task.words, *_epoch_words(task, epoch))
+        raise UserError(
+            f"{path} does not exist, but {args.out_path} has {listed}: choose one by --model, "
+            f"--hid and --epoch, or by --load FILE, or train this one by {command}"
+        )
+    return train_first(task, epoch, args)
+
+
+def _epoch_words(task: Task, epoch: int) -> list[str]:
+    """Return --epoch for a training run that saves checkpoint `epoch`; none if a default run does,
+    so that checkpoint 50 is halfway through a run of 100, and not the end of a shorter one."""
+    saved = epoch % seq_train.CHECKPOINT_EVERY == 0 and epoch <= task.default_epoch
+    return [] if saved else ["--epoch", str(epoch)]
+
+
+def train_first(task: Task, epoch: int, args: argparse.Namespace) -> Path:
+    """Train a network as seq_train.py does; print its command and its time; return the path of
+    checkpoint `epoch`. Raises UserError if training is interrupted; the checkpoints are kept."""
     files.require_writable(args.out_path)
-    path, found = task.checkpoint(args.out_path, epoch), existing_checkpoints(args.out_path, task)
-    words = [*task.flags, *task.epoch_flags(epoch), "--seed", str(seed)]
-    words += ["--device", str(args.device)] if args.device.type != "cpu" else []
-    command = shlex.join(["python3", "seq_train.py", *words, *folder_flags(args)])
-    print(
-        f"{path} does not exist{found}; training the network first: {command} ...",
-        end="",
-        flush=True,
-    )
-    start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=".training-", dir=args.out_path) as folder:
-        words += ["--out_path", folder, "--plot", args.plot]
-        status, errors, signal_number = run_seq_train(words)
-        saved = move_new_checkpoints(Path(folder), args.out_path)
-    if signal_number:
-        print(flush=True)
-        result = "nothing was saved"
-        if saved:
-            resume = ["python3", "seq_train.py", "--resume", str(saved[-1]), *folder_flags(args)]
-            result = f"{saved[-1]} was the last file saved; to go on: {shlex.join(resume)}"
-        raise UserError(f"interrupted; {result}", status=128 + signal_number)
-    if status not in (0, FAILED):
-        print(flush=True)
-        lines = errors.split("error: ", 1)[-1].splitlines()
-        raise UserError(lines[-1] if lines else f"seq_train.py ended with exit status {status}")
-    outcome = ", without success" if status == FAILED else ""
-    print(f" {time.monotonic() - start:.1f} s{outcome}", flush=True)
-
-
-def run_seq_train(words: list) -> tuple[int, str, int]:
-    """Run seq_train.py; return its exit status, its stderr, and the signal passed on to it or 0."""
-    # In a new session, because Ctrl-C would otherwise reach it twice: directly and from here.
-    training = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("seq_train.py"), *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    signal_number = 0
-    while training.returncode is None:
-        try:
-            _, errors = training.communicate()
-        except KeyboardInterrupt as interrupt:
-            terminated = isinstance(interrupt, process.Terminated)
-            signal_number = signal.SIGTERM if terminated else signal.SIGINT
-            training.send_signal(signal_number)
-    return training.returncode, errors, signal_number
-
-
-def move_new_checkpoints(folder: Path, out_path: Path) -> list[Path]:
-    """Move the checkpoints that `out_path` lacks from `folder` to it; return them, oldest first."""
-    made = sorted(folder.glob("*.pth"), key=lambda path: path.stat().st_mtime_ns)
-    new = [path for path in made if not (out_path / path.name).exists()]
-    return [path.rename(out_path / path.name) for path in new]
-
-
-def existing_checkpoints(folder: Path, task: Task) -> str:
-    """Return the names of the task's checkpoints in `folder` as " (found: a, b)"; "" if none."""
-    names = [path.name for path in folder.glob(f"{task.stem}_*.pth")]
-    names.sort(key=lambda name: (len(name), name))
-    more = ", ..." if len(names) > MAX_LISTED else ""
-    return f" (found: {', '.join(names[:MAX_LISTED])}{more})" if names else ""
-
-
-# Sections
+    seed = process.seed_everything(args.seed)
+    words = [*task.words, *_epoch_words(task, epoch), "--seed", seed]
+    path = task.checkpoint(args.out_path, epoch)
+    command = settings.command("seq_train.py", *words)
+    print(f"{path} does not exist; training the network first: {command} ...", end="", flush=True)
+    begun = time.monotonic()
+    length = epoch if _epoch_words(task, epoch) else task.default_epoch
+    defaults = argparse.Namespace(recipe="tuned", **dict.fromkeys(settings.flag_names(Recipe)))
+    recipe = resolve_recipe(defaults, task)
+    run = seq_train.new_run(task, recipe, seed, length, args.device)
+    with Stop() as stop:
+        saved = seq_train.run_training(run, args.out_path, stop)
+    print(f" {time.monotonic() - begun:.1f} s", flush=True)
+    if not run.complete:
+        resume = settings.command("seq_train.py", "--resume", saved)
+        raise UserError(f"interrupted; {saved} is saved; to go on: {resume}", status=stop.status)
+    return path
 
 
 @dataclass
 class Analysis:
-    """A trained network, the sequences that it is analysed on, and the folder of its pictures.
+    """A network, the language it has learned, and what is printed and drawn of it.
 
-    title:      the network's name in pictures.
-    sequences:  the evaluation set; trajectory: the network's trajectory on it.
-    sampled:    the random sequences that are printed and plotted as dots.
+    states: on the evaluation set; extraction: the machine on these words; sampled: the random
+    sequences that are printed and plotted as dots; results: all that --json writes.
     """
 
     net: SRN | LSTM
     task: Task
     title: str
     folder: Path
-    sequences: Sequences
-    sampled: Sequences
-    trajectory: Trajectory
+    states: States
+    extraction: Extraction
+    plane: pictures.Plane
+    sampled: States
+    texts: list[str]
+    results: dict
 
     @property
     def language(self) -> Language:
         return self.task.language
 
-    @cached_property
-    def extracted(self) -> extraction.Extraction:
-        """The machine extracted from the network."""
-        return extraction.extract_machine(self.net, self.language, self.sequences)
-
     def save(self, figure, name: str) -> None:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{name}.jpg")
 
 
-def show_scatter(analysis: Analysis, args: argparse.Namespace) -> dict:
-    """Print weights and activations, draw scatter plots of hidden units; return the activations."""
-    net, language = analysis.net, analysis.language
+# Sections
+
+
+def show_scatter(found: Analysis, args: argparse.Namespace) -> None:
+    """Print weights and activations, draw scatter plots of hidden units."""
+    net, language, title, dots = found.net, found.language, found.title, found.sampled
     for name, weights in net.state_dict().items():
         print(f"{name}:\n{weights.cpu().numpy()}")
-    texts = language.to_strings(analysis.sampled)
-    sequences = [print_sequence(net, language, text, args.context) for text in texts]
-    hidden, number, _ = _state_vectors(analysis)
-    title = analysis.title
-    start = net.initial_state(1)[0][0].detach().cpu().numpy() if net.blocks == 1 else None
+    printed = [report.print_sequence(net, language, text, args.context) for text in found.texts]
+    found.results["sequences"] = printed
+    start = found.states.vectors[0] if net.blocks == 1 else None
     if net.hid > MAX_UNITS_ALL_PAIRS:
         pairs = net.hid * (net.hid - 1) // 2
         print(f"pictures of units 0 and 1, 2 and 3, ... only: {net.hid} units have {pairs} pairs")
     for pair in _pairs(net.hid):
-        figure = pictures.pair_picture(hidden, number, pair, "hidden unit", title, language, start)
-        analysis.save(figure, "{}{}".format(*pair))
+        figure = pictures.pair_picture(
+            dots.vectors, dots.number, pair, "hidden unit", title, language, start
+        )
+        found.save(figure, "{}{}".format(*pair))
     if net.hid > 2:
-        figure = pictures.cube_picture(hidden, number, "hidden unit", title, language)
-        analysis.save(figure, "3d")
-    return {"sequences": sequences}
-
-
-def _state_vectors(analysis: Analysis) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return hidden vectors (P, H), state numbers (P,), and context vectors (P, H) or None, on the
-    sampled sequences."""
-    with torch.no_grad():
-        run = analysis.net(analysis.sampled.symbols[:-1])
-    mask = analysis.sampled.mask
-    number = analysis.language.number[analysis.sampled.nodes[mask].numpy()]
-    context = None if run.context is None else run.context.cpu()[mask].numpy()
-    return run.hidden.cpu()[mask].numpy(), number, context
+        found.save(_cube(found, context=False), "3d")
 
 
 def _pairs(hid: int) -> list[tuple[int, int]]:
@@ -278,158 +241,180 @@ def _pairs(hid: int) -> list[tuple[int, int]]:
     return [(one, other) for one in range(hid) for other in range(one + 1, hid)]
 
 
-def show_window(analysis: Analysis) -> None:
-    """Show a rotatable 3D plot of the hidden units until it is closed; do nothing if there is no
-    screen."""
-    from matplotlib import pyplot
-    from matplotlib.backends import BackendFilter, backend_registry
-
-    # Without a screen matplotlib has chosen a backend that only writes files.
-    if pyplot.get_backend().lower() not in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
-        return
-    hidden, number, _ = _state_vectors(analysis)
-    figure = pyplot.figure(figsize=(8, 7))
-    pictures.cube_picture(hidden, number, "hidden unit", analysis.title, analysis.language, figure)
-    print("close the window to continue")
-    pyplot.show()
-
-
-def show_states(analysis: Analysis, args: argparse.Namespace) -> dict:
-    """Print and draw the extracted machine, and compare it with the language's minimal machine.
-
-    Returns the sizes of both machines and the results of the comparison.
-    """
-    net, language, sequences = analysis.net, analysis.language, analysis.sequences
-    found = analysis.extracted
-    extracted, names, labels = found.machine, found.names, found.labels
-    test_steps = TEST_LENGTH_FACTOR * found.max_steps
-    tests = extraction.generate(net, language, test_steps, seed=1)
-    agreeing = extraction.agreement(net, language, extracted, tests)
-    print("\n--- States and machine ---")
-    print(explain_machine.threshold(language))
-    print(explain_machine.clustering_summary(found.clustering, extracted, found.trajectory))
-    print(f"\n{explain_machine.state_table(extracted, names, language)}\n")
-    print(
-        f"machine and network agree on {agreeing}/{tests.count} sequences (same symbols allowed at "
-        f"every step; new\nsequences of up to {test_steps} symbols generated by the network; the "
-        f"sequences used for the extraction have up to {found.max_steps})"
+def _cube(found: Analysis, context: bool, figure=None):
+    """Draw the 3D picture of hidden or context units."""
+    net, dots = found.net, found.sampled
+    values = dots.vectors[:, net.hid :] if context else dots.vectors[:, : net.hid]
+    return pictures.cube_picture(
+        net, values, dots.number, context, found.title, found.language, figure
     )
-    print(
-        explain_machine.comparison(
-            extracted, found.reference, found.overlap, names, labels, language.name
-        )
-    )
-    differences = extraction.differences(net, language, found.reference, sequences)
-    print(explain_machine.difference_table(differences, labels, language, sequences.count))
-    shown, shown_names = found.shown
-    merged = "" if shown is found.clustering else " merged by machine state"
-    title = f"State clusters{merged}: {analysis.title}\n"
-    title += "×: initial state; hollow dots: outside the language"
-    figure = diagrams.states_picture(found.trajectory, shown, shown_names, language, title)
-    analysis.save(figure, "states")
-    positions = diagrams.machine_positions(extracted, found.overlap, found.positions)
-    title = f"Extracted machine: {analysis.title}"
-    analysis.save(diagrams.machine_picture(extracted, names, positions, title), "fsm")
-    dot = analysis.folder / f"{analysis.task.stem}_fsm.dot"
-    files.write(dot, machine.as_dot(extracted, names))
-    print(f"for Graphviz: {dot}")
-    return {
-        "clusters": found.clustering.count,
-        "inconsistent": found.clustering.inconsistent,
-        "states": extracted.count,
-        "minimal_states": found.reference.count,
-        "isomorphic": extracted == found.reference,
-        "agreement": agreeing,
-        "agreement_of": tests.count,
-    }
 
 
-def show_dynamics(analysis: Analysis, args: argparse.Namespace) -> None:
-    """Print and draw the symbols' maps, their fixed points, and how the network counts."""
-    net, language, trajectory = analysis.net, analysis.language, analysis.trajectory
-    # The symbols that are read; the last one of a sequence is only predicted.
-    read = np.unique(trajectory.symbol[1:]).tolist()
-    points = {symbol: dynamics.fixed_points_and_cycles(net, trajectory, symbol) for symbol in read}
-    print("\n--- Dynamics ---")
-    print(explain.fixed_point_table(points, language, net.hid))
-    if language.times:
-        print(f"\n{explain.counting_text(net, language, points)}\n")
-        runs = dynamics.predict_single_words(net, language, explain.MAX_N_SHOWN)
-        ahead = dynamics.states_along(net, np.zeros(explain.MAX_N_SHOWN, dtype=np.int64))
-        print(explain.generalisation_table(runs, dynamics.step_lengths(ahead), language))
-    elif language.long_range:
-        print(f"second-to-last symbol of new words: {long_range_score(net, language)}")
-    title = f"Map of each symbol: {analysis.title}"
-    # Fixed points only, because a cycle has several positions.
-    still = {
-        symbol: [fixed for fixed in found if fixed.period == 1] for symbol, found in points.items()
-    }
-    analysis.save(maps.dynamics_picture(net, language, trajectory, still, title), "dynamics")
-
-
-def show_context(analysis: Analysis, args: argparse.Namespace) -> None:
-    """Print and draw the units over time, their roles in counting, and their ablations."""
-    net, language = analysis.net, analysis.language
-    print("\n--- Units over time ---")
-    name = "hidden unit" if net.blocks == 1 else "context unit"
-    if language.times:
-        values, max_n = units.unit_values(net, language), language.max_n
-        found = units.unit_roles(values)
-        print(explain_units.role_table(found, language, name, units.forgetting(net, language)))
-        print(f"\n{explain_units.end_table(found, values, language, name)}\n")
-        print(explain_units.transfer_text(found, values, language, name))
-        limit = units.MAX_ABLATED_UNITS
-        which = f"the first {limit}" if net.hid > limit else "single"
+def show_states(found: Analysis, args: argparse.Namespace) -> None:
+    """Print and draw the machine on the words, and compare it with the language's."""
+    language, machine, drawn = found.language, found.extraction.machine, _is_drawn(found)
+    print("\nMachine on the words: states of the network that no continuation tells apart are one")
+    if drawn:
+        print(table(extraction.transition_records(machine)))
+    else:
+        right = found.results["fresh_words"]
         print(
-            f"\nAblation of {which} {name}s: each word n = 1 .. {max_n}, read after each of these "
-            f"words ({max_n**2} pairs)."
+            f"{machine.count} states, more than {extraction.MAX_DRAWN}: no table and no picture; "
+            f"the network is right on {right['words'] - right['wrong']} of {right['words']} words"
         )
-        print(explain_units.ablation_table(units.ablations(net, language), language))
+    print(report.mistake_sentence(found.results, language))
+    title = f"States: {found.title}"
+    figure = diagrams.states_picture(
+        found.states, found.extraction, language, found.plane, title, named=drawn
+    )
+    found.save(figure, "states")
+    if drawn:
+        picture = diagrams.machine_picture(machine, f"Machine on the words: {found.title}")
+        found.save(picture, "fsm")
+        dot = found.folder / f"{found.task.stem}_fsm.dot"
+        files.write(dot, extraction.as_dot(machine))
+        print(f"for Graphviz: {dot}")
+
+
+def _is_drawn(found: Analysis) -> bool:
+    return found.extraction.machine.count <= extraction.MAX_DRAWN
+
+
+def show_dynamics(found: Analysis, args: argparse.Namespace) -> None:
+    """Print and draw how the network counts: margins, and the maps of the symbols."""
+    net, language, results = found.net, found.language, found.results
+    if language.times:
+        for run in range(1, language.classes):
+            letter, after = language.symbols[run], language.symbols[(run + 1) % language.classes]
+            print(
+                f"\nMargin after each {letter} (logit of {after} minus logit of {letter}; "
+                f"positive: the {letter}'s end)"
+            )
+            print(table(dynamics.margin_records(net, language, run)))
+        found.save(
+            pictures.countdown_picture(net, language, f"Countdown: {found.title}"), "countdown"
+        )
+    points = results["fixed_points"]
+    print(
+        "\nFixed points found of each symbol's map (not found is not none); distance from the "
+        "words,\nand after ten more of the symbol"
+    )
+    print(report.fixed_point_table(points) or "none found")
+    boundary = dynamics.decision_boundary(net, language)
+    if boundary:
+        print(f"decision boundary: {boundary}")
+    slow = results.get("slow_point")
+    if slow and report.slow_sentence(results, language):
+        points = [*points, slow | {"kind": "slow point"}]
+    title = f"Map of each symbol: {found.title}"
+    found.save(
+        pictures.maps_picture(net, language, found.states, found.plane, points, title), "dynamics"
+    )
+
+
+def show_context(found: Analysis, args: argparse.Namespace) -> None:
+    """Print and draw the units over time, and which of them count."""
+    net, language, dots, results = found.net, found.language, found.sampled, found.results
+    name = results["unit_name"]
+    if language.times:
+        shown = [
+            row
+            for row in results["counters"]
+            if max(row["read_r2"], row["left_r2"] or 0) >= dynamics.MIN_SHOWN
+        ]
+        print(f"\nStraight lines through each {name} (change at each symbol, R² >= 0.5 shown)")
+        formats = {"read": "+.2f", "left": "+.2f", "read_r2": ".3f", "left_r2": ".3f"}
+        print(table(shown, formats) or "none")
+        print(f"\nWords right while a {name} keeps its value during a run")
+        print(table(results["ablations"]))
     if net.blocks > 1:
-        _, number, values = _state_vectors(analysis)
         for pair in _pairs(net.hid):
             figure = pictures.pair_picture(
-                values, number, pair, "context unit", analysis.title, language
+                dots.vectors[:, net.hid :], dots.number, pair, "context unit", found.title, language
             )
-            analysis.save(figure, "context_{}{}".format(*pair))
-    title = f"Units over time: {analysis.title}"
-    analysis.save(pictures.time_picture(net, language, title), "time")
+            found.save(figure, "context_{}{}".format(*pair))
+        if net.hid > 2:
+            found.save(_cube(found, context=True), "context_3d")
+    found.save(pictures.time_picture(net, language, f"Units over time: {found.title}"), "time")
 
 
-def show_film(analysis: Analysis, args: argparse.Namespace) -> None:
+def show_page(found: Analysis, args: argparse.Namespace) -> None:
+    """Write a page in which the network runs."""
+    net, language, states = found.net, found.language, found.states
+    machine, drawn = found.extraction.machine, _is_drawn(found)
+    words = pictures.words_shown(language)
+    data = {
+        "title": found.title,
+        "model": found.task.model,
+        "hid": net.hid,
+        "symbols": language.symbols,
+        "chained": language.chained,
+        "weights": net.state_dict(),
+        "sequence": pictures.word_before(language) + words[-1],
+        "times": language.times,
+        "states": states.vectors,
+        "number": states.number,
+        "max_number": language.numbers.max(),
+        "group": found.extraction.state if drawn else np.full(len(states.vectors), -1),
+        "machine": {
+            "names": machine.names,
+            "places": machine.places,
+            "transitions": machine.transitions,
+            "start": 0,
+            "outputs": machine.outputs,
+        }
+        if drawn
+        else None,
+        "language": {"transitions": language.transitions, "start": 0, "end": language.end},
+    }
+    path = found.folder / f"{found.task.stem}.html"
+    files.write(path, page(data))
+    print(f"page: {path} (open it in a browser)")
+
+
+def show_film(found: Analysis, args: argparse.Namespace) -> None:
     """Make a film of the network and its machine reading a few words."""
-    content = film.make_film(analysis.net, analysis.language, analysis.extracted, analysis.title)
-    path = analysis.folder / f"{analysis.task.stem}_film.gif"
+    if not _is_drawn(found):
+        print(f"no film: the machine has more than {extraction.MAX_DRAWN} states")
+        return
+    content = film.make_film(
+        found.net, found.language, found.states, found.extraction, found.plane, found.title
+    )
+    path = found.folder / f"{found.task.stem}_film.gif"
     files.write(path, content)
     print(f"film: {path}")
 
 
-# Checkpoints
-
-
-def load(path: Path, args: argparse.Namespace) -> tuple[Task, SRN | LSTM, str]:
-    """Return a checkpoint's task, network and title.
-
-    Raises UserError if the file is damaged or its task differs from the flags.
-    """
-    content, expected = checkpoint.read(path, "checkpoint"), resolve_task(args)
-    try:
-        task, net = load_checkpoint(content, expected)
-    except ValueError as error:
-        raise UserError(
-            f"checkpoint {path}: damaged, or not a checkpoint of seq_train.py"
-        ) from error
-    for name in TASK_FLAGS:
-        value, expected_value = getattr(task, name), getattr(expected, name)
-        # Without --length the checkpoint's length is used.
-        if value != expected_value and (name != "length" or args.length):
-            raise UserError(f"{path} holds a network with --{name} {value}, not {expected_value}")
-    seen = content.get("seen")
-    after = f"after {seen} sequences of" if isinstance(seen, int) else "on"
-    return task, net, f"{task.title} {after} {task.language.name}"
-
-
 # The script
+
+
+def measure(net, language: Language, states: States, machine: Extraction) -> dict:
+    """Return the measurements of a network from which In short is made."""
+    fresh = metrics.fresh_words(language)
+    results = {
+        "unit_name": "hidden unit" if net.blocks == 1 else "context unit",
+        "fresh_words": metrics.wrong_words(net, language, fresh),
+        "state_vectors": len(states.vectors),
+        "states": machine.machine.count,
+        "minimal_states": machine.reference.count,
+        "isomorphic": machine.isomorphic,
+        "likeliest_mistake": metrics.likeliest_mistake(net, language, fresh),
+        "fixed_points": dynamics.fixed_points(net, language, states),
+    } | extraction.agreement(net, language, machine.machine, fresh)
+    if language.long_range:
+        results["remembered"] = metrics.remembered(net, language, fresh)
+    if language.times:
+        largest = metrics.max_exact_n(net, language)
+        results |= {
+            "max_exact_n": largest,
+            "failure": dynamics.first_failure(net, language, largest[1] + 1),
+            "counters": dynamics.counters(net, language),
+            "countdown": dynamics.countdown(net, language),
+            "ablations": dynamics.ablations(net, language),
+        }
+        if net.blocks == 1:
+            results["slow_point"] = dynamics.slow_point(net, language, states, 1)
+    return results
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -437,31 +422,46 @@ def main(argv: list[str] | None = None) -> int:
     files.require_writable(args.plot)
     if args.json:
         files.require_savable(args.json, "--json")
-    requested = resolve_task(args)
-    epoch = requested.default_epoch if args.epoch is None else args.epoch
-    path = requested.checkpoint(args.out_path, epoch)
-    match_course_number_format()
     # More threads are slower on matrices this small, because they wait for each other.
     torch.set_num_threads(1)
-    seed = process.seed_everything(args.seed)
-    if not path.exists():
-        train_first(args, requested, epoch, seed)
-    task, net, title = load(path, args)
+    if args.load:
+        path, flag = args.load, "--load"
+    else:
+        task = resolve_task(args)
+        epoch = task.default_epoch if args.epoch is None else args.epoch
+        path, flag = find_checkpoint(task, epoch, args), "checkpoint"
+    net, run = checkpoints.read_network(path, flag)
+    task = checkpoints.task_of(net, run, path, args)
+    seed = run.get("seed") if args.seed is None else args.seed
+    if args.seed is not None and run.get("seed") not in (None, args.seed):
+        print(f"--seed {args.seed} chooses the sequences; the network's own is {run['seed']}")
+    title = checkpoints.title(task, run)
     print(title)
-    net.to(args.device)
-    sequences = evaluation_set(task.language)
-    sampled = task.language.batch(args.num_plot, np.random.default_rng(seed))
-    trajectory = extraction.trajectory(net, task.language, sequences)
-    analysis = Analysis(net, task, title, args.plot, sequences, sampled, trajectory)
-    sections = (show_scatter, show_states, show_dynamics, show_context, show_film)
-    results = {"title": title, "task": asdict(task), "epoch": epoch, "seed": seed}
-    for name, show_section in zip(SECTIONS, sections, strict=True):
-        if name in args.only:
-            results |= show_section(analysis, args) or {}
+    if run.get("reports"):
+        recipe = settings.format_flags(settings.restore(Recipe, run["recipe"]))
+        print(f"recipe: {recipe}; loss: {run['reports'][-1]['loss']:.4f}")
+    net, language = net.to(args.device), task.language
+    seed = process.seed_everything(seed)
+    texts = language.to_strings(language.batch(args.num_plot, np.random.default_rng(seed)))
+    sampled = extraction.states_on(net, language, language.from_strings(texts))
+    states = extraction.states_on(net, language, metrics.evaluation_set(language))
+    machine = extraction.extract(net, language, states)
+    results = {"title": title, "task": asdict(task), "seed": seed, "file": path}
+    results |= measure(net, language, states, machine)
+    results["sentences"] = report.sentences(results, language)
+    plane = pictures.Plane(net, states.vectors)
+    texts = list(args.words) if args.words else texts
+    found = Analysis(net, task, title, args.plot, states, machine, plane, sampled, texts, results)
+    sections = (show_scatter, show_states, show_dynamics, show_context, show_page, show_film)
+    with report.course_numbers():
+        for name, show_section in zip(SECTIONS, sections, strict=True):
+            if name in args.only:
+                show_section(found, args)
     if args.json:
         files.write_json(args.json, results)
+    print(in_short(results["sentences"]))
     if args.show and net.hid > 2 and "scatter" in args.only:
-        show_window(analysis)
+        files.show_window(lambda figure: _cube(found, False, figure), (8, 7))
     return 0
 
 

@@ -12,9 +12,15 @@ A sequence is five words of a counting language, or one word of Reber's grammars
 
 from __future__ import annotations
 
+from cli import files, process, settings, training
+from cli.process import Progress, Stop, UserError
+from cli.settings import Number
+from cli.tables import in_short
+from cli.training import Run
+
 import argparse
+import contextlib
 import math
-import shlex
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -23,58 +29,55 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from torch.nn.utils import clip_grad_norm_
 
-from cli import files, flags, process
-from cli.errors import UserError
-from cli.process import Progress, Stop
+from recurrent import metrics, report
+from recurrent.checkpoints import resume
 from recurrent.language import Language, Sequences
-from recurrent.metrics import (
-    MAX_N_TESTED,
-    MAX_N_TESTED_PAIRS,
-    Score,
-    long_range_score,
-    max_exact_n,
-)
-from recurrent.recipes import add_recipe_flags
-from recurrent.runs import Run, new_run, resume, save
 from recurrent.task import (
-    CHECKPOINT_EVERY,
+    BLOCK,
     FAILED,
-    REPORT_EVERY,
-    add_task_flags,
-    folder_flags,
-    match_course_number_format,
-    print_sequence,
+    RECIPES,
+    Recipe,
+    Task,
+    build_network,
+    check_epoch,
+    resolve_recipe,
+    resolve_task,
 )
 
+# Thousands of training sequences per checkpoint.
+CHECKPOINT_EVERY = 10
 # Number of last reports whose losses must be below the threshold for success.
 SUCCESS_WINDOW = 10
-# Maximum length in symbols of the example word in a report, if the language has words this short.
-MAX_EXAMPLE_LENGTH = 12
+# Number of evaluation sequences in a report between two checkpoints: a quarter of all.
+QUICK_EVALUATION = 256
 
 
 # Flags
 
 
-def build_parser() -> flags.Parser:
+def build_parser() -> settings.Parser:
     """Return the parser of the script's flags."""
-    parser = flags.Parser(
+    parser = settings.Parser(
         description="Train a recurrent network to predict the next symbol of a language.",
         epilog="Defaults of the training flags come from --recipe; the values used are printed. "
         "Status in a report: exact (all deterministic symbols predicted correctly), learned "
         f"(exact, and the loss below the threshold in the last {SUCCESS_WINDOW} reports), stuck "
-        f"(the loss fell by less than 1% over the last {SUCCESS_WINDOW} reports), learning "
+        f"(the loss fell by less than 1%% over the last {SUCCESS_WINDOW} reports), learning "
         "(otherwise).",
     )
-    add_task_flags(parser)
+    settings.add_flags(parser, Task)
     parser.add_argument(
         "--epoch",
-        type=flags.Integer(0, 1_000_000),
+        type=Number(0, 1_000_000, int),
         help="length of training in thousands of sequences (omitted or 0: depends on language and "
         'network); the printed "epoch" counts single sequences',
     )
-    flags.add_common_flags(parser)
+    parser.add_argument(
+        "--out_path", type=settings.path, default=Path("net"), metavar="DIR",
+        help="folder for the checkpoints",
+    )  # fmt: skip
+    settings.add_common_flags(parser)
     parser.add_argument(
         "--verbose",
         action="store_true",
@@ -82,12 +85,20 @@ def build_parser() -> flags.Parser:
     )
     parser.add_argument(
         "--resume",
-        type=flags.path,
+        type=settings.path,
         metavar="FILE",
         help="resume training from a checkpoint, with its settings (same result as an "
         "uninterrupted run), or start a new run from weights saved by the course's script",
     )
-    add_recipe_flags(parser)
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        default="tuned",
+        help="default values of the flags below: assignment (the course's: SGD, one sequence per "
+        "update) or tuned (chosen by experiment)",
+    )
+    settings.add_flags(group, Recipe)
     return parser
 
 
@@ -96,136 +107,137 @@ def build_parser() -> flags.Parser:
 
 def sample_block(language: Language, seed: int, block: int) -> Sequences:
     """Return the sequences of block 0, 1, ...; they depend on seed and block only."""
-    return language.batch(REPORT_EVERY, np.random.default_rng([seed, block]))
+    return language.batch(BLOCK, np.random.default_rng([seed, block]))
 
 
-def train(run: Run, sequences: Sequences, stop: Stop) -> None:
-    """Train on the remaining sequences of a block; return early once `stop` is set."""
-    recipe, net, optimizer = run.recipe, run.net, run.optimizer
-    batch_size = recipe.batch_at(run.seen // REPORT_EVERY / run.epoch)
+def train(run: Run, sequences: Sequences) -> None:
+    """Train on a block of sequences."""
+    net, size = run.net, run.recipe.batch_at(run.done / run.length)
     sequences = sequences.to(net.V.device)
     # -100: the default ignore_index of cross_entropy.
     targets = sequences.symbols[1:].masked_fill(~sequences.mask, -100)
-    for start in range(run.seen % REPORT_EVERY, sequences.count, batch_size):
-        if stop:
-            return
-        batch = sequences.part(start, start + batch_size)
-        target = targets[: len(batch.mask), start : start + batch_size]
-        logits = net(batch.symbols[:-1]).logits
-        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        if recipe.clip:
-            clip_grad_norm_(net.parameters(), recipe.clip)
-        optimizer.param_groups[0]["lr"] = recipe.lr_at(run.progress)
-        optimizer.step()
-        run.seen += batch.count
+    for start in range(0, sequences.count, size):
+        batch = sequences.part(start, start + size)
+        target = targets[: len(batch.mask), start : start + size]
+        loss = F.cross_entropy(net(batch.symbols[:-1]).flatten(0, 1), target.flatten())
+        share = (run.done + start / sequences.count) / run.length
+        training.update(run, loss, share, run.recipe.clip)
 
 
-def run_training(run: Run, args: argparse.Namespace, stop: Stop) -> Path:
-    """Train to the end of the run or until `stop` is set; return the last checkpoint path.
+def new_run(task: Task, recipe: Recipe, seed: int, epoch: int, device: torch.device) -> Run:
+    """Return a Run of `epoch` thousand sequences. The random generators are seeded already."""
+    net = build_network(task, recipe).to(device)
+    optimizer = training.make_optimizer(recipe, net)
+    return Run(asdict(task), recipe, seed, epoch, net, optimizer)
 
-    Reports every 1,000 sequences, saves every 10,000. Raises UserError if the loss is not finite.
+
+def run_training(run: Run, folder: Path, stop: Stop, example=None) -> Path | None:
+    """Train to the end of the run, or to the end of a block once `stop` is set.
+
+    Reports every 1,000 sequences, saves every 10,000 and at the end in `folder`. example: returns
+    the text that a report prints at a number of sequences; None prints no reports. Returns the last
+    checkpoint's path. Raises UserError if the loss is not finite.
     """
-    checkpoint_path = args.resume
-    blocks = range(run.seen // REPORT_EVERY, run.epoch)
-    progress = Progress(len(blocks))
+    task = settings.restore(Task, run.about)
+    language, path, progress = task.language, None, Progress(run.length, run.done)
+    everything = metrics.evaluation_set(language)
+    quick, threshold = everything.part(0, QUICK_EVALUATION), threshold_of(run)
 
-    def evaluate_and_report() -> None:
-        score = run.evaluation.score(run.net)
+    def report() -> None:
+        whole = run.done % CHECKPOINT_EVERY == 0 or run.done == run.length or bool(stop)
+        record = metrics.evaluate(run.net, language, everything if whole else quick)
         progress.clear()
-        if not math.isfinite(score.loss):
+        if not math.isfinite(record["loss"]):
             raise UserError(
-                f"the loss is {score.loss} after {run.seen} sequences: lower --lr "
-                f"{run.recipe.lr:g} (last checkpoint: {checkpoint_path})"
+                f"the loss is {record['loss']} after {run.done * BLOCK} sequences: lower --lr "
+                f"{run.recipe.lr:g} (last checkpoint: {path})"
             )
-        # Within a block: printed only, because an uninterrupted run has no report here.
-        if run.seen % REPORT_EVERY == 0:
-            run.reports.append((run.seen, score))
-        print_report(run, example_text(run, args.verbose), score)
+        run.reports.append({"seen": run.done * BLOCK} | record)
+        if example:
+            print_report(run, language, example(run.done * BLOCK), threshold)
+
+    def save() -> Path:
+        path = task.checkpoint(folder, run.done)
+        training.save(run, path)
+        return path
 
     if not run.reports:
-        evaluate_and_report()
-        checkpoint_path = save(run, args.out_path)
-    for block in blocks:
+        report()
+        path = save()
+    while not run.complete and not stop:
         start = time.perf_counter()
-        train(run, sample_block(run.language, run.seed, block), stop)
+        train(run, sample_block(language, run.seed, run.done))
         run.seconds += time.perf_counter() - start
-        evaluate_and_report()
-        if stop or block + 1 == run.epoch or (block + 1) % CHECKPOINT_EVERY == 0:
-            checkpoint_path = save(run, args.out_path)
-        if stop:
-            break
-        progress.update(block + 1 - blocks.start, run.task.title)
-    return checkpoint_path
+        run.done += 1
+        report()
+        if stop or run.complete or run.done % CHECKPOINT_EVERY == 0:
+            path = save()
+        progress.update(run.done, task.title)
+    return path
 
 
 # Reports, results and pictures
 
 
-def training_status(scores: list[Score], loss_threshold: float) -> str:
-    """Return the status of training from the Scores of all reports so far.
+def threshold_of(run: Run) -> float:
+    """Return the loss below which a run is successful."""
+    language = settings.restore(Task, run.about).language
+    return metrics.loss_threshold(language, metrics.evaluation_set(language))
+
+
+def training_status(reports: list[dict], threshold: float) -> str:
+    """Return the status of training after its reports so far.
 
     learned: exact, and the loss was below the threshold in the last 10 reports. exact: all
     deterministic symbols are predicted correctly. stuck: the loss has fallen by less than 1 % over
     the last 10 reports. learning: otherwise.
     """
-    if scores[-1].exact:
-        return "learned" if succeeded(scores, loss_threshold) else "exact"
-    if len(scores) > SUCCESS_WINDOW and scores[-1].loss > 0.99 * scores[-1 - SUCCESS_WINDOW].loss:
+    losses = [report["loss"] for report in reports]
+    if reports[-1]["correct"] == reports[-1]["total"]:
+        return "learned" if max(losses[-SUCCESS_WINDOW:]) < threshold else "exact"
+    if len(losses) > SUCCESS_WINDOW and losses[-1] > 0.99 * losses[-1 - SUCCESS_WINDOW]:
         return "stuck"
     return "learning"
 
 
-def succeeded(scores: list[Score], loss_threshold: float) -> bool:
-    """Return whether the last Score is exact, and the last 10 losses are below the threshold."""
-    return scores[-1].exact and all(
-        score.loss < loss_threshold for score in scores[-SUCCESS_WINDOW:]
-    )
+def example_text(language: Language, seed: int, verbose: bool):
+    """Return a function from the number of sequences so far to the example in a report: the same
+    short word each time, or a random sequence."""
+    words = language.shortest_words(3)
+
+    def text(seen: int) -> str:
+        if verbose:
+            random = np.random.default_rng([seed, seen, BLOCK])
+            return language.to_strings(language.batch(1, random))[0]
+        return words[-1]
+
+    return text
 
 
-def example_text(run: Run, verbose: bool) -> str:
-    """Return the example in a report: the same short word each time, or a random sequence."""
-    language = run.language
-    if verbose:
-        random = np.random.default_rng([run.seed, run.seen, REPORT_EVERY])
-        return language.to_strings(language.batch(1, random))[0]
-    words = language.all_words or language.words_up_to(MAX_EXAMPLE_LENGTH)
-    # With a high minimum length, no word is that short: a random one.
-    words = words or language.to_strings(language.batch(1, np.random.default_rng(0)))
-    return words[min(2, len(words) - 1)]
+def print_report(run: Run, language: Language, text: str, threshold: float) -> None:
+    """Print the network's activations on `text`, and the last report."""
+    report.print_sequence(run.net, language, text)
+    last, status = run.reports[-1], training_status(run.reports, threshold)
+    print(f"epoch: {last['seen']}\n loss: {last['loss']:.4f}")
+    correct = f"{last['correct']}/{last['total']}"
+    print(f" deterministic symbols correct: {correct} ({status})", flush=True)
 
 
-def print_report(run: Run, text: str, score: Score) -> None:
-    """Print the network's activations on `text`, and its Score."""
-    print_sequence(run.net, run.language, text)
-    status = training_status(run.scores, run.language.loss_threshold)
-    print(f"epoch: {run.seen}\n loss: {score.loss:.4f}")
-    print(f" deterministic symbols correct: {score.correct}/{score.total} ({status})", flush=True)
-
-
-def training_picture(run: Run) -> Figure:
+def training_picture(run: Run, task: Task, results: dict) -> Figure:
     """Return a Figure of loss and accuracy on deterministic symbols against training sequences."""
-    language = run.language
+    threshold, reference = results["loss_threshold"], results["reference_loss"]
     figure = Figure(figsize=(7, 5), dpi=100, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    seen = [number / REPORT_EVERY for number, _ in run.reports]
-    upper.plot(seen, [score.loss for score in run.scores], color="tab:blue")
-    upper.axhline(language.loss_threshold, color="0.4", linestyle="--")
-    upper.annotate(
-        f"threshold {language.loss_threshold:.3g}",
-        (1, language.loss_threshold),
-        (-4, 3),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-    )
-    if run.reference_loss:
-        label = f"reference loss {run.reference_loss:.4f}"
-        upper.axhline(run.reference_loss, color="0.4", linestyle=":", label=label)
-        upper.legend(loc="upper right")
-    upper.set(yscale="log", ylabel="loss", title=f"{run.task.title}, language {language.name}")
-    percent_correct = [100 * score.correct / score.total for score in run.scores]
+    seen = [report["seen"] / BLOCK for report in run.reports]
+    upper.plot(seen, [report["loss"] for report in run.reports], color="tab:blue", label="loss")
+    lines = [(threshold, "--", f"threshold {threshold:.3g}")]
+    if reference:
+        lines.append((reference, ":", f"loss of the sampling probabilities {reference:.4f}"))
+    for loss, style, label in lines:
+        upper.axhline(loss, color="0.4", linestyle=style, label=label)
+    upper.legend(loc="upper right")
+    upper.set(yscale="log", ylabel="loss", title=f"{task.title}, language {task.language.name}")
+    percent_correct = [100 * report["correct"] / report["total"] for report in run.reports]
     lower.plot(seen, percent_correct, color="tab:orange")
     lower.set(xlabel="sequences (thousands)", ylabel="deterministic symbols\ncorrect (%)")
     lower.set_ylim(top=102)
@@ -234,47 +246,30 @@ def training_picture(run: Run) -> Figure:
     return figure
 
 
-def run_results(run: Run) -> dict:
+def run_results(run: Run, task: Task) -> dict:
     """Return the results that --json writes.
 
     max_loss: the maximum loss in the last 10 reports. max_exact_n: the highest n up to which single
-    words and pairs of words are exact; None if the language is not a counting language.
+    words and pairs of words are right, for a counting language. remembered: for the embedded
+    grammar, of fresh words.
     """
-    language, last = run.language, run.scores[-SUCCESS_WINDOW:]
+    language, net = task.language, run.net
+    sequences = metrics.evaluation_set(language)
+    fresh, threshold = metrics.fresh_words(language), threshold_of(run)
     return {
-        "task": asdict(run.task),
-        "recipe": run.recipe.flag_values,
+        "task": asdict(task),
+        "recipe": settings.applying(run.recipe),
         "seed": run.seed,
-        "reports": [{"seen": seen, **asdict(score)} for seen, score in run.reports],
-        "max_loss": max(score.loss for score in last),
-        "loss_threshold": language.loss_threshold,
-        "reference_loss": run.reference_loss,
-        "succeeded": succeeded(run.scores, language.loss_threshold),
-        "max_exact_n": max_exact_n(run.net, language) if language.times else None,
+        "reports": run.reports,
+        "max_loss": max(report["loss"] for report in run.reports[-SUCCESS_WINDOW:]),
+        "loss_threshold": threshold,
+        "reference_loss": metrics.reference_loss(language, sequences),
+        "succeeded": training_status(run.reports, threshold) == "learned",
+        "fresh_words": metrics.wrong_words(net, language, fresh),
+        "max_exact_n": metrics.max_exact_n(net, language) if language.times else None,
+        "remembered": metrics.remembered(net, language, fresh) if language.long_range else None,
         "seconds": run.seconds,
     }
-
-
-def print_summary(run: Run, results: dict) -> None:
-    """Print success, reference loss, training time and generalisation."""
-    language, last = run.language, run.scores[-SUCCESS_WINDOW:]
-    verdict = "succeeded" if results["succeeded"] else "did not succeed"
-    print(
-        f"training {verdict}: maximum loss in the last {len(last)} evaluations "
-        f"{results['max_loss']:.4f} (threshold {language.loss_threshold:.3g}); "
-        f"deterministic symbols correct: {last[-1].correct}/{last[-1].total}"
-    )
-    note = "; after an A the loss compares with 0.8 / 0.2 instead" if run.reference_loss else ""
-    print(f"reference loss: {run.reference_loss:.4f} (loss of the sampling probabilities{note})")
-    print(f"training time: {run.seconds:.1f} s for {run.seen} sequences")
-    if language.times:
-        single, pairs = results["max_exact_n"]
-        print(
-            f"generalisation: trained on n <= {language.max_n}; exact up to n = {single} (single "
-            f"words), n = {pairs} (pairs); tested up to n = {MAX_N_TESTED} and {MAX_N_TESTED_PAIRS}"
-        )
-    elif language.long_range:
-        print(f"second-to-last symbol of new words: {long_range_score(run.net, language)}")
 
 
 # The script
@@ -282,33 +277,60 @@ def print_summary(run: Run, results: dict) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    check_epoch(args.epoch)
     # Before training, so that an unwritable path does not cost its result.
     files.require_writable(args.plot)
     files.require_writable(args.out_path)
     if args.json:
         files.require_savable(args.json, "--json")
-    match_course_number_format()
     # Matrices this small are processed fastest by a single thread.
     torch.set_num_threads(1)
-    run = resume(args) if args.resume else new_run(args)
-    print(f"{run.task.title}, language {run.language.name}")
-    print(f"recipe: {flags.format_flags(run.recipe.flag_values)} --epoch {run.epoch}")
-    with Stop() as stop:
-        checkpoint_path = run_training(run, args, stop)
-        results = run_results(run)
-        print_summary(run, results)
+    run = resume(args) if args.resume else start(args)
+    task = settings.restore(Task, run.about)
+    print(f"{task.title}, language {task.language.name}")
+    print(f"recipe: {settings.format_flags(run.recipe)} --epoch {run.length}")
+    announce_replacement(task.checkpoint(args.out_path, run.length), run)
+    example = example_text(task.language, run.seed, args.verbose)
+    with report.course_numbers(), Stop() as stop:
+        path = run_training(run, args.out_path, stop, example)
+        results = run_results(run, task) | {"checkpoint": path}
+        results["sentences"] = report.training_sentences(results, task.language)
         if len(run.reports) > 1:
-            files.save_picture(training_picture(run), args.plot / f"{run.stem}_loss.jpg")
+            picture = training_picture(run, task, results)
+            files.save_picture(picture, args.plot / f"{task.stem}_loss.jpg")
         if args.json:
-            files.write_json(args.json, results | {"checkpoint": checkpoint_path})
-    folders = "".join(f" {word}" for word in map(shlex.quote, folder_flags(args)))
-    print(f"checkpoint: {checkpoint_path}\nto plot it: {run.plot_command}{folders}")
-    if stop:
-        if run.seen < run.epoch * REPORT_EVERY:
-            quoted = shlex.quote(str(checkpoint_path))
-            print(f"to go on: python3 seq_train.py --resume {quoted}{folders}")
-        return stop.status
-    return 0 if succeeded(run.scores, run.language.loss_threshold) else FAILED
+            files.write_json(args.json, results)
+    folders = folder_flags(args)
+    print(f"checkpoint: {path}")
+    print(
+        f"to plot it: {settings.command('seq_plot.py', *task.words, '--epoch', run.done, *folders)}"
+    )
+    if not run.complete:
+        print(f"to go on: {settings.command('seq_train.py', '--resume', path, *folders)}")
+    print(in_short(results["sentences"]))
+    return stop.status or (0 if results["succeeded"] else FAILED)
+
+
+def announce_replacement(path: Path, run: Run) -> None:
+    """Print a line if a run will replace the last checkpoint of a run with other settings."""
+    if path.exists():
+        with contextlib.suppress(UserError):
+            _, other = files.read_checkpoint(path, "--out_path")
+            if other and (other.get("seed"), other.get("recipe")) != (run.seed, asdict(run.recipe)):
+                print(f"this run replaces {path}, of a run with seed {other.get('seed')}")
+
+
+def folder_flags(args: argparse.Namespace) -> list[str]:
+    """Return --out_path and --plot as typed, if they are not the defaults."""
+    folders = {"--out_path": (args.out_path, "net"), "--plot": (args.plot, "plot")}
+    return [str(x) for k, (v, default) in folders.items() if str(v) != default for x in (k, v)]
+
+
+def start(args: argparse.Namespace) -> Run:
+    """Return a new Run with the settings of the flags."""
+    task = resolve_task(args)
+    recipe, seed = resolve_recipe(args, task), process.seed_everything(args.seed)
+    return new_run(task, recipe, seed, args.epoch or task.default_epoch, args.device)
 
 
 if __name__ == "__main__":

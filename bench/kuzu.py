@@ -24,8 +24,9 @@ from torchvision import transforms
 from torchvision.datasets import KMNIST
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import kuzu_main
 from cli.process import Progress, Stop
+
+import kuzu_main
 from kuzushiji.dataset import load_kmnist
 from kuzushiji.recipes import NETS, RECIPES
 

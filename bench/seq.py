@@ -28,9 +28,10 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from cli.flags import CommaSeparated, Integer
+
 import seq_models
 import seq_train
-from cli.flags import CommaSeparated, Integer
 from recurrent.task import Task, make_language, resolve_task
 
 TASKS = [

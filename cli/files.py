@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
+from cli.process import UserError
+
+import errno
 import io
 import json
 import math
 import os
 import secrets
+import sys
 import time
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-
-from cli.process import UserError
+from matplotlib.figure import Figure
 
 # Seconds for which a rename is tried again, because a virus scanner may hold the file for a moment.
 RENAME_TIMEOUT = 1.0
@@ -35,8 +38,7 @@ def write(path: str | Path, content: bytes | str) -> None:
     The content is written to a temporary name in the same folder, which is then renamed, so that an
     older file is kept if anything fails. A symbolic link's target is written.
     """
-    path, content = Path(path), content.encode("utf-8") if isinstance(content, str) else content
-    path = path.resolve() if path.is_symlink() else path
+    path, content = _target(path), content.encode("utf-8") if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if obstacle := _obstacle(path):
@@ -46,14 +48,26 @@ def write(path: str | Path, content: bytes | str) -> None:
             with open(temporary, "xb") as file:
                 file.write(content)
                 file.flush()
-                # Some network drives cannot do this.
-                with contextlib.suppress(OSError):
-                    os.fsync(file.fileno())
+                _synchronise(file)
             _rename(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _target(path: str | Path) -> Path:
+    """Return the path to write: that of a symbolic link's target."""
+    return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+
+
+def _synchronise(file) -> None:
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        # Some network drives cannot do this; others report only here that they are full.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
 
 
 def _rename(temporary: Path, path: Path) -> None:
@@ -85,18 +99,17 @@ def require_writable(folder: str | Path) -> Path:
         with open(probe, "xb"):
             pass
         probe.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise UserError(f"cannot write into {folder}: it is not a folder") from error
     except OSError as error:
-        # mkdir raises FileExistsError if the path is not a folder.
-        exists = isinstance(error, FileExistsError)
-        reason = "it is not a folder" if exists else error.strerror or error
-        raise UserError(f"cannot write into {folder}: {reason}") from error
+        raise UserError(f"cannot write into {folder}: {error.strerror or error}") from error
     return folder
 
 
 def require_savable(path: Path, flag: str) -> Path:
     """Create the folder of `path`; return `path`. Raises UserError if it cannot be written."""
     try:
-        require_writable(path.parent)
+        require_writable(_target(path).parent)
     except UserError as error:
         raise UserError(f"{flag} {path}: {error}") from error
     if obstacle := _obstacle(path):
@@ -125,13 +138,40 @@ def to_json(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def save_picture(figure, path: str | Path) -> None:
-    """Save a matplotlib Figure at `path` and print the path."""
+# Format of pictures, which the parser sets to --format.
+picture_format = "jpg"
+
+
+def save_picture(figure: Figure, path: str | Path) -> Path:
+    """Save a Figure at `path`, in --format instead of .jpg; print and return the path."""
+    path = Path(path)
+    path = path.with_suffix(f".{picture_format}") if path.suffix == ".jpg" else path
     # In memory first, because on a full disk libjpeg writes a truncated picture without an error.
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=Path(path).suffix[1:])
+    figure.savefig(buffer, format=path.suffix[1:])
     write(path, buffer.getvalue())
     print(f"picture: {path}")
+    return path
+
+
+def show_window(draw: Callable[[Figure], object], size: tuple[float, float]) -> None:
+    """Show what `draw` draws on a Figure of this size, in inches, until the window is closed.
+
+    Nothing is shown without a screen or in a notebook. A failure of the window is one line.
+    """
+    # Imported here, because it takes long and opens the screen.
+    from matplotlib import pyplot
+    from matplotlib.backends import BackendFilter, backend_registry
+
+    try:
+        backend = pyplot.get_backend().lower()
+        if backend in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
+            figure = pyplot.figure(figsize=size)
+            draw(figure)
+            print("close the window to continue", flush=True)
+            pyplot.show()
+    except Exception as error:  # of any of seven window systems
+        print(f"no window: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 # Reading

@@ -1,25 +1,22 @@
-"""Running a script: exit status and one-line errors, random seed, interruption, progress.
-
-`UserError`          is an error that the user can fix, reported in one line.
-`run(main)`          calls `main` and ends the process with its exit status.
-`seed_everything`    seeds all random number generators and prints the seed.
-`Stop`               lets Ctrl-C end a loop after the current step, so that results are kept.
-`Progress`           shows the time left on a terminal.
-"""
+"""Running a script: exit status and one-line errors, random seed, interruption, progress."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import errno
 import os
 import random
 import secrets
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import matplotlib
 import numpy
 import torch
 
@@ -35,55 +32,77 @@ class UserError(Exception):
         self.status = status
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which is sent at shutdown."""
+# Ctrl-C, and what is sent at shutdown.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Call `main` and end the process with its exit status; print an error as one line on stderr.
 
-    Exceptions that indicate a bug keep their traceback.
+    Exceptions that indicate a bug keep their traceback. Pictures are drawn with matplotlib's
+    default style, not the user's. Signal handlers and style are restored, for a notebook's %run.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
-    if sys.stdout is not None:
-        # Print characters that the terminal cannot show, as in a path, as \u30d7.
+    _complete_streams()
+    previous = _set_handlers(dict.fromkeys(SIGNALS, _interrupt))
+    try:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            status = _status(main)
+    finally:
+        _set_handlers(previous)
+    # Python takes a moment to end, in which a signal would print a traceback.
+    atexit.register(_set_handlers, dict.fromkeys(SIGNALS, signal.SIG_IGN))
+    sys.exit(status)
+
+
+def _complete_streams() -> None:
+    """Replace output that does not exist: all with pythonw, stderr with `2>&-`."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = sys.stdout
+    # Print characters that the terminal cannot show, as in a path, as \u30d7. IDLE and notebooks
+    # show all, and have no such method.
+    if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _set_handlers(handlers: Mapping[int, Any]) -> dict[int, Any]:
+    """Set signal handlers, if this is the main thread; return the previous ones."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, handler) for number, handler in handlers.items()}
+
+
+def _status(main: Callable[[], int | None]) -> int | str:
+    """Return the exit status of `main`, after printing its error."""
     try:
         try:
             status = main() or 0
         except SystemExit as end:  # of --help
             status = end.code
         # Flush here, because Python would report a failure at exit in its own way.
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
+        return status
     except UserError as error:
-        status = _report_error(str(error), error.status)
+        return _report_error(str(error), error.status)
     except KeyboardInterrupt as interrupt:
-        status = 143 if isinstance(interrupt, Terminated) else 130
-        status = _report_error("interrupted", status)
-    except BrokenPipeError:
-        # Not an error: the reader of the output has ended (`| head`).
-        _discard_output()
-        status = 0
+        return _report_error("interrupted", 128 + (*interrupt.args, signal.SIGINT)[0])
     except OSError as error:
-        status = _report_error(_os_error_message(error), 1)
+        reason = error.strerror or str(error) or type(error).__name__
+        if error.filename:
+            return _report_error(f"{error.filename}: {reason}", 1)
         _discard_output()
+        # Not an error: the reader of the output has ended (`| head`), which is EINVAL on Windows.
+        if error.errno == errno.EPIPE or (os.name == "nt" and error.errno == errno.EINVAL):
+            return 0
+        return _report_error(f"standard output: {reason}", 1)
     except (MemoryError, RuntimeError) as error:
-        # torch raises OutOfMemoryError on a GPU, but a plain RuntimeError on the CPU.
-        allocator = ("OutOfMemoryError", "DefaultCPUAllocator")
-        if not isinstance(error, MemoryError) and not any(
-            name in f"{type(error).__name__} {error}" for name in allocator
-        ):
-            raise
-        status = _report_error(
-            "not enough memory for a network of this size: choose a smaller one", 1
-        )
-    _ignore_signals()
-    sys.exit(status)
+        return _report_error(_memory_message(error), 1)
 
 
 def _interrupt(number: int, frame) -> NoReturn:
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt(number)
 
 
 def _discard_output() -> None:
@@ -92,25 +111,24 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _ignore_signals() -> None:
-    """Ignore further signals, because the script is about to end."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
 def _report_error(message: str, status: int) -> int:
-    _ignore_signals()
+    _set_handlers(dict.fromkeys(SIGNALS, signal.SIG_IGN))
     # A message may quote a file: no line breaks, and no control characters for the terminal.
     message = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
     print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
     return status
 
 
-def _os_error_message(error: OSError) -> str:
-    """Return file name and reason without errno: 'plot/a.jpg: No space left on device'."""
-    text = error.strerror or str(error) or type(error).__name__
-    # An error of print has no file name.
-    return f"{error.filename or 'standard output'}: {text}"
+def _memory_message(error: MemoryError | RuntimeError) -> str:
+    """Return which memory is full. Raises the error if it is another RuntimeError."""
+    text = f"{type(error).__name__} {error}"
+    # torch raises OutOfMemoryError on a GPU, but a plain RuntimeError from its libraries and on the
+    # CPU.
+    if any(name in text for name in ("OutOfMemoryError", "out of memory", "ALLOC_FAILED")):
+        return "not enough memory on the GPU: compute on the CPU by --no_cuda"
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:
+        return "not enough memory for a network of this size: choose a smaller one"
+    raise error
 
 
 def seed_everything(seed: int | None) -> int:
@@ -131,10 +149,8 @@ class Stop:
     """Lets Ctrl-C or SIGTERM end a loop after its step; a second signal ends the script at once.
 
     with Stop() as stop:
-        for batch in batches:
+        while not stop:
             ...
-            if stop:
-                break
 
     `stop.status` is the exit status for the signal (130 or 143), 0 without a signal.
     """
@@ -143,15 +159,11 @@ class Stop:
         self.status = 0
 
     def __enter__(self) -> Stop:
-        self._previous = {
-            number: signal.signal(number, self._handle)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._previous = _set_handlers(dict.fromkeys(SIGNALS, self._handle))
         return self
 
     def __exit__(self, *exception) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        _set_handlers(self._previous)
 
     def __bool__(self) -> bool:
         return self.status != 0
@@ -161,8 +173,9 @@ class Stop:
             _interrupt(number, frame)
         self.status = 128 + number
         # os.write, because a handler may interrupt a print, which is not reentrant.
-        with contextlib.suppress(OSError):
-            os.write(2, b"\nstopping after this step; interrupt again to stop at once\n")
+        with contextlib.suppress(OSError, AttributeError):
+            text = b"\nstopping after this step; interrupt again to stop at once\n"
+            os.write(sys.stderr.fileno(), text)
 
 
 class Progress:
@@ -173,7 +186,10 @@ class Progress:
 
     def __init__(self, total: int, first: int = 0):
         self.total, self.first = total, first
-        self.enabled = sys.stderr.isatty()
+        self.enabled, self.width = False, 0
+        # IDLE's output says that it is a terminal, but has no file number.
+        with contextlib.suppress(OSError, AttributeError):
+            self.enabled = os.isatty(sys.stderr.fileno())
         self.start = self.last = time.monotonic()
 
     def update(self, done: int, text: str) -> None:
@@ -183,10 +199,13 @@ class Progress:
             return
         self.last = now
         left = round((now - self.start) * (self.total - done) / (done - self.first))
-        print(f"\r\033[K{text}, {left // 60}:{left % 60:02d} left", end="", file=sys.stderr)
-        sys.stderr.flush()
+        line = f"{text}, {left // 60}:{left % 60:02d} left"
+        # Spaces, because not every terminal of Windows can clear a line.
+        print(f"\r{line.ljust(self.width)}", end="", file=sys.stderr, flush=True)
+        self.width = len(line)
 
     def clear(self) -> None:
         """Clear the line before other output is printed."""
-        if self.enabled:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        if self.width:
+            print(f"\r{' ' * self.width}\r", end="", file=sys.stderr, flush=True)
+            self.width = 0

@@ -1,29 +1,29 @@
 """Settings: types of flags, and dataclasses whose fields are flags.
 
-A field carries the type and the help of its flag:
+    lr: float = flag(Number(0, 100, low_excluded=True), "learning rate")
 
-    @dataclass(frozen=True)
-    class Recipe:
-        lr: float = flag(Number(0, 100, low_excluded=True), "learning rate")
-
-`add_flags` adds a flag for each field to a parser, `chosen` completes the flags that a user typed
-by defaults, `format_flags` prints them, `restore` checks values that come from a file as if typed.
 A field that is None does not apply to the network.
 """
 
 from __future__ import annotations
 
+from cli import files
+from cli.process import UserError
+
 import argparse
 import dataclasses
+import difflib
 import math
-from collections.abc import Callable, Iterable
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-
-from cli.process import UserError
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -36,10 +36,39 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser with defaults in the help and one-line errors."""
+    """An ArgumentParser with defaults in the help, one-line errors and near misses named."""
 
     def __init__(self, **options):
         super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
+
+    def parse_args(self, words: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:
+        """Return the flags. Raises UserError if one is unknown or has an invalid value."""
+        args = super().parse_args(self._typed(sys.argv[1:] if words is None else words), namespace)
+        files.picture_format = getattr(args, "format", "jpg")
+        if getattr(args, "device", "") is None:
+            args.device = default_device()
+        return args
+
+    def _typed(self, words: Sequence[str]) -> list[str]:
+        """Return the words as they were meant. Raises UserError if a flag is unknown.
+
+        Hyphens of a flag may be copied from a page; PowerShell passes a list 1,2 as two words.
+        """
+        result, action = [], None
+        for word in words:
+            word = re.sub("^-*[‐-―−]+-*(?=[A-Za-z])", "--", word)
+            name = word.split("=")[0]
+            if re.match("-+[A-Za-z]", word):
+                action = self._option_string_actions.get(name) or self._refuse(name)
+            elif action and action.type not in (None, path) and result[-1][:1] != "-":
+                result[-1] += f",{word}"
+                continue
+            result.append(word)
+        return result
+
+    def _refuse(self, name: str) -> NoReturn:
+        near = difflib.get_close_matches(f"--{name.lstrip('-')}", self._option_string_actions, n=1)
+        self.error(f"unknown flag {name}" + (f": did you mean {near[0]}?" if near else ""))
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see --help)", status=2)
@@ -68,11 +97,9 @@ class Number:
             value = math.nan
         if not self.low <= value <= self.high or (self.low_excluded and value == self.low):
             name = "a number" if self.kind is float else "a whole number"
-            limits = "above {:.16g} and at most {:.16g}"
-            limits = limits if self.low_excluded else "from {:.16g} to {:.16g}"
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not {name} {limits.format(self.low, self.high)}"
-            )
+            start, end = ("above", "and at most") if self.low_excluded else ("from", "to")
+            limits = f"{start} {self.low:.16g} {end} {self.high:.16g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {name} {limits}")
         return value
 
 
@@ -110,12 +137,23 @@ def device(text: str) -> torch.device:
     """Return a torch device, such as cpu or cuda:0. An argparse type that rejects unusable ones."""
     try:
         found = torch.device(text)
-        # Creating a tensor is not enough, because the device "meta" fails only in item().
-        torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        # Compute, because a device may be reported that torch cannot use, or whose memory is full.
+        ones = torch.ones(2, 2, device=found)
+        (ones @ ones).sum().item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise argparse.ArgumentTypeError(f"{text!r} cannot be used: {reason}") from None
     return found
+
+
+def default_device() -> torch.device:
+    """Return the GPU, or the CPU if there is none. Prints a line if there is one that fails."""
+    if torch.cuda.is_available():
+        try:
+            return device("cuda")
+        except argparse.ArgumentTypeError as error:
+            print(f"computing on the CPU: {error}", file=sys.stderr)
+    return torch.device("cpu")
 
 
 SEED = Number(0, 2**32 - 1, int)
@@ -140,7 +178,7 @@ def flag(kind: Callable[[str], Any] | type[bool] | Iterable[str], help: str, **o
 
 
 def flag_names(settings) -> tuple[str, ...]:
-    """Return the names of the flags of a dataclass, or of an instance."""
+    """Return the names of a dataclass's flags."""
     return tuple(field.name for field in dataclasses.fields(settings) if field.metadata)
 
 
@@ -185,12 +223,10 @@ def restore(settings: type, values: Any):
         if value is None:
             continue
         try:
-            typed = _as_typed(value)
-            same = typed in options["choices"] if "choices" in options else None
-            same = same if same is not None else options["type"](typed) == value
+            typed = options.get("type", str)(_as_typed(value))
         except argparse.ArgumentTypeError as error:
             raise ValueError(f"{field.name}: {error}") from None
-        if not same:
+        if typed != value or typed not in options.get("choices", (typed,)):
             raise ValueError(f"{field.name} cannot be {value!r}")
     return settings(**values)
 
@@ -206,29 +242,28 @@ def format_flags(settings) -> str:
     return " ".join(f"--{name} {_as_typed(value)}" for name, value in values.items())
 
 
+def command(script: str, *words) -> str:
+    """Return a command as it is typed here: "python3 seq_train.py --resume 'my net.pth'".
+
+    script: file name of one of the scripts, which are in the folder of the running one.
+    """
+    # Windows has no python3, and its pythonw prints nothing.
+    python = Path(sys.executable or "python3").name.removesuffix(".exe").removesuffix("w")
+    beside = Path(sys.argv[0]).parent / script
+    words = [python, *map(str, (beside if beside.exists() else script, *words))]
+    # Both cmd.exe and PowerShell accept double quotes; PowerShell needs them for a,b.
+    quoted = (word if re.fullmatch(r"[\w.:\\/=+-]+", word) else f'"{word}"' for word in words)
+    return " ".join(quoted) if os.name == "nt" else shlex.join(words)
+
+
 def add_common_flags(parser: argparse.ArgumentParser, default_device: str | None = "cpu") -> None:
-    """Add the flags of all scripts: --seed, --plot, --json, --device and --no_cuda."""
-    parser.add_argument(
-        "--seed",
-        type=SEED,
-        help="random seed, which makes a run repeatable (default: chosen at random and printed)",
-    )
-    parser.add_argument(
-        "--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for pictures"
-    )
-    parser.add_argument("--json", type=path, metavar="FILE", help="write the results as JSON")
-    parser.add_argument(
-        "--device",
-        type=device,
-        default=default_device,
-        metavar="NAME",
-        help="torch device: cpu, cuda, mps, ..."
-        + ("" if default_device else " (default: cuda if available, else cpu)"),
-    )
-    parser.add_argument(
-        "--no_cuda",
-        dest="device",
-        action="store_const",
-        const=device("cpu"),
-        help="same as --device cpu (a flag of the course's scripts)",
-    )
+    """Add the flags of all scripts. default_device: None for the GPU if there is one."""
+    add, gpu = parser.add_argument, "" if default_device else " (default: cuda if available)"
+    add("--seed", type=SEED, help="random seed, which makes a run repeatable (default: random)")
+    add("--plot", type=path, default=Path("plot"), metavar="DIR", help="folder for pictures")
+    add("--format", choices=("jpg", "png", "pdf", "svg"), default="jpg", help="of pictures")
+    add("--json", type=path, metavar="FILE", help="write the results as JSON")
+    add("--device", type=device, default=default_device, metavar="NAME",
+        help=f"torch device: cpu, cuda, mps, ...{gpu}")  # fmt: skip
+    add("--no_cuda", dest="device", action="store_const", const=torch.device("cpu"),
+        help="same as --device cpu (a flag of the course's scripts)")  # fmt: skip

@@ -8,6 +8,8 @@ resumed run ends with the same weights as an uninterrupted one.
 
 from __future__ import annotations
 
+from cli import files
+
 import inspect
 import math
 from dataclasses import asdict, dataclass, field
@@ -16,8 +18,6 @@ from typing import Any
 
 import torch
 from torch import nn, optim
-
-from cli import files
 
 # Share of training in which the learning rate rises, with the schedule onecycle.
 RISE = 0.2
@@ -125,15 +125,13 @@ def resume(saved: dict, recipe, net: nn.Module) -> Run:
     """
     optimizer = make_optimizer(recipe, net)
     kinds = dict(about=dict, seed=int, length=int, done=int, reports=list, seconds=float)
-    if not all(isinstance(saved.get(name), kind) for name, kind in kinds.items()):
-        raise ValueError(f"it lacks {', '.join(kinds)}")
+    parts = {name: saved.get(name) for name in kinds}
+    moments = saved.get("optimizer")
+    if not all(map(isinstance, [*parts.values(), moments], [*kinds.values(), dict])):
+        raise ValueError(f"it lacks {', '.join(kinds)} or optimizer")
     for index, parameter in enumerate(net.parameters()):
-        moments = saved["optimizer"].get(index, {}) if isinstance(saved["optimizer"], dict) else 0
-        if not isinstance(moments, dict) or any(
-            isinstance(value, torch.Tensor) and value.ndim and value.shape != parameter.shape
-            for value in moments.values()
-        ):
+        tensors = [value for value in moments.get(index, {}).values() if torch.is_tensor(value)]
+        if any(value.ndim and value.shape != parameter.shape for value in tensors):
             raise ValueError("its optimizer is that of another network")
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": saved["optimizer"]})
-    parts = {name: saved[name] for name in kinds}
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
     return Run(recipe=recipe, net=net, optimizer=optimizer, **parts)

@@ -38,6 +38,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cli import files, flags, process
 from cli.errors import UserError
+
 from kuzushiji.confusion import comparison
 from kuzushiji.dataset import CLASSES, load_kmnist, load_kuzushiji10k
 

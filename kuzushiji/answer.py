@@ -6,10 +6,10 @@ from (`report.measure`) are those of --json.
 
 from __future__ import annotations
 
+from cli.tables import count
+
 import math
 from collections.abc import Mapping
-
-from cli.tables import count
 
 # The assignment's required accuracy of NetFull.
 REQUIRED_ACCURACY = 0.84

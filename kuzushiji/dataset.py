@@ -6,6 +6,9 @@ test images. A data set is kept in memory as uint8 tensors.
 
 from __future__ import annotations
 
+from cli import files
+from cli.process import Progress, UserError
+
 import gzip
 import hashlib
 import math
@@ -24,9 +27,6 @@ from urllib.error import HTTPError
 import numpy as np
 import torch
 from torch import Tensor
-
-from cli import files
-from cli.process import Progress, UserError
 
 SIDE = 28
 CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")

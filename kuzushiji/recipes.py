@@ -8,6 +8,10 @@
 
 from __future__ import annotations
 
+from cli import files
+from cli.process import UserError
+from cli.settings import CommaSeparated, Number, applying, chosen, flag, restore
+
 import argparse
 import inspect
 from dataclasses import dataclass, replace
@@ -17,9 +21,6 @@ import torch
 from torch import nn
 
 import kuzu
-from cli import files
-from cli.process import UserError
-from cli.settings import CommaSeparated, Number, applying, chosen, flag, restore
 from kuzushiji.dataset import SIDE
 
 # Names of the classes in kuzu.py, looked up when used, because the file may be a student's own.

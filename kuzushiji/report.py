@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from cli import files
+from cli.tables import table
+from cli.training import Run
+
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
-from cli import files
-from cli.tables import table
-from cli.training import Run
 from kuzushiji import answer, pictures, weights
 from kuzushiji.confusion import comparison, confusion_records
 from kuzushiji.dataset import Images

@@ -1,107 +1,54 @@
-"""Scales at which sigmoid units classify like step units with the same weights."""
+"""The smallest scale of weights at which sigmoid units classify like step units."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from fractions import Fraction
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from torch import Tensor
 
-from check import MLP
+# Factors for all weights and biases, in steps of 2.3 %. A smaller gap is not noticed, so that a
+# sentence has to speak "of the scales tried".
+SCALES = np.geomspace(0.01, 1000, 500)
+# Minimum distance of the output's net input from 0. Below it, rounding may decide, because the
+# sigmoid of a net input above 37 rounds to 1.
+MARGIN = 1e-9
 
 
-def correct_scales(net: MLP, points: Tensor, target: Tensor) -> list[tuple[float, float]]:
-    """Return the scales at which `net`, with sigmoid units, classifies all points correctly.
+def sigmoid_test(
+    weights: Iterable[Tensor], points: Tensor, target: Tensor
+) -> Callable[[float], bool]:
+    """Return the function of a scale that decides whether a sigmoid network is right on all points.
 
-    A scale s multiplies all weights and biases. Returns intervals (low, high) in ascending order,
-    with ends to a relative precision of 1e-6; [] if there are none. The last high is inf if all
-    larger scales are correct. A first low of 0 means that the smallest scale tried is correct; no
-    hidden net input exceeds 0.1 there.
-
-    The class is the sign of the output's net input, which `_falling_terms` writes as a sum of terms
-    W_k sigmoid(-s d_k). Divided by sigmoid(-s d_1) > 0, the first is the constant W_1 and the
-    others tend to 0 monotonically as s rises. Their values at both ends of an interval of scales
-    therefore bound the sum in between; if the bounds leave its sign open, the interval is halved.
-    From some scale on the others together are smaller than |W_1|, and the sign of W_1 decides.
-
-    Fallback: an undecided interval narrower than the precision is decided at its middle. So are all
-    undecided intervals if there are more than 50,000, because for a few weights the net input stays
-    close to 0 over a wide range of scales.
+    weights: W (hid, 2), b (hid,), V (1, hid), c (1,); points: (N, 2); target: (N, 1), 0 or 1.
     """
-    coefficients, first_rate, rate_gaps = _falling_terms(net, points)
-    positive = target.numpy() >= 0.5  # (N, 1)
+    weight, bias, out_weight, out_bias, points, target = (
+        # Rounded to the decimals that were entered, because float32 has fewer digits than MARGIN.
+        values.detach().double().numpy().round(6)
+        for values in (*weights, points, target)
+    )
+    net_input = points @ weight.T + bias
 
-    def ratios(scales: np.ndarray) -> np.ndarray:
-        """Return sigmoid(-s d_k) / sigmoid(-s d_1) for scales (S,): (S, N, K)."""
-        s = scales.reshape(-1, 1, 1)
-        rates = first_rate + rate_gaps
-        return np.exp(-s * rate_gaps) * (1 + np.exp(-s * first_rate)) / (1 + np.exp(-s * rates))
+    def correct_at(scale: float) -> bool:
+        # exp(-x) may not overflow.
+        hidden = 1 / (1 + np.exp(-np.clip(scale * net_input, -700, 700)))
+        output = scale * (hidden @ out_weight.T + out_bias)
+        return bool((output * (2 * target - 1) >= MARGIN).all())
 
-    def decide(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return masks of intervals (S,): all points proved correct, a point proved incorrect."""
-        ends = coefficients * ratios(low), coefficients * ratios(high)
-        lower, upper = np.minimum(*ends).sum(axis=2), np.maximum(*ends).sum(axis=2)
-        correct = np.where(positive.T, lower >= 0, upper < 0).all(axis=1)
-        return correct, np.where(positive.T, upper < 0, lower >= 0).any(axis=1)
-
-    start = end = np.array([0.1 / ((first_rate + rate_gaps).max() or 1)])
-    magnitudes = np.abs(coefficients)
-    # Double `end` until the first term decides there, and so at all larger scales.
-    while (2 * magnitudes[:, 0] < (magnitudes * ratios(end)).sum(axis=2)).any():
-        end = 2 * end
-    found = [(end[0], math.inf)] if decide(end, end)[0] else []
-    low, high = start, end
-    while len(low):
-        correct, incorrect = decide(low, high)
-        middle = np.sqrt(low * high)
-        final = (high <= low * (1 + 1e-6)) | (len(low) > 50_000)
-        correct |= final & ~incorrect & decide(middle, middle)[0]
-        found += zip(low[correct], high[correct], strict=True)
-        undecided = ~(correct | incorrect | final)
-        low, middle, high = low[undecided], middle[undecided], high[undecided]
-        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
-    merged: list[tuple[float, float]] = []
-    for low, high in sorted(found):
-        previous = merged.pop() if merged and merged[-1][1] == low else (low, low)
-        merged.append((0.0 if previous[0] == start[0] else float(previous[0]), float(high)))
-    return merged
+    return correct_at
 
 
-def _falling_terms(net: MLP, points: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the output's net input at scale s, divided by s, as a sum of terms falling with s.
+def smallest_scale(correct_at: Callable[[float], bool]) -> float | None:
+    """Return the smallest scale from which on all of SCALES are correct, to nine digits.
 
-    It is c + sum_j v_j sigmoid(s z_j), with z_j the net input of hidden unit j at scale 1. For
-    z_j > 0 substitute sigmoid(s z_j) = 1 - sigmoid(-s z_j), and write constants as multiples of
-    sigmoid(0) = 1/2. This gives sum_k W_k sigmoid(-s d_k) with distinct rates d_k >= 0, so that
-    every sigmoid falls with s (for d_k = 0 it is constant).
-
-    Returns W (N, K), d_1 (N, 1) and d_k - d_1 (N, K) for N points, with d_k in ascending order and
-    rows padded with zeros. W_k = 0 are omitted, because the sign of W_1 decides at large scales.
-    Sums are exact fractions of the decimals that were entered, because with rounding errors terms
-    that cancel would remain.
+    Returns SCALES[0] if all are correct, None if the largest is not.
     """
-
-    def exact(values: Tensor) -> np.ndarray:
-        values = values.detach().numpy()
-        return np.array([Fraction(str(value)) for value in values.flat]).reshape(values.shape)
-
-    weight, bias, (out_weight,), (out_bias,) = map(exact, net.parameters())
-    rows = []
-    for net_inputs in exact(points) @ weight.T + bias:
-        terms = defaultdict(Fraction, {0: 2 * out_bias})
-        for net_input, coefficient in zip(net_inputs, out_weight, strict=True):
-            if net_input > 0:
-                terms[0] += 2 * coefficient
-                coefficient = -coefficient
-            terms[abs(net_input)] += coefficient
-        rows.append(sorted((rate, w) for rate, w in terms.items() if w) or [(0, 0)])
-    shape = len(rows), max(map(len, rows))
-    coefficients, rate_gaps = np.zeros(shape), np.zeros(shape)
-    first_rate = np.zeros((len(rows), 1))
-    for n, row in enumerate(rows):
-        first_rate[n] = float(row[0][0])
-        for k, (rate, coefficient) in enumerate(row):
-            coefficients[n, k], rate_gaps[n, k] = coefficient, rate - row[0][0]
-    return coefficients, first_rate, rate_gaps
+    correct = np.array([correct_at(scale) for scale in SCALES])
+    if correct.all() or not correct[-1]:
+        return float(SCALES[0]) if correct.all() else None
+    last = np.flatnonzero(~correct)[-1]
+    below, above = SCALES[last : last + 2]
+    while above > below * (1 + 1e-9):
+        middle = np.sqrt(below * above)
+        below, above = (below, middle) if correct_at(middle) else (middle, above)
+    return float(above)

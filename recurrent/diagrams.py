@@ -1,354 +1,242 @@
-"""Pictures of a network's clusters of state vectors, and of the machine extracted from them."""
+"""Diagrams of machines and of state vectors grouped by machine state: outlines, arrows and names.
+
+Arrows are matplotlib's annotations with a fixed bend; a name goes where it covers the fewest dots
+and no other name. Both serve the machine, the states and the film.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache, partial
-from itertools import combinations, pairwise
-from operator import itemgetter
+from collections import defaultdict
 
-import networkx
 import numpy as np
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch
-from matplotlib.path import Path
-from matplotlib.textpath import TextPath
-from scipy.spatial import ConvexHull, QhullError, cKDTree
-from scipy.spatial.distance import pdist
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from matplotlib.patches import Circle
+from scipy.spatial import ConvexHull, QhullError
 
-from recurrent.extraction import Trajectory
-from recurrent.language import Language
-from recurrent.layout import Layout
-from recurrent.machine import Clustering, Machine
-from recurrent.pictures import DPI, colour_bar, symbol_colour
+from recurrent.extraction import Extraction, States
+from recurrent.language import NOTHING, Language, Machine
+from recurrent.pictures import DPI, Plane, colour_bar, symbol_colour
 
-# Maximum number of states or clusters with names and labelled arrows; with more, the picture shows
-# only the shape of the graph, with arrows in their symbols' colours.
-MAX_NAMED_STATES = 60
-# Maximum number of clusters with an outline; more could not be distinguished.
-MAX_OUTLINED_CLUSTERS = 150
-# Radius of a machine's states, in pixels at zoom 1.
-STATE_RADIUS = 24.0
-# Zooms below which the names of a machine's states, and its arrows' labels, are left out.
-MIN_ZOOM_NAMES, MIN_ZOOM_LABELS = 0.4, 0.7
-
-# Clusters
+# Radius of a machine's states, and pixels per unit of their places.
+RADIUS, SCALE = 21.0, 86.0
+# Maximum side length of a picture, in pixels.
+MAX_SIDE = 3000
+# Width of a letter and height of a line relative to the font size.
+LETTER, LINE = 0.82, 1.6
+# Distance of outlines from their dots, in pixels.
+PADDING = 7.0
+# Shortest arrow, in pixels, on which there is room for a letter; on others the colour says it.
+MIN_LABELLED = 16
 
 
-def best_projection(vectors: np.ndarray, cluster: np.ndarray, names: list[str]):
-    """Return the projection of vectors (P, D) to a plane (P, 2), and the labels of its two axes.
+def draw_arrows(axes, places: np.ndarray, machine: Machine, gap: float, fontsize=9) -> None:
+    """Draw a machine's transitions as labelled arrows between places (M, 2) in data units.
 
-    Candidates are all pairs of components, the first two principal components (PCA) and the two
-    best discriminants (LDA); returned is the plane with the least crowded cluster centres.
-
-    cluster: (P,); names: the names of the components.
+    gap: distance of an arrow's ends from its places, in pixels. Transitions to or from a place that
+    is nan are left out.
     """
-    width = vectors.shape[1]
-    if width == 1:
-        return lambda vectors: np.pad(vectors, ((0, 0), (0, 1))), (names[0], "")
-    # One pair only of more than 12 components, because all pairs would take minutes.
-    pairs = combinations(range(width if width <= 12 else 2), 2)
-    planes = [(itemgetter((..., pair)), (names[pair[0]], names[pair[1]])) for pair in pairs]
-    if width > 2:
-        axes = ("first principal component", "second principal component")
-        planes.append((PCA(2).fit(vectors).transform, axes))
-    # LDA has fewer axes than clusters, so two axes need three clusters.
-    if width > 2 and len(vectors) > cluster.max() + 1 > 2:
-        axes = ("first discriminant", "second discriminant")
-        analysis = LinearDiscriminantAnalysis(n_components=2).fit(vectors, cluster)
-        planes.append((analysis.transform, axes))
-    crowding = []
-    for project, _ in planes:
-        plane = project(vectors)
-        low, spread = plane.min(axis=0), np.maximum(np.ptp(plane, axis=0), 1e-9)
-        centres = np.array([plane[cluster == g].mean(axis=0) for g in range(cluster.max() + 1)])
-        # The cost of a pair of centres: its distance's shortfall from a tenth of the picture.
-        crowding.append(np.clip(0.1 - pdist((centres - low) / spread), 0, None).sum())
-    return planes[int(np.argmin(crowding))]
+    arrows = defaultdict(list)
+    for state, symbol in np.argwhere(machine.transitions >= 0).tolist():
+        arrows[state, int(machine.transitions[state, symbol])].append(symbol)
+    pixels = axes.transData.transform(places)
+    centre = np.nanmean(pixels, axis=0)
+    for (a, b), read in arrows.items():
+        colour = symbol_colour(read[0]) if len(read) == 1 else "0.25"
+        start, end = pixels[[a, b]]
+        if not np.isfinite([start, end]).all():
+            continue
+        style = dict(arrowstyle="-|>", color=colour, mutation_scale=10, linewidth=1.1)
+        if a == b:
+            # A loop on the side away from the centre.
+            out = start - centre
+            out = (
+                out / max(np.linalg.norm(out), 1e-9)
+                if np.linalg.norm(out) > 1
+                else np.array([0, 1])
+            )
+            across = np.array([-out[1], out[0]])
+            ends = start + (gap + 1) * (0.85 * out + 0.5 * np.array([[1], [-1]]) * across)
+            start, end, bend, shrink = *ends, -1.6, 0
+            label = pixels[a] + out * (gap * 2.1 + 9)
+        else:
+            bend, shrink = 0.16 if (b, a) in arrows else 0.08, gap * 72 / DPI
+            along = end - start
+            label = (start + end) / 2 + np.array([along[1], -along[0]]) * bend / 2
+            if np.linalg.norm(along) < 2 * gap + 4:
+                continue
+        style |= dict(connectionstyle=f"arc3,rad={bend}", shrinkA=shrink, shrinkB=shrink)
+        axes.annotate("", end, start, "figure pixels", "figure pixels", zorder=3, arrowprops=style)
+        if a == b or np.linalg.norm(along) - 2 * gap >= MIN_LABELLED:
+            axes.annotate(
+                ",".join(machine.symbols[symbol] for symbol in read), label, color=colour,
+                xycoords="figure pixels", ha="center", va="center", fontsize=fontsize, zorder=5,
+                bbox=dict(facecolor="white", edgecolor="none", pad=0.5, alpha=0.85),
+            )  # fmt: skip
 
 
-def cluster_projection(trajectory: Trajectory, clustering: Clustering):
-    """Return the best_projection of the vectors of a clustering."""
-    names = [
-        f"{kind} unit {unit}" for kind in ("hidden", "context") for unit in range(trajectory.hid)
-    ]
-    return best_projection(trajectory.state[:, : clustering.size], clustering.cluster, names)
-
-
-def states_picture(
-    trajectory: Trajectory,
-    clustering: Clustering,
-    names: list[str],
-    language: Language,
-    title: str,
-) -> Figure:
-    """Draw the outlined and named clusters of a network's state vectors, and their transitions.
-
-    This is the annotated image of the assignment. names: of the clusters. Dots outside the language
-    are hollow. Of more than MAX_OUTLINED_CLUSTERS clusters only the dots are drawn.
-    """
-    # The machine's state after the end of a sequence has no vectors, so it gets no arrows.
-    count = clustering.count
-    inner = clustering.machine.transitions[:count]
-    machine = replace(clustering.machine, transitions=np.where(inner < count, inner, -1))
-    project, labels = cluster_projection(trajectory, clustering)
-    plane = project(trajectory.state[:, : clustering.size])
-    many = count > 16
-    font = 8 if many else 10
-    figure = Figure(figsize=(13, 10) if many else (10, 7.6), dpi=DPI)
-    axes = figure.add_axes((0.08, 0.08, 0.81, 0.86))
-    set_limits(axes, plane)
-    dots, rings, padding = draw_clusters(axes, plane, trajectory, clustering, language)
-    axes.set(xlabel=labels[0], ylabel=labels[1])
-    axes.set_title(title, fontsize=11)
-    colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
-    if not rings:
-        return figure
-    size = axes.get_window_extent().size
-    layout = Layout(size, [_dense(ring) for ring in rings], np.full(count, padding))
-    arrows = _add_arrows(layout, machine)
-    to_data = partial(_from_pixels, axes)
-    for g, name in enumerate(names[:count] if count <= MAX_NAMED_STATES else []):
-        width, height = text_size(name, font)
-        at = layout.add_text(g, (width + 4, height + 4))
-        near = layout.shapes[g][np.linalg.norm(layout.shapes[g] - at, axis=1).argmin()]
-        if np.linalg.norm(near - at) > 14 + padding + np.hypot(width, height) / 2:
-            axes.plot(*to_data(np.array([near, at])).T, color="0.5", linewidth=0.7, zorder=2)
-        axes.text(
-            *to_data(at), name, fontsize=font, weight="bold", ha="center", va="center", zorder=7,
-            bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.6),
+def place_names(axes, anchors: np.ndarray, names, dots: np.ndarray, fontsize: float) -> None:
+    """Write names beside their anchors (M, 2), each where it covers the fewest of the dots (P, 2)
+    and no other name, within the axes; both in data units, nan for no name."""
+    taken, room = np.empty((0, 4)), axes.get_window_extent()
+    anchors, dots = axes.transData.transform(anchors), axes.transData.transform(dots)
+    height = LINE * fontsize * DPI / 72
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    for g in np.argsort(anchors[:, 1]):
+        if not names[g] or not np.isfinite(anchors[g]).all():
+            continue
+        size = np.array([LETTER * len(names[g]) * fontsize * DPI / 72 + 4, height])
+        centres = np.concatenate([anchors[g] + ring * (size / 2 + d) for d in (8, 18, 34, 56, 84)])
+        low, high = centres - size / 2, centres + size / 2
+        covered = ((dots > low[:, None]) & (dots < high[:, None])).all(-1).sum(1)
+        meets = (taken[:, :2] < high[:, None]) & (taken[:, 2:] > low[:, None])
+        meets = meets.all(-1).sum(1)
+        outside = ((low < room.p0) | (high > room.p1)).any(axis=1)
+        best = (covered + 50 * meets + 100 * outside + np.arange(len(centres)) / 20).argmin()
+        taken = np.vstack([taken, [*low[best], *high[best]]])
+        far = np.linalg.norm(centres[best] - anchors[g]) > height + size[0] / 2
+        axes.annotate(
+            names[g], anchors[g], centres[best], "figure pixels", "figure pixels", ha="center",
+            va="center", fontsize=fontsize, weight="bold", zorder=7,
+            arrowprops=dict(arrowstyle="-", color="0.55", lw=0.7) if far else None,
+            bbox=dict(facecolor="white", edgecolor="none", pad=0.4, alpha=0.7),
         )  # fmt: skip
-    _draw_arrows(axes, layout, arrows, machine.symbols, to_data, font)
+
+
+# The machine
+
+
+def machine_picture(machine: Machine, title: str) -> Figure:
+    """Draw a machine's state diagram.
+
+    The initial state has an arrow from nowhere, states in which words end a double circle. A state
+    that predicts one symbol has that symbol's colour.
+    """
+    size = np.ptp(machine.places, axis=0) * SCALE + 4.6 * RADIUS
+    scale = min(1.0, *(MAX_SIDE / size))
+    # Room for the title and the legend.
+    width, height = max(size[0] * scale, 7.4 * len(title) + 30, 560), size[1] * scale + 74
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    axes = figure.add_axes((0, 30 / height, 1, 1 - 74 / height))
+    draw_machine(axes, machine)
+    figure.text(0.5, 1 - 22 / height, title, fontsize=11, ha="center", va="center")
+    legend = "colour: the only symbol predicted; double ring: a word ends here"
+    figure.text(0.5, 14 / height, legend, fontsize=8.5, ha="center", va="center", color="0.3")
     return figure
 
 
-def set_limits(axes, positions: np.ndarray) -> None:
-    """Fit the axes' limits to positions (P, 2), and fix them, because outlines depend on them."""
+def draw_machine(axes, machine: Machine, fontsize: float = 9.0) -> float:
+    """Draw a machine into axes; return its states' radius in data units, the places' units."""
+    axes.axis("off")
+    axes.set_aspect("equal")
+    low, high = machine.places.min(axis=0), machine.places.max(axis=0)
+    room = 2.3 * RADIUS / SCALE
+    axes.set_xlim(low[0] - room, high[0] + room)
+    axes.set_ylim(low[1] - room, high[1] + room)
+    axes.apply_aspect()
+    radius = RADIUS / SCALE
+    pixels = radius * np.diff(axes.transData.transform([[0, 0], [1, 0]])[:, 0])[0]
+    fontsize = fontsize * min(1.0, pixels / RADIUS)
+    draw_arrows(axes, machine.places, machine, pixels + 1, max(fontsize, 5))
+    chained = (machine.transitions == 0).any()
+    for state, (place, name) in enumerate(zip(machine.places, machine.names, strict=True)):
+        output = machine.outputs[state]
+        face = symbol_colour(output) if output >= 0 else "white"
+        axes.add_patch(Circle(place, radius, facecolor="white", edgecolor="none", zorder=5.8))
+        circle = dict(edgecolor="black", linewidth=min(1.0, pixels / 14), zorder=6)
+        alpha = 0.22 if output >= 0 else 1.0
+        axes.add_patch(Circle(place, radius, facecolor=face, alpha=alpha, zorder=5.9))
+        axes.add_patch(Circle(place, radius, fill=False, **circle))
+        if output == NOTHING or (chained and state == 0):
+            axes.add_patch(Circle(place, radius * 0.85, fill=False, **circle))
+        lines = name.replace(" ", "\n")
+        longest = max(map(len, lines.split("\n")))
+        fits = min(fontsize, 2.4 * pixels / max(longest, 2))
+        if fits >= 3.5:
+            axes.text(*place, lines, fontsize=fits, ha="center", va="center", zorder=7)
+    start = machine.places[0]
+    taken = machine.places[1:] if machine.count > 1 else start[None] - 1
+    # From the side on which there is most room.
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False) + np.pi
+    sides = start + 2.1 * radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    free = np.linalg.norm(sides[:, None] - taken, axis=2).min(axis=1).clip(max=1.0)
+    tail = sides[free.argmax()]
+    tip = start + (tail - start) / 2.1 * 1.05
+    style = dict(arrowstyle="-|>", color="black", linewidth=1.3, shrinkA=0, shrinkB=0)
+    axes.annotate("", tip, tail, arrowprops=style)
+    return radius
+
+
+# State vectors, grouped by the machine's states
+
+
+def states_picture(
+    states: States,
+    extraction: Extraction,
+    language: Language,
+    plane: Plane,
+    title: str,
+    named: bool,
+) -> Figure:
+    """Draw a network's state vectors as dots, with an outline, a name and arrows for each state of
+    its machine: the annotated image of the assignment.
+
+    named: False draws only the dots, for a machine with too many states.
+    """
+    many = extraction.machine.count > 16
+    figure = Figure(figsize=(13, 10) if many else (10, 7.6), dpi=DPI)
+    axes = figure.add_axes((0.08, 0.08, 0.81, 0.86))
+    dots = draw_states(axes, states, extraction if named else None, language, plane)
+    axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
+    axes.set_title(f"{title}\n×: initial state, before the first symbol", fontsize=11)
+    colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
+    if named:
+        positions = plane.project(states.vectors)
+        centres = _centres(positions, extraction)
+        draw_arrows(axes, centres, extraction.machine, 11, 8 if many else 10)
+        place_names(axes, centres, extraction.machine.names, positions, 8 if many else 10)
+    return figure
+
+
+def draw_states(axes, states: States, extraction: Extraction | None, language, plane: Plane):
+    """Draw dots, the initial one as a cross, and an outline round each state of the machine, if
+    given; return the dots. The limits of the axes are fixed, because outlines depend on them."""
+    positions = plane.project(states.vectors)
     low, high = positions.min(axis=0), positions.max(axis=0)
     room = np.maximum((high - low) * 0.07, 1e-3)
     axes.set_xlim(low[0] - room[0], high[0] + room[0])
     axes.set_ylim(low[1] - room[1], high[1] + room[1])
-
-
-def draw_clusters(
-    axes, plane: np.ndarray, trajectory: Trajectory, clustering: Clustering, language: Language
-) -> tuple[PathCollection, list[np.ndarray], float]:
-    """Draw dots at `plane` (P, 2), the initial one as a cross, and the clusters' outlines.
-
-    Returns the dots, the rings (K, 2) round the clusters' dots, in pixels from the axes' lower left
-    corner, and the outlines' distance from the rings in pixels. Of more than MAX_OUTLINED_CLUSTERS
-    clusters there are no rings.
-    """
-    number = np.where(trajectory.node >= 0, language.number[trajectory.node], np.nan)
     dots = axes.scatter(
-        *plane.T, c=number, cmap="jet", s=14, edgecolors="0.25", linewidths=0.3, vmin=0,
-        vmax=language.number.max(), zorder=4, plotnonfinite=True,
+        *positions.T, c=states.number, cmap="jet", s=14, edgecolors="0.25", linewidths=0.3, vmin=0,
+        vmax=language.numbers.max(), zorder=4,
     )  # fmt: skip
-    axes.plot(*plane[0], "x", color="black", markersize=12, markeredgewidth=2.6, zorder=6)
-    count = clustering.count
-    if count > MAX_OUTLINED_CLUSTERS:
-        return dots, [], 0.0
-    pixels = axes.transData.transform(plane) - axes.get_window_extent().p0
-    padding = _padding(pixels, clustering.cluster)
-    rings = [_ring(pixels[clustering.cluster == g]) for g in range(count)]
-    for ring in rings:
-        _draw_outline(axes, _from_pixels(axes, ring), padding)
-    return dots, rings, padding
+    axes.plot(*positions[0], "x", color="black", markersize=11, markeredgewidth=2.4, zorder=6)
+    if extraction is not None:
+        for state in range(extraction.machine.count):
+            members = positions[extraction.state == state]
+            if len(members):
+                _outline(axes, members)
+    return dots
 
 
-def _from_pixels(axes, positions: np.ndarray) -> np.ndarray:
-    """Return the data coordinates of pixels, counted from the axes' lower left corner."""
-    return axes.transData.inverted().transform(positions + axes.get_window_extent().p0)
+def _centres(positions: np.ndarray, extraction: Extraction) -> np.ndarray:
+    """Return the mean position (M, 2) of each machine state's dots, nan for a state without."""
+    groups = (positions[extraction.state == s] for s in range(extraction.machine.count))
+    return np.array([group.mean(axis=0) if len(group) else (np.nan, np.nan) for group in groups])
 
 
-def _padding(pixels: np.ndarray, cluster: np.ndarray) -> float:
-    """Return the outlines' distance from their dots in pixels: smaller if clusters are close."""
-    gaps = []
-    for g in range(cluster.max() + 1):
-        rest = pixels[cluster != g]
-        if len(rest):
-            gaps.append(cKDTree(rest).query(pixels[cluster == g])[0].min())
-    return float(np.clip(0.45 * np.percentile(gaps, 20), 6, 11)) if gaps else 11.0
-
-
-def _ring(positions: np.ndarray) -> np.ndarray:
-    """Return the corners (K, 2) of the convex hull of points, the first one repeated at the end."""
+def _outline(axes, positions: np.ndarray) -> None:
+    """Draw an outline round positions (K, 2): their convex hull as a thick line with round corners,
+    and on it a thinner one in the fill colour."""
     try:
-        positions = positions[ConvexHull(positions).vertices]
+        ring = positions[ConvexHull(positions).vertices]
     except (QhullError, ValueError):
-        # Fewer than three points, or all on a line; one of length 0 would not be drawn.
+        # Fewer than three points, or all on a line; a line of length 0 would not be drawn.
         order = np.lexsort(positions.T)
-        positions = positions[[order[0], order[-1]]] + np.array([[0, 0], [0, 1]])
-    return np.vstack([positions, positions[:1]])
-
-
-def _dense(ring: np.ndarray, step: float = 5.0) -> np.ndarray:
-    """Return points along a ring at distances of at most `step`."""
-    sides = pairwise(ring)
-    return np.concatenate(
-        [
-            np.linspace(a, b, 1 + int(np.ceil(np.linalg.norm(b - a) / step)), endpoint=False)
-            for a, b in sides
-        ]
-    )
-
-
-def _draw_outline(axes, ring: np.ndarray, padding: float) -> None:
-    """Draw an outline at `padding` pixels from a ring: a thick line with round corners, and on it a
-    thinner one in the fill colour."""
-    for colour, width, layer in (("0.35", padding * 2, 1), ("#f3efe2", padding * 2 - 2.4, 1.1)):
-        points = width * 72 / DPI
+        pixel = np.ptp(axes.get_ylim()) / 500
+        ring = positions[[order[0], order[-1]]] + np.array([[0, 0], [0, pixel]])
+    ring = np.vstack([ring, ring[:1]])
+    for colour, width, layer in (("0.35", PADDING * 2, 1), ("#f3efe2", PADDING * 2 - 2.4, 1.1)):
         style = dict(solid_capstyle="round", solid_joinstyle="round", zorder=layer)
-        axes.plot(*ring.T, color=colour, linewidth=points, **style)
+        axes.plot(*ring.T, color=colour, linewidth=width * 72 / DPI, **style)
         axes.fill(*ring.T, facecolor=colour, edgecolor="none", zorder=layer)
-
-
-@cache
-def text_size(text: str, font: float) -> tuple[float, float]:
-    """Return the width and height in pixels of a text of one or more lines; font: in points."""
-    lines = text.split("\n")
-    widths = [TextPath((0, 0), line or " ", size=font).get_extents().width for line in lines]
-    return max(widths) * 1.12 * DPI / 72, len(lines) * 1.25 * font * DPI / 72
-
-
-def _add_arrows(layout: Layout, machine: Machine) -> list[tuple[int, list[int]]]:
-    """Add a machine's transitions to a layout whose shapes are its states; return for each arrow
-    its index in the layout and its symbols."""
-    arrows = {}
-    for state, row in enumerate(machine.transitions):
-        for symbol, target in enumerate(row):
-            if target >= 0:
-                arrows.setdefault((state, int(target)), []).append(symbol)
-
-    def length(pair: tuple[int, int]) -> float:
-        return np.linalg.norm(np.subtract(*layout.centres[list(pair)]))
-
-    search = machine.count <= MAX_NAMED_STATES
-    # Short arrows first, because they have the fewest free places.
-    return [(layout.add_arrow(*pair, search), arrows[pair]) for pair in sorted(arrows, key=length)]
-
-
-def _draw_arrows(
-    axes, layout: Layout, arrows, symbols: str, to_data, font: float, zoom: float = 1.0
-) -> None:
-    """Draw the arrows of _add_arrows with their symbols.
-
-    to_data: function from pixels to data coordinates; zoom: see draw_machine.
-    """
-    for number, read in arrows:
-        colour = symbol_colour(read[0]) if len(read) == 1 else "0.25"
-        route = to_data(layout.routes[number])
-        codes = [Path.MOVETO] + [Path.CURVE3 if len(route) == 3 else Path.CURVE4] * (len(route) - 1)
-        axes.add_patch(
-            FancyArrowPatch(
-                path=Path(route, codes), arrowstyle="-|>", mutation_scale=11 * zoom**0.5,
-                color=colour, linewidth=1.2 * zoom**0.5, zorder=3, shrinkA=0, shrinkB=0,
-            )
-        )  # fmt: skip
-        if len(layout.shapes) > MAX_NAMED_STATES or zoom < MIN_ZOOM_LABELS:
-            continue
-        text = ",".join(symbols[symbol] for symbol in read)
-        width, height = text_size(text, font)
-        axes.text(
-            *to_data(layout.add_label(number, (width + 3, height))), text, fontsize=font,
-            color=colour, zorder=5, ha="center", va="center",
-            bbox=dict(facecolor="white", edgecolor="none", pad=0.6, alpha=0.85),
-        )  # fmt: skip
-
-
-def machine_picture(
-    machine: Machine, names: list[str], positions: np.ndarray, title: str
-) -> Figure:
-    """Draw a machine's state diagram with its states at positions (M, 2).
-
-    The initial state has an arrow from nowhere, states in which words end a double circle. A state
-    that allows only one symbol has that symbol's colour.
-    """
-    figure = Figure(dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1))
-    _, low, high = draw_machine(axes, machine, names, positions)
-    low, high = low - 22, high + np.array([22, 48])
-    # The title may be wider than the machine.
-    margin = max(0.0, text_size(title, 11)[0] + 40 - (high - low)[0]) / 2
-    low, high = low - np.array([margin, 0]), high + np.array([margin, 0])
-    # Data coordinates are pixels.
-    figure.set_size_inches(*(high - low) / DPI)
-    axes.set_xlim(low[0], high[0])
-    axes.set_ylim(low[1], high[1])
-    axes.text((low[0] + high[0]) / 2, high[1] - 12, title, fontsize=11, ha="center", va="top")
-    return figure
-
-
-def draw_machine(
-    axes,
-    machine: Machine,
-    names: list[str],
-    positions: np.ndarray,
-    scale: float = 92.0,
-    zoom: float = 1.0,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw a machine's states with a radius of STATE_RADIUS data units, and its transitions.
-
-    positions: (M, 2); scale: data units per unit of these; zoom: pixels per data unit. Texts that
-    would be too small are left out. Returns the circles' centres (M, 2), and the lower left and the
-    upper right corner, (2,) each, of the drawing.
-    """
-    names = [name.replace(" ", "\n") for name in names]
-    room = 150.0
-    pixels = (positions - positions.min(axis=0)) * scale + room
-    circles = [position[None] for position in pixels]
-    layout = Layout(pixels.max(axis=0) + room, circles, np.full(len(pixels), STATE_RADIUS))
-    axes.axis("off")
-    arrows = _add_arrows(layout, machine)
-    _draw_arrows(axes, layout, arrows, machine.symbols, lambda position: position, 10, zoom)
-    # Chained words end in the state in which the next one begins.
-    chained = (machine.transitions == machine.start).any()
-    ends = [machine.start] if chained else np.flatnonzero(~machine.prediction.any(axis=1))
-    for state, (position, name) in enumerate(zip(pixels, names, strict=True)):
-        (allowed,) = np.nonzero(machine.prediction[state])
-        face = symbol_colour(allowed[0]) + "30" if len(allowed) == 1 else "white"
-        circle = dict(edgecolor="black", zorder=6, lw=zoom)
-        white = dict(facecolor="white", edgecolor="none", zorder=5.9)
-        axes.add_patch(Circle(position, STATE_RADIUS, **white))
-        axes.add_patch(Circle(position, STATE_RADIUS, facecolor=face, **circle))
-        if state in ends:
-            axes.add_patch(Circle(position, STATE_RADIUS - 3.5, fill=False, **circle))
-        font = 9 if max(map(len, name.split("\n"))) < 4 else 7.5
-        if zoom > MIN_ZOOM_NAMES:
-            size = max(font * zoom, 6)
-            axes.text(*position, name, fontsize=size, ha="center", va="center", zorder=7)
-    start = pixels[machine.start]
-    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False) + np.pi
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    candidates = start + directions[:, None] * (STATE_RADIUS + np.linspace(4, 46, 8))[:, None]
-    tip, tail = candidates[layout.overlap_count(candidates).argmin()][[0, -1]]
-    style = dict(arrowstyle="-|>", color="black", linewidth=1.4 * zoom, shrinkA=0, shrinkB=0)
-    axes.annotate("", tip, tail, arrowprops=style | dict(mutation_scale=10 * zoom))
-    low, high = layout.extent()
-    return pixels, np.minimum(low, tail), np.maximum(high, tail)
-
-
-def machine_positions(machine: Machine, overlap: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return the positions (M, 2) of a machine's states in a diagram.
-
-    Each is the mean position of the reference states that the state overlaps. If a state overlaps
-    none, or two positions are too close, a spring layout (Kamada and Kawai, 1989) is used instead.
-
-    overlap: (M, N) bool; reference: (N, 2), the positions of the reference states.
-    """
-    counts = overlap.sum(axis=1)
-    if counts.all():
-        positions = (overlap @ reference) / counts[:, None]
-        if pdist(positions).min(initial=1) > 0.6:
-            return positions
-    graph = networkx.empty_graph(machine.count)
-    graph.add_edges_from(
-        (int(state), int(machine.transitions[state, symbol]))
-        for state, symbol in np.argwhere(machine.prediction)
-    )
-    layout = networkx.kamada_kawai_layout(graph)
-    positions = np.array([layout[state] for state in range(machine.count)])
-    return positions / max(pdist(positions).min(initial=1), 1e-3) * 0.9

@@ -1,107 +1,258 @@
-"""Dynamics of a trained network: fixed points and cycles of each symbol's map, and counting.
+"""How a network counts: margins, counters, maps of symbols, clamped units.
 
-Each symbol defines a map from one state vector to the next; the state is the hidden vector of an
-SRN, the hidden and context vectors of an LSTM side by side. A network counts by moving along such a
-map, one step per symbol, towards an attractor or away from a saddle (Rodriguez, Wiles and Elman,
-1999), or by a context unit that grows and shrinks (Gers and Schmidhuber, 2001; units.py). The
-functions here measure the dynamics; explain.py prints them.
+Margin: the logit of the next run's symbol minus that of the run's own, after each symbol of a run;
+positive means that the network ends the run. Counter: a unit whose value is a straight line in the
+number of symbols read, or left, in a run (Gers and Schmidhuber, 2001). Fixed points of a symbol's
+map: an SRN may count up while A's contract the state towards an attractor, and down while B's
+expand it away from a saddle (Rodriguez, Wiles and Elman, 1999). Slow point: where a map has no
+fixed point but moves least (Sussillo and Barak, 2013). Every word is read after every word, because
+the state in which a word begins may depend on the word before.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import reduce
-from itertools import pairwise
+from itertools import product
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
+from scipy.spatial import cKDTree
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from recurrent.extraction import Trajectory
+from recurrent.extraction import States
 from recurrent.language import Language
 
-# Numbers of further symbols after which distances from fixed points are measured.
-EXTRA_SYMBOLS = (0, 10, 100, 1000)
-# Number of symbols read before cycles are searched for, so that transients have died out.
-WARM_UP = max(EXTRA_SYMBOLS)
-# Longest period of a cycle searched for, in symbols.
-MAX_PERIOD = 40
-# Number of starting points of each kind in the search for fixed points.
-STARTS = 64
+# A unit moves in a run if its range there is at least this share of its whole range.
+MIN_MOVE = 0.05
+# Minimum R^2 of a straight line in a table.
+MIN_SHOWN = 0.5
+# Number of starting points of each kind in the searches for fixed and slow points.
+STARTS = 48
 # Number of Newton iterations, and the maximum length of their steps in the hidden units.
 NEWTON_ITERATIONS, MAX_HIDDEN_STEP = 40, 0.5
 # Maximum residual |f(x) - x| / (1 + |x|) of a fixed point.
 MAX_RESIDUAL = 1e-9
-# Maximum distance between a state and itself one period later, on a cycle.
-CYCLE_TOLERANCE = 1e-6
 # Maximum distance |x - y| / (1 + |x|) of two points that count as the same.
 SAME_POINT = 1e-4
+# Minimum speed |f(h) - h| of a slow point; below it, it is a fixed point.
+MIN_SPEED = 1e-3
 # Minimum of 1 - f in float64, where a forget gate f may round to 1.
 MIN_FORGETTING = 1e-12
-# Maximum distance of a state near a fixed point, in mean step lengths along words.
-MAX_NEAR_STEPS = 0.5
 # Maximum length of a predicted run, in symbols; longer ones count as endless.
 MAX_RUN = 200
+# Maximum number of units that are clamped, the first ones of a network.
+MAX_CLAMPED_UNITS = 8
 
 
-# Fixed points and cycles
+# Runs of words
 
 
-@dataclass(frozen=True, eq=False)
-class FixedPoint:
-    """A fixed point of a symbol's map, or a cycle of `period` states.
+def pairs(language: Language) -> list[tuple[int, int]]:
+    """Return all pairs (n of the word before, n)."""
+    return list(product(range(1, language.max_n + 1), repeat=2))
 
-    cycle: (period, D), the states in order; eigenvalues: (D,) complex, those of the Jacobian of one
-    period, largest modulus first; distances: from the nearest state that the symbol reaches in
-    words, and from the nearest of at most STARTS of these after the other EXTRA_SYMBOLS.
+
+@torch.no_grad()
+def run_states(net, language: Language, n: int, before: int = 1) -> list[Tensor]:
+    """Return the states (k n, D) after each symbol of each run of the word n, read after the word
+    `before`."""
+    first, word = language.word(before), language.word(n)
+    states = net.states(torch.from_numpy(language.encode(first + word))[:, None])[:, 0]
+    return list(states[len(first) :].split([factor * n for factor in language.times]))
+
+
+@torch.no_grad()
+def margins(net, language: Language, n: int, before: int = 1) -> list[np.ndarray]:
+    """Return the margins (k n,) after each symbol of each later run of the word n, read after the
+    word `before`."""
+    found = []
+    for run, states in enumerate(run_states(net, language, n, before)):
+        logits = net.read_out(states).cpu().double().numpy()
+        found.append(logits[:, (run + 1) % language.classes] - logits[:, run])
+    return found[1:]
+
+
+def countdown(net, language: Language) -> list[dict]:
+    """Return a record of the margins in each later run, aligned by the symbols that are left.
+
+    up_to: the largest number k of symbols left such that with each of 0 .. k left the margins of
+    all words after all words differ by less than one more symbol changes any of them; spread: the
+    largest difference there; change: the smallest change; None if there is no such k.
     """
+    found = {pair: margins(net, language, pair[1], pair[0]) for pair in pairs(language)}
+    records = []
+    for run in range(1, language.classes):
+        words = [series[run - 1][::-1] for series in found.values()]
+        spread, change, best = 0.0, np.inf, None
+        for left in range(language.times[run] * language.max_n - 1):
+            values = [word[left] for word in words if len(word) > left]
+            steps = [word[left] - word[left + 1] for word in words if len(word) > left + 1]
+            spread, change = max(spread, np.ptp(values)), min(change, *steps, np.inf)
+            if not spread < change:
+                break
+            best = (left, spread, change)
+        keys = ("up_to", "spread", "change")
+        values = best or (None, None, None)
+        records.append({"run": language.symbols[run]} | dict(zip(keys, values, strict=True)))
+    return records
 
-    cycle: np.ndarray
-    eigenvalues: np.ndarray
-    distances: tuple[float, ...] = (0.0,) * len(EXTRA_SYMBOLS)
 
-    @property
-    def point(self) -> np.ndarray:
-        return self.cycle[0]
+def margin_records(net, language: Language, run: int, columns: int = 7) -> list[dict]:
+    """Return the margins of a later run for n = 1 .. max_n + 2 after the word 1, a record for each
+    n, by the number of symbols left."""
+    records = []
+    for n in range(1, language.max_n + 3):
+        values = margins(net, language, n)[run - 1][::-1]
+        record = {f"{language.symbols[run]}'s left": f"n = {n}"}
+        for left in reversed(range(columns)):
+            record[str(left)] = f"{values[left]:+.1f}" if left < len(values) else None
+        records.append(record)
+    return records
 
-    @property
-    def period(self) -> int:
-        return len(self.cycle)
 
-    @property
-    def kind(self) -> str:
-        """attractor, saddle or repeller."""
-        expanding = np.abs(self.eigenvalues) > 1
-        return "repeller" if expanding.all() else "saddle" if expanding.any() else "attractor"
+# Counters
 
-    @property
-    def rate(self) -> float:
-        """The modulus of the leading eigenvalue per symbol: distances are multiplied by it."""
-        return float(abs(self.eigenvalues[0]) ** (1 / self.period))
 
-    @property
-    def index(self) -> int:
-        """The fixed-point index, the sign of det(1 - Jacobian)."""
-        return int(np.sign(np.prod(1 - self.eigenvalues).real))
+def counters(net, language: Language) -> list[dict]:
+    """Return a record for each run and unit that moves in it: the straight lines through the unit's
+    values against the number of symbols read and left in the run, over all words after all words.
 
-    def distances_from(self, states: np.ndarray) -> np.ndarray:
-        """Return the distances (T,) between states (T, D) and the nearest state of the cycle."""
-        return np.linalg.norm(states[:, None] - self.cycle, axis=2).min(axis=1)
+    read, left: slope per symbol read, in both; read_r2, left_r2: R^2. What is left of the first run
+    is not determined, None. Units: hidden units of an SRN, context units of an LSTM.
+    """
+    words = [
+        (
+            n,
+            [
+                net.memory(part).cpu().double().numpy()
+                for part in run_states(net, language, n, before)
+            ],
+        )
+        for before, n in pairs(language)
+    ]
+    every = np.concatenate([part for _, parts in words for part in parts])
+    records = []
+    for run, factor in enumerate(language.times):
+        values = np.concatenate([parts[run] for _, parts in words])
+        read = np.concatenate([np.arange(1, factor * n + 1) for n, _ in words])
+        left = np.concatenate([np.arange(factor * n)[::-1] for n, _ in words])
+        for unit in range(net.hid):
+            if np.ptp(values[:, unit]) < MIN_MOVE * np.ptp(every[:, unit]) or language.max_n < 2:
+                continue
+            record = {"run": language.symbols[run], "unit": unit}
+            for key, x in (("read", read), ("left", -left)):
+                if key == "left" and not run:
+                    record |= {"left": None, "left_r2": None}
+                    continue
+                slope, correlation = (
+                    np.polyfit(x, values[:, unit], 1)[0],
+                    np.corrcoef(x, values[:, unit]),
+                )
+                record |= {key: float(slope), f"{key}_r2": float(correlation[0, 1] ** 2)}
+            records.append(record)
+    return records
+
+
+# Predicted runs, and clamped units
+
+
+@torch.no_grad()
+def predict_runs(
+    net,
+    language: Language,
+    state: Tensor,
+    n: np.ndarray,
+    first: int = 1,
+    clamped: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lengths of the runs that a network predicts in N words, and whether each word is
+    right from there on.
+
+    state: (N, D) just before run `first` of each word; n: (N,). The network reads a run's symbol
+    until it has predicted another one; the next run starts from its state after the correct k n
+    symbols. clamped: a unit that keeps its value during run `first`. Returns (R, N) int64, the
+    number of symbols of each later run after which another symbol is predicted, 0 if not within
+    MAX_RUN; and (N,) bool.
+    """
+    lengths = np.zeros((language.classes - first, len(n)), dtype=np.int64)
+    right = np.ones(len(n), dtype=bool)
+    for run, length in zip(range(first, language.classes), lengths, strict=True):
+        symbols, correct = torch.full((len(n),), run), language.times[run] * n
+        next_symbol, next_state = (run + 1) % language.classes, state
+        for step in range(1, MAX_RUN + 1):
+            after = net.step(symbols, state)
+            keeps = run == first and clamped is not None
+            state = _clamp(net, symbols, state, after, clamped) if keeps else after
+            predicted = net.read_out(state).argmax(dim=1).cpu().numpy()
+            length[(length == 0) & (predicted != run)] = step
+            right &= (step != correct) | (predicted == next_symbol)
+            ends = torch.from_numpy(step == correct)[:, None].to(state.device)
+            next_state = torch.where(ends, state, next_state)
+            if length.all() and step >= correct.max():
+                break
+        right &= length == correct
+        state = next_state
+    return lengths, right
+
+
+def _clamp(net, symbols: Tensor, before: Tensor, after: Tensor, unit: int) -> Tensor:
+    """Return the states `after` with a unit's value as it was `before`."""
+    after, size = after.clone(), before.shape[1]
+    column = size - net.hid + unit
+    after[:, column] = before[:, column]
+    if size > net.hid:
+        # The hidden unit shows the clamped context unit through the output gate.
+        output_gate = net.gates(symbols, before)[3][:, unit]
+        after[:, unit] = output_gate * before[:, column].tanh()
+    return after
+
+
+@torch.no_grad()
+def ablations(net, language: Language) -> list[dict]:
+    """Return for each unit how many words after all words are still right, by the run during which
+    the unit keeps the value that it had before; the first record is without ablation."""
+    n, records = np.array([n for _, n in pairs(language)]), []
+    starts = []
+    for run in range(1, language.classes):
+        states = [
+            run_states(net, language, n, before)[run - 1][-1] for before, n in pairs(language)
+        ]
+        starts.append(torch.stack(states))
+    for unit in [None, *range(min(net.hid, MAX_CLAMPED_UNITS))]:
+        record = {"clamped unit": "none" if unit is None else unit}
+        for run, state in enumerate(starts, 1):
+            _, right = predict_runs(net, language, state, n, run, unit)
+            record[f"in the {language.symbols[run]}'s"] = f"{right.sum()}/{len(n)}"
+        records.append(record)
+    return records
+
+
+@torch.no_grad()
+def first_failure(net, language: Language, n: int) -> dict | None:
+    """Return where a network goes wrong in the word n: after which word before, in which run, the
+    symbols after which it predicts the run's end (0: never), and their correct number; None if all
+    lengths are right after each of the words 1 .. max_n."""
+    for before in range(1, language.max_n + 1):
+        states = run_states(net, language, n, before)
+        lengths, _ = predict_runs(net, language, states[0][-1:], np.array([n]))
+        for run, length in enumerate(lengths[:, 0].tolist(), 1):
+            correct = language.times[run] * n
+            if length != correct:
+                record = {"n": n, "before": before, "run": language.symbols[run]}
+                return record | {"ends": length, "correct": correct}
+    return None
+
+
+# Fixed points and slow points
 
 
 def symbol_map(net, symbol: int) -> Callable[[Tensor], Tensor]:
-    """Return a symbol's map (N, D) -> (N, D) of state vectors, in float64 on the CPU, because some
-    devices have no float64."""
+    """Return a symbol's map (N, D) -> (N, D) of states, in float64 on the CPU, because some devices
+    have no float64."""
     net = copy.deepcopy(net).cpu().double().requires_grad_(False)
-
-    def step(states: Tensor) -> Tensor:
-        symbols = torch.full((len(states),), symbol)
-        return torch.cat(net.step(symbols, states.split(net.hid, dim=1)), dim=1)
-
-    return step
+    return lambda states: net.step(torch.full((len(states),), symbol), states)
 
 
 def jacobians(f: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,52 +262,41 @@ def jacobians(f: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]
     return f(x), by_row.transpose(0, 1)
 
 
-def fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray, hid: int) -> list[FixedPoint]:
-    """Return the fixed points of f: (N, D) -> (N, D) that Newton's method finds from starts (S, D),
-    whose first `hid` components are hidden units."""
+def find_fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray, hid: int) -> np.ndarray:
+    """Return the fixed points (K, D) of f: (N, D) -> (N, D) that Newton's method finds from starts
+    (S, D), whose first `hid` components are hidden units."""
     # scipy.optimize.root solves from one start at a time and takes ten times as long.
     x = torch.as_tensor(starts, dtype=torch.float64)
     identity = torch.eye(x.shape[1], dtype=torch.float64)
     for _ in range(NEWTON_ITERATIONS):
         y, jacobian = jacobians(f, x)
-        step = torch.linalg.lstsq(jacobian - identity, (x - y)[..., None]).solution[..., 0]
+        # pinv of a Jacobian that is not finite raises an error: such a start is given up.
+        matrix = torch.nan_to_num(jacobian - identity, 0.0, 0.0, 0.0)
+        step = torch.linalg.lstsq(matrix, (x - y)[..., None]).solution[..., 0]
         # Hidden units are bounded and nonlinear, so that long steps diverge. Context units may
         # have their fixed point far from the words: only the hidden part limits the step.
         length = step[:, :hid].norm(dim=1, keepdim=True)
         x = torch.nan_to_num(x + step * (MAX_HIDDEN_STEP / length.clamp(min=MAX_HIDDEN_STEP)))
     converged = (f(x) - x).norm(dim=1) < MAX_RESIDUAL * (1 + x.norm(dim=1))
-    found = _distinct_cycles(f, list(x[converged].split(1)))
-    return sorted(found, key=lambda fixed: tuple(fixed.point.round(6)))
-
-
-def attracting_cycles(f: Callable[[Tensor], Tensor], states: np.ndarray) -> list[FixedPoint]:
-    """Return the cycles of periods 2 .. MAX_PERIOD on which states (S, D) lie."""
-    orbit = [torch.as_tensor(states, dtype=torch.float64)]
-    for _ in range(2 * MAX_PERIOD):
-        orbit.append(f(orbit[-1]))
-    orbits = torch.stack(orbit, dim=1)
-    distance = (orbits[:, 1:] - orbits[:, :1]).norm(dim=2).numpy()
     found = []
-    for row, returned in zip(orbits, distance < CYCLE_TOLERANCE, strict=True):
-        period = int(returned.argmax()) + 1
-        # A state that returns by chance does not return after further periods.
-        if 1 < period <= MAX_PERIOD and returned[period - 1 :: period].all():
-            found.append(row[:period])
-    return _distinct_cycles(f, found)
-
-
-def _distinct_cycles(f: Callable[[Tensor], Tensor], found: list[Tensor]) -> list[FixedPoint]:
-    """Return the distinct cycles among lists of states (period, D)."""
-    cycles: list[FixedPoint] = []
-    for states in found:
-        point = states[:1].numpy()
+    for point in x[converged].numpy():
         tolerance = SAME_POINT * (1 + np.linalg.norm(point))
-        if all(other.distances_from(point)[0] > tolerance for other in cycles):
-            _, steps = jacobians(f, states)
-            product = reduce(lambda product, step: step @ product, steps)
-            values = np.linalg.eigvals(product.numpy())
-            cycles.append(FixedPoint(states.numpy(), values[np.argsort(-np.abs(values))]))
-    return cycles
+        if all(np.linalg.norm(point - other) > tolerance for other in found):
+            found.append(point)
+    return np.array(found).reshape(-1, x.shape[1])
+
+
+def eigenvalues(f: Callable[[Tensor], Tensor], point: np.ndarray) -> np.ndarray:
+    """Return the eigenvalues (D,) of the Jacobian of f at a point (D,), largest modulus first."""
+    _, jacobian = jacobians(f, torch.from_numpy(point)[None])
+    values = np.linalg.eigvals(jacobian[0].numpy())
+    return values[np.argsort(-np.abs(values))]
+
+
+def kind_of(values: np.ndarray) -> str:
+    """Return the kind of a fixed point with these eigenvalues."""
+    expanding = np.abs(values) > 1
+    return "repeller" if expanding.all() else "saddle" if expanding.any() else "attractor"
 
 
 def with_stationary_context(net, symbol: int, hidden: np.ndarray) -> np.ndarray:
@@ -171,165 +311,94 @@ def with_stationary_context(net, symbol: int, hidden: np.ndarray) -> np.ndarray:
     return torch.cat([o * context.tanh(), context], dim=1).numpy()
 
 
-def fixed_points_and_cycles(net, trajectory: Trajectory, symbol: int) -> list[FixedPoint]:
-    """Return the fixed points and attracting cycles found for a symbol, nearest to words first.
+def fixed_points(net, language: Language, states: States) -> list[dict]:
+    """Return a record for each fixed point found of each symbol's map, nearest to the words first.
 
-    Newton's method starts from states in words, from random hidden vectors with stationary context,
-    and from where WARM_UP symbols lead these. It may miss fixed points: see indices_sum_to_one.
+    distance: from the nearest state that the symbol reaches in words; after_10: the same after ten
+    more of the symbol. Newton's method starts from states in words and from random hidden vectors
+    with stationary context; it may miss points.
     """
-    random = np.random.default_rng(0)
-    f, states = symbol_map(net, symbol), random.permutation(trajectory.state)[:STARTS]
-    reached = trajectory.state[trajectory.symbol == symbol]
-    sample = random.permutation(reached)[:STARTS]
-    hidden = random.uniform(-1, 1, (STARTS, net.hid))
-    cube = with_stationary_context(net, symbol, hidden)
-    orbit = [torch.from_numpy(np.concatenate([sample, cube]))]
-    for _ in range(WARM_UP):
-        orbit.append(f(orbit[-1]))
-    warmed_up = orbit[WARM_UP].numpy()
-    found = fixed_points(f, np.concatenate([states, cube, warmed_up]), net.hid)
-    found += attracting_cycles(f, warmed_up)
-    later = [reached, *(orbit[count].numpy()[: len(sample)] for count in EXTRA_SYMBOLS[1:])]
-    measured = [
-        replace(fixed, distances=tuple(float(fixed.distances_from(x).min()) for x in later))
-        for fixed in found
-    ]
-    return sorted(measured, key=lambda fixed: fixed.distances[0])
+    random, records = np.random.default_rng(0), []
+    for symbol in np.unique(states.symbol[1:]).tolist():
+        f, reached = symbol_map(net, symbol), states.vectors[states.symbol == symbol]
+        sample = random.permutation(reached)[:STARTS]
+        hidden = random.uniform(-1, 1, (STARTS, net.hid))
+        later = torch.from_numpy(sample)
+        for _ in range(10):
+            later = f(later)
+        starts = [sample, with_stationary_context(net, symbol, hidden), later.numpy()]
+        starts = np.concatenate([states.vectors[:1], *starts])
+        rows = []
+        for point in find_fixed_points(f, starts, net.hid):
+            values = eigenvalues(f, point)
+            rows.append(
+                {
+                    "symbol": language.symbols[symbol],
+                    "kind": kind_of(values),
+                    "point": point,
+                    "eigenvalues": values,
+                    "distance": float(cKDTree(reached).query(point)[0]),
+                    "after_10": float(np.linalg.norm(later.numpy() - point, axis=1).min()),
+                }
+            )
+        records += sorted(rows, key=lambda row: row["distance"])
+    return records
 
 
-def indices_sum_to_one(found: list[FixedPoint]) -> bool:
-    """Return whether the indices of a map's fixed points sum to 1, which is necessary for the list
-    to be complete.
+def slow_point(net, language: Language, states: States, symbol: int) -> dict | None:
+    """Return the slow point of a symbol's map near the words: the local minimum of the speed
+    |f(h) - h| that is not a fixed point, found from states that the symbol reaches in words.
 
-    The maps of both networks send a compact convex set into itself: hidden units are bounded by 1,
-    the context by a forget gate that is below some f < 1. Therefore each map has a fixed point
-    (Brouwer, 1911), and the signs of det(1 - Jacobian) of all fixed points sum to 1 (Lefschetz,
-    1926).
+    Returns a record with point, speed, eigenvalues, and the distance from the nearest of these
+    states; None if every search ends in a fixed point.
     """
-    return sum(fixed.index for fixed in found if fixed.period == 1) == 1
+    f, reached = symbol_map(net, symbol), states.vectors[states.symbol == symbol]
+
+    def energy(x: np.ndarray) -> tuple[float, np.ndarray]:
+        y, jacobian = jacobians(f, torch.from_numpy(x)[None])
+        step = (y - torch.from_numpy(x))[0].numpy()
+        return step @ step / 2, (jacobian[0].numpy() - np.eye(len(x))).T @ step
+
+    tree, found = cKDTree(reached), []
+    for start in np.random.default_rng(0).permutation(reached)[:STARTS]:
+        end = minimize(energy, start, jac=True, method="BFGS", options={"maxiter": 60})
+        speed = float(np.sqrt(2 * end.fun))
+        if speed > MIN_SPEED:
+            record = {"point": end.x, "speed": speed, "distance": float(tree.query(end.x)[0])}
+            found.append(record)
+    if not found:
+        return None
+    best = min(found, key=lambda record: record["distance"])
+    values = eigenvalues(f, best["point"])
+    best = {"symbol": language.symbols[symbol]} | best | {"eigenvalues": values}
+    return best | _passage(net, language, best["point"], symbol)
 
 
-# Counting
+def _passage(net, language: Language, point: np.ndarray, run: int) -> dict:
+    """Return how words pass a point in a run: left, the symbols left where each word n = 1 ..
+    max_n is nearest to it; apart, its distance there; growing, whether all later steps of the
+    longest word grow."""
+    left, apart = [], []
+    for n in range(1, language.max_n + 1):
+        states = run_states(net, language, n)[run].cpu().double().numpy()
+        distance = np.linalg.norm(states - point, axis=1)
+        left.append(len(states) - 1 - int(distance.argmin()))
+        apart.append(float(distance.min()))
+    steps = np.linalg.norm(np.diff(states[distance.argmin() :], axis=0), axis=1)
+    growing = bool(len(steps) > 1 and (np.diff(steps) > 0).all())
+    return {"left": left, "apart": apart, "growing": growing}
 
 
-@torch.no_grad()
-def states_after(net, language: Language, texts: list[str]) -> tuple[Tensor, ...]:
-    """Return the state, parts (N, H), after each of N texts, read from the initial state."""
-    symbols = pad_sequence([torch.from_numpy(language.encode(text)) for text in texts])
-    run, last = net(symbols), [len(text) - 1 for text in texts]
-    parts = [run.hidden] if run.context is None else [run.hidden, run.context]
-    return tuple(part[last, range(len(texts))] for part in parts)
-
-
-@torch.no_grad()
-def states_along(net, symbols: np.ndarray) -> np.ndarray:
-    """Return the state vectors (T + 1, D) along symbols (T,), the initial one first."""
-    run, start = net(torch.from_numpy(symbols)[:, None]), net.initial_state(1)
-    parts = [run.hidden] if run.context is None else [run.hidden, run.context]
-    pairs = zip(start, parts, strict=True)
-    states = [torch.cat([first, part[:, 0]]) for first, part in pairs]
-    return torch.cat(states, dim=1).cpu().double().numpy()
-
-
-def run_states(net, language: Language, n: int, before: int = 1) -> list[np.ndarray]:
-    """Return the state vectors (k n + 1, D) along each run of the word n, from just before its
-    first symbol to after its last. The word n = `before` is read first."""
-    first = language.word(before)
-    states = states_along(net, language.encode(first + language.word(n)))
-    ends = len(first) + n * np.cumsum([0, *language.times])
-    return [states[begin : end + 1] for begin, end in pairwise(ends)]
-
-
-def step_lengths(states: np.ndarray) -> np.ndarray:
-    """Return the distances (T - 1,) between successive states (T, D)."""
-    return np.linalg.norm(np.diff(states, axis=0), axis=1)
-
-
-def reversal_rate(states: np.ndarray) -> float:
-    """Return the share of successive steps of states (T, D) that turn by more than 90 degrees."""
-    steps = np.diff(states, axis=0)
-    turns = (steps[1:] * steps[:-1]).sum(axis=1) < 0
-    return float(turns.mean()) if len(turns) else 0.0
-
-
-def countdown_alignment(net, language: Language) -> list[tuple[int, float, float]]:
-    """Return (n, before, after) for n = 2 .. max_n: how well k symbols of the last run, which has
-    k n symbols, offset an increase of n by 1.
-
-    before: distance between the states of the words n and n - 1 after the first symbol of the last
-    run; after: the same when the word n has read k symbols more.
-    """
-    factor, found = language.times[-1], []
-    runs = [run_states(net, language, n)[-1] for n in range(1, language.max_n + 1)]
-    for n, (shorter, longer) in enumerate(pairwise(runs), start=2):
-        before = np.linalg.norm(longer[1] - shorter[1])
-        after = np.linalg.norm(longer[1 + factor] - shorter[1])
-        found.append((n, float(before), float(after)))
-    return found
-
-
-def near_distance(net, language: Language) -> float:
-    """Return the maximum distance of a state near a fixed point: MAX_NEAR_STEPS mean steps."""
-    words = (run_states(net, language, n) for n in range(1, language.max_n + 1))
-    steps = np.concatenate([step_lengths(states) for runs in words for states in runs])
-    return MAX_NEAR_STEPS * float(steps.mean())
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedRuns:
-    """Lengths of the runs that a network predicts in N words.
-
-    n: (N,); lengths: (R, N) int64, the number of symbols of each later run after which the network
-    predicts another symbol, 0 if not within MAX_RUN; exact: (N,) bool, whether all these lengths
-    and the first symbols of the runs that follow (the next word's too) are correct.
-    """
-
-    n: np.ndarray
-    lengths: np.ndarray
-    exact: np.ndarray
-
-
-# Changes the state at each symbol of a run: (state before, state after) -> state after.
-Intervention = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]
-
-
-@torch.no_grad()
-def predict_runs(
-    net,
-    language: Language,
-    state: tuple[Tensor, ...],
-    n: np.ndarray,
-    first: int = 1,
-    intervention: Intervention = lambda before, after: after,
-) -> PredictedRuns:
-    """Return the PredictedRuns of words with n (N,), from `state` just before run `first` of each.
-
-    The network reads a run's symbol until it has predicted another one; the next run starts from
-    its state after the correct k n symbols. `intervention` changes the states of run `first`.
-    """
-    lengths = np.zeros((language.classes - first, len(n)), dtype=np.int64)
-    exact = np.ones(len(n), dtype=bool)
-    for run, length in zip(range(first, language.classes), lengths, strict=True):
-        symbols, correct = torch.full((len(n),), run), language.times[run] * n
-        next_symbol, next_state = (run + 1) % language.classes, state
-        for step in range(1, MAX_RUN + 1):
-            after = net.step(symbols, state)
-            state = intervention(state, after) if run == first else after
-            predicted = net.read_out(state[0]).argmax(dim=1).cpu().numpy()
-            length[(length == 0) & (predicted != run)] = step
-            exact &= (step != correct) | (predicted == next_symbol)
-            ends = torch.from_numpy(step == correct)[:, None].to(state[0].device)
-            pairs = zip(state, next_state, strict=True)
-            next_state = tuple(torch.where(ends, now, other) for now, other in pairs)
-            if length.all() and step >= correct.max():
-                break
-        exact &= length == correct
-        state = next_state
-    return PredictedRuns(n, lengths, exact)
-
-
-def predict_single_words(net, language: Language, limit: int) -> PredictedRuns:
-    """Return the PredictedRuns of single words with n = 1 .. limit."""
-    n = np.arange(1, limit + 1)
-    state = states_after(net, language, [language.symbols[0] * count for count in n])
-    return predict_runs(net, language, state, n)
+def decision_boundary(net, language: Language) -> str | None:
+    """Return the equation of the line between the two symbols' regions, for two hidden units and
+    two symbols: "10.92 h0 + 2.08 h1 = -7.89 (B above)"; None for other networks."""
+    if net.hid != 2 or net.symbols != 2:
+        return None
+    with torch.no_grad():
+        weight = (net.V[:, 1] - net.V[:, 0]).tolist()
+        bias = float(net.out_bias[1] - net.out_bias[0])
+    sign = "+" if weight[1] >= 0 else "-"
+    return (
+        f"{weight[0]:.2f} h0 {sign} {abs(weight[1]):.2f} h1 = {-bias:.2f} "
+        f"({language.symbols[1]} where it is greater)"
+    )

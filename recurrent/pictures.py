@@ -1,12 +1,18 @@
-"""Pictures of units: scatter plots in 2D and 3D, and units over time; colours of all pictures."""
+"""Pictures of units: scatter plots in 2D and 3D, units over time, countdown, maps; all colours."""
 
 from __future__ import annotations
 
+import textwrap
+from itertools import pairwise
+
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from scipy.spatial.distance import pdist
 
+from recurrent.dynamics import margins, symbol_map
+from recurrent.extraction import States
 from recurrent.language import Language
 
 DPI = 100
@@ -17,10 +23,54 @@ SYMBOL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#5a3ea
 # Labels of the colour bar: the state numbers of counting languages and of grammars.
 COUNTING_LABEL = "state number: A's read, then n counted down to 0 in each later run"
 GRAMMAR_LABEL = "state number: node of the grammar"
+# Marker of each kind of fixed point, and of a slow point.
+MARKERS = {"attractor": "o", "saddle": "X", "repeller": "^", "slow point": "D"}
+# Limit of the axes for two hidden units, whose values are between -1 and 1.
+LIMIT = 1.08
+# Minimum number of pixels (of 300 x 300) of a decision region that is labelled with its symbol.
+MIN_REGION = 60
+# Number of words in a picture of a language that does not count, the shortest ones.
+WORDS_SHOWN = 4
 
 
 def symbol_colour(symbol: int) -> str:
     return SYMBOL_COLOURS[symbol % len(SYMBOL_COLOURS)]
+
+
+def wrapped(title: str, figure: Figure) -> str:
+    """Return a title in lines as long as a figure is wide, at font size 11."""
+    return textwrap.fill(title, int(11 * figure.get_figwidth()))
+
+
+class Plane:
+    """The plane onto which state vectors are projected: up to two units themselves, else the first
+    two principal components of the states.
+
+    direct: whether it is the plane of units; labels: of its two axes.
+    """
+
+    def __init__(self, net, vectors: np.ndarray):
+        width = vectors.shape[1]
+        names = [f"{kind} unit {k}" for kind in ("hidden", "context") for k in range(net.hid)]
+        self.direct = width <= 2
+        if self.direct:
+            self._mean, self._axes = np.zeros(width), np.eye(width, 2)
+            self.labels = tuple([*names[:width], ""][:2])
+        else:
+            self._mean = vectors.mean(axis=0)
+            # Signs are arbitrary: the largest component of an axis is positive.
+            _, spread, axes = np.linalg.svd(vectors - self._mean, full_matrices=False)
+            signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
+            self._axes = (axes * signs[:, None])[:2].T
+            share = 100 * spread**2 / max((spread**2).sum(), 1e-12)
+            self.labels = tuple(
+                f"{order} principal component ({part:.0f} % of the variance)"
+                for order, part in zip(("first", "second"), share, strict=False)
+            )
+
+    def project(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the positions (N, 2) of states (N, D)."""
+        return (vectors - self._mean) @ self._axes
 
 
 # Scatter plots
@@ -49,7 +99,7 @@ def pair_picture(
     order = np.argsort(-number, kind="stable")
     dots = axes.scatter(
         values[order, one], values[order, other], c=number[order], cmap="jet", s=26,
-        edgecolors="0.25", linewidths=0.4, vmin=0, vmax=language.number.max(),
+        edgecolors="0.25", linewidths=0.4, vmin=0, vmax=language.numbers.max(),
     )  # fmt: skip
     if start is not None:
         axes.plot(*start[[one, other]], "x", color="black", markersize=11, markeredgewidth=2.4)
@@ -58,7 +108,7 @@ def pair_picture(
         )
         figure.legend(loc="lower right", frameon=False)
     axes.set(xlabel=f"{units} {one}", ylabel=f"{units} {other}")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(wrapped(title, figure), fontsize=10)
     axes.margins(0.06)
     axes.grid(alpha=0.25)
     colour_bar(figure, dots, language, cax=figure.add_axes((0.845, 0.13, 0.025, 0.79)))
@@ -68,35 +118,52 @@ def pair_picture(
 def colour_bar(figure: Figure, dots, language: Language, **options) -> None:
     bar = figure.colorbar(dots, **options)
     bar.set_label(COUNTING_LABEL if language.times else GRAMMAR_LABEL, fontsize=8)
-    if language.number.max() <= 20:
-        bar.set_ticks(np.arange(language.number.max() + 1))
+    if language.numbers.max() <= 20:
+        bar.set_ticks(np.arange(language.numbers.max() + 1))
 
 
 def cube_picture(
+    net,
     values: np.ndarray,
     number: np.ndarray,
-    units: str,
+    context: bool,
     title: str,
     language: Language,
     figure: Figure | None = None,
 ) -> Figure:
-    """Draw a 3D scatter plot of the first three units, into `figure` if given.
+    """Draw a 3D scatter plot of the first three units, and the words' paths coloured by the symbol
+    read, into `figure` if given.
 
-    values: (P, H) activations; number: (P,) state numbers; units: see pair_picture.
+    values: (P, H) activations; number: (P,) state numbers; context: whether the units are context
+    units.
     """
     figure = figure or Figure(figsize=(7.4, 5.6), dpi=DPI)
-    axes = figure.add_axes((0.03, 0.04, 0.78, 0.88), projection="3d")
+    axes = figure.add_axes((0.0, 0.06, 0.82, 0.88), projection="3d")
+    for text in words_shown(language):
+        states, symbols = word_states(net, language, text)
+        path = states[:, net.hid :][:, :3] if context else states[:, : net.hid][:, :3]
+        for (a, b), symbol in zip(pairwise(path), symbols, strict=True):
+            axes.plot(*np.stack([a, b], axis=1), color=symbol_colour(symbol), lw=1.0, alpha=0.7)
     dots = axes.scatter(
         *values[:, :3].T, c=number, cmap="jet", s=26, edgecolors="0.25", linewidths=0.4,
-        vmin=0, vmax=language.number.max(), depthshade=False,
+        vmin=0, vmax=language.numbers.max(), depthshade=False,
     )  # fmt: skip
+    units = "context unit" if context else "hidden unit"
     axes.set(xlabel=f"{units} 0", ylabel=f"{units} 1", zlabel=f"{units} 2")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(wrapped(title, figure), fontsize=10)
     axes.locator_params(nbins=5)
     axes.tick_params(labelsize=8)
     elevation, azimuth = best_view(values[:, :3], number)
     axes.view_init(elevation, azimuth)
-    axes.set_box_aspect(BOX, zoom=0.95)
+    axes.set_box_aspect(BOX, zoom=1.1)
+    handles = [
+        axes.plot([], [], color=symbol_colour(k), label=letter)[0]
+        for k, letter in enumerate(language.symbols)
+    ]
+    figure.legend(
+        handles=handles, title="path: symbol read", loc="lower left", fontsize=8, title_fontsize=8,
+        frameon=False, ncols=4,
+    )  # fmt: skip
     colour_bar(figure, dots, language, cax=figure.add_axes((0.87, 0.15, 0.025, 0.7)))
     return figure
 
@@ -123,17 +190,12 @@ def best_view(points: np.ndarray, number: np.ndarray) -> tuple[float, float]:
     return min(views, key=crowding)
 
 
-# Units over time
+# Words
 
 
 def words_shown(language: Language) -> tuple[str, ...]:
-    """Return the words for pictures: all of a counting language, the four shortest of another."""
-    if language.all_words:
-        return language.all_words
-    max_length = 6
-    while len(words := language.words_up_to(max_length)) < 4:
-        max_length += 1
-    return tuple(words[:4])
+    """Return the words for pictures: all of a counting language, the shortest ones of another."""
+    return language.all_words or language.shortest_words(WORDS_SHOWN)
 
 
 def word_before(language: Language) -> str:
@@ -147,18 +209,30 @@ def word_name(language: Language, text: str) -> str:
 
 
 @torch.no_grad()
+def word_states(net, language: Language, text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the states (T + 1, D) along a word, from before its first symbol on, and its symbols
+    (T,); in a counting language it is read after word_before. The last symbol of a word of another
+    language is only predicted, and not among the symbols."""
+    before = word_before(language)
+    symbols = language.encode(before + (text if language.chained else text[:-1]))
+    states = net.states(torch.from_numpy(symbols)[:, None])[:, 0]
+    states = torch.cat([net.initial_state(1), states]).cpu().double().numpy()
+    return states[len(before) :], symbols[len(before) :]
+
+
+@torch.no_grad()
 def time_picture(net, language: Language, title: str) -> Figure:
     """Draw units, gates and probabilities over the longest shown word, read after another word."""
     before, text = word_before(language), words_shown(language)[-1]
     symbols = torch.from_numpy(language.encode(before + text))[:, None]
-    run = net(symbols)
-    rows = [("hidden units", run.hidden)]
-    if run.context is not None:
-        earlier = torch.cat([net.initial_state(1)[0][None], run.hidden[:-1]])
+    states = net.states(symbols)
+    rows = [("hidden units", states[..., : net.hid])]
+    if net.blocks > 1:
+        earlier = torch.cat([net.initial_state(1)[None], states[:-1]])
         names = ("input gate", "forget gate", "cell input (g)", "output gate")
         gates = zip(names, net.gates(symbols, earlier), strict=True)
-        rows = [("context units", run.context), *rows, *gates]
-    rows.append(("P(next symbol)", run.logits.softmax(-1)))
+        rows = [("context units", net.memory(states)), *rows, *gates]
+    rows.append(("P(next symbol)", net.read_out(states).softmax(-1)))
     width = float(np.clip(3 + 0.22 * len(symbols), 7, 16))
     figure = Figure(figsize=(width, 1.2 + 1.35 * len(rows)), dpi=DPI, layout="constrained")
     steps = np.arange(len(symbols))
@@ -183,5 +257,154 @@ def time_picture(net, language: Language, title: str) -> Figure:
         if language.times
         else "symbol read"
     )
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
+
+
+# How it counts
+
+
+def countdown_picture(net, language: Language, title: str) -> Figure:
+    """Draw the margin against the symbols left, a panel for each later run, a line for each n up to
+    max_n, dashed for the next two."""
+    runs = range(1, language.classes)
+    figure = Figure(figsize=(2.2 + 4.6 * len(runs), 4.4), dpi=DPI, layout="constrained")
+    numbers = range(1, language.max_n + 3)
+    colours = colormaps["viridis"](np.linspace(0.05, 0.9, len(numbers)))
+    found = [margins(net, language, n) for n in numbers]
+    panels = np.atleast_1d(figure.subplots(1, len(runs)))
+    for axes, run in zip(panels, runs, strict=True):
+        letter = language.symbols[run]
+        after = language.symbols[(run + 1) % language.classes]
+        for n, colour, series in zip(numbers, colours, found, strict=True):
+            values = series[run - 1]
+            trained = n <= language.max_n
+            axes.plot(
+                np.arange(len(values))[::-1], values, ".-" if trained else ".--", color=colour,
+                label=f"n = {n}" + ("" if trained else " (not trained)"), linewidth=1.6,
+            )  # fmt: skip
+        axes.axhline(0, color="black", linewidth=1)
+        axes.text(0.02, 0, f"above: predicts {after}", transform=axes.get_yaxis_transform(),
+                  va="bottom", fontsize=8)  # fmt: skip
+        axes.invert_xaxis()
+        axes.set_title(f"after each {letter}", fontsize=10)
+        axes.set_xlabel(f"{letter}'s left")
+        axes.set_ylabel(f"margin: logit of {after} minus logit of {letter}")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.25)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right", fontsize=8)
+    figure.suptitle(wrapped(title, figure), fontsize=11)
+    return figure
+
+
+def maps_picture(
+    net, language: Language, states: States, plane: Plane, records: list[dict], title: str
+) -> Figure:
+    """Draw a panel for each symbol: its map, its fixed points, and its steps in words.
+
+    records: of fixed points, and of slow points (kind "slow point"). The state of an SRN with two
+    hidden units is drawn directly, with the vector field of the map and the decision boundary of
+    the output; any other state by its first two principal components.
+    """
+    symbols = np.unique(states.symbol[1:]).tolist()
+    columns = min(len(symbols), 4)
+    rows = -(-len(symbols) // columns)
+    figure = Figure(figsize=(1 + 3.7 * columns, 1.5 + 3.7 * rows), dpi=DPI, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    words = words_shown(language)
+    colours = colormaps["viridis"](np.linspace(0.05, 0.85, len(words)))
+    gold = dict(markerfacecolor="gold", markeredgecolor="black", linestyle="")
+    field = plane.direct and net.hid == 2
+    positions, drawn = plane.project(states.vectors), set()
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    room = 0.12 * (high - low) + 1e-6
+    low, high = (np.full(2, -LIMIT), np.full(2, LIMIT)) if field else (low - room, high + room)
+    for axes in grid.flat[len(symbols) :]:
+        axes.axis("off")
+    for axes, symbol in zip(grid.flat, symbols, strict=False):
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        if field:
+            _draw_field(axes, net, symbol)
+            _draw_decisions(axes, net, language)
+        else:
+            axes.plot(*positions.T, ".", color="0.82", markersize=3, zorder=1)
+        for text, colour in zip(words, colours, strict=True):
+            path, read = word_states(net, language, text)
+            for (start, end), letter in zip(pairwise(plane.project(path)), read, strict=True):
+                if letter == symbol:
+                    style = dict(arrowstyle="-|>", mutation_scale=15, color=colour, linewidth=2)
+                    style |= dict(shrinkA=0, shrinkB=0)
+                    axes.annotate("", end, start, zorder=4, arrowprops=style)
+        outside = 0
+        for record in records:
+            if record["symbol"] != language.symbols[symbol]:
+                continue
+            position = plane.project(record["point"][None])[0]
+            if (position > low).all() and (position < high).all():
+                axes.plot(*position, MARKERS[record["kind"]], markersize=11, zorder=6, **gold)
+                drawn.add(record["kind"])
+            else:
+                outside += 1
+        if outside:
+            axes.text(
+                0.98, 0.02, f"fixed points outside the axes: {outside}", ha="right",
+                transform=axes.transAxes, fontsize=9, color="0.3",
+            )  # fmt: skip
+        axes.set_title(f"symbol {language.symbols[symbol]}", color=symbol_colour(symbol))
+        axes.set_xlabel(plane.labels[0])
+    for axes in grid[:, 0]:
+        axes.set_ylabel(plane.labels[1])
+    blank = grid.flat[0]
+    handles = [
+        blank.plot([], [], color=colour, linewidth=2, label=word_name(language, text))[0]
+        for text, colour in zip(words, colours, strict=True)
+    ]
+    handles += [
+        blank.plot([], [], marker, markersize=9, label=kind, **gold)[0]
+        for kind, marker in MARKERS.items()
+        if kind in drawn
+    ]
+    if field:
+        handles += blank.plot([], [], color="black", linewidth=1.2, label="decision boundary")
+        arrow = dict(marker=r"$\rightarrow$", markersize=12, linestyle="", color="0.6")
+        handles += blank.plot([], [], label="step of the map (not to scale)", **arrow)
+    else:
+        handles += blank.plot([], [], ".", color="0.7", label="states in words")
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.suptitle(wrapped(title, figure), fontsize=11)
+    return figure
+
+
+def _draw_field(axes, net, symbol: int) -> None:
+    """Draw the vector field of a symbol's map: small arrows in the directions of its steps."""
+    across = np.linspace(-1, 1, 17)
+    grid = np.stack(np.meshgrid(across, across), axis=-1).reshape(-1, 2)
+    moved = symbol_map(net, symbol)(torch.from_numpy(grid)).numpy() - grid
+    # Square roots of the lengths, because short steps matter as much as long ones.
+    length = np.linalg.norm(moved, axis=1, keepdims=True)
+    moved = moved / np.maximum(length, 1e-9) * 0.11 * np.clip(length, 0, 1) ** 0.5
+    axes.quiver(
+        *grid.T, *moved.T, color="0.72", angles="xy", scale_units="xy", scale=1, width=0.004,
+        zorder=1,
+    )  # fmt: skip
+
+
+def _draw_decisions(axes, net, language: Language) -> None:
+    """Draw the decision boundaries of the output, and the most probable symbol of each region."""
+    across = np.linspace(-LIMIT, LIMIT, 300)
+    grid = np.stack(np.meshgrid(across, across), axis=-1)
+    with torch.no_grad():
+        output = net.read_out(torch.from_numpy(grid).to(net.V)).cpu().numpy()
+    predicted = output.argmax(axis=-1)
+    for symbol in range(language.classes):
+        if (predicted == symbol).any() and (predicted != symbol).any():
+            lead = output[..., symbol] - np.delete(output, symbol, axis=-1).max(axis=-1)
+            axes.contour(across, across, lead, levels=[0], colors="black", linewidths=1.2, zorder=2)
+            rows, columns = np.nonzero(predicted == symbol)
+            if len(rows) < MIN_REGION:
+                continue
+            centre = across[int(np.median(columns))], across[int(np.median(rows))]
+            axes.text(
+                *centre, language.symbols[symbol], color=symbol_colour(symbol), fontsize=22,
+                alpha=0.35, ha="center", va="center", zorder=1.5, weight="bold",
+            )  # fmt: skip

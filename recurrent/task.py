@@ -1,46 +1,32 @@
-"""The task of Part 3: a language, and the network that learns it.
+"""The task of Part 3, a language and the network that learns it, and the recipes of its training.
 
-Shared by seq_train.py and seq_plot.py: flags, checkpoint names, construction of the network, and
-the printed form of its activations.
+Increasing the batch size during training reduces gradient noise as lowering the learning rate does,
+but needs fewer updates (Smith et al., 2018).
 """
 
 from __future__ import annotations
 
+from cli.process import UserError
+from cli.settings import CommaSeparated, Number, chosen, flag
+
 import argparse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import torch
-
 import anb2n
 import reber
-from cli import checkpoint, flags
-from cli.errors import UserError
 from recurrent.language import Language
-from seq_models import LSTM, PARAMETER_NAMES, SRN
+from seq_models import LSTM, SRN
 
 # Number of training sequences per report; they are sampled as one block, which has its own seed.
-REPORT_EVERY = 1000
-# Thousands of training sequences per checkpoint.
-CHECKPOINT_EVERY = 10
+BLOCK = 1000
 # Exit status after training without success.
 FAILED = 3
-# Default folders of checkpoints and pictures.
-DEFAULT_FOLDERS = {"out_path": Path("net"), "plot": Path("plot")}
-# Default hidden units and thousands of training sequences, by language and network; the first four
-# are the course's. For others: as many hidden units as symbols, and 100 thousand sequences.
-DEFAULTS = {
-    ("anb2n", "srn"): (2, 100),
-    ("anb2nc3n", "lstm"): (3, 100),
-    ("anb2nc3n", "srn"): (4, 200),
-    ("reber", "srn"): (2, 50),
-    ("reber", "lstm"): (2, 100),
-    ("reber_embed", "srn"): (8, 100),
-    ("reber_embed", "lstm"): (8, 100),
-    ("anbncn", "srn"): (4, 100),
-}
+# Highest minimum length of a Reber word: longer words are too rare to be drawn.
+MAX_MIN_LENGTH = 24
+# Thousands of sequences from which on --epoch is taken for a number of sequences.
+IMPLAUSIBLE_EPOCH = 10_000
 
 
 # The language and the network
@@ -49,22 +35,35 @@ DEFAULTS = {
 def make_language(name: str, length: int = 0, embed: bool = False) -> Language:
     """Return the language for the values of --lang, --length (0: the default) and --embed.
 
-    Raises ValueError for an unknown name.
+    Raises ValueError for an unknown name, or a length at which words are too rare.
     """
-    if name == "reber":
-        return reber.reber(embed, length)
-    return anb2n.counting(name, length or anb2n.MAX_N)
+    if name != "reber":
+        return anb2n.counting(name, length or anb2n.MAX_N)
+    if length > MAX_MIN_LENGTH:
+        raise ValueError(f"--length {length}: at most {MAX_MIN_LENGTH} for reber, longer are rare")
+    return reber.reber(embed, length)
 
 
 @dataclass(frozen=True)
 class Task:
-    """The values of the task flags, defaults included: a field for each flag."""
+    """A language and a network, by the names of their flags."""
 
-    lang: str
-    embed: bool
-    length: int
-    model: str
-    hid: int
+    lang: str = flag(
+        str,
+        "language: reber, or a counting language anbn, anb2n, anbncn, anb2nc3n, ... "
+        "(default: anb2n)",
+        metavar="NAME",
+    )
+    embed: bool = flag(bool, "with --lang reber: the embedded grammar")
+    length: int = flag(
+        Number(0, 40, int),
+        "counting languages: highest n (default: 4); reber: minimum word length in symbols",
+    )
+    model: str = flag(("srn", "lstm"), "network (default: srn)")
+    hid: int = flag(
+        Number(0, 1000, int),
+        "number of hidden units (omitted or 0: depends on language and network)",
+    )
 
     @cached_property
     def language(self) -> Language:
@@ -72,7 +71,8 @@ class Task:
 
     @property
     def title(self) -> str:
-        return f"{self.model.upper()} with {self.hid} hidden units"
+        units = "hidden unit" if self.hid == 1 else "hidden units"
+        return f"{self.model.upper()} with {self.hid} {units}"
 
     @property
     def stem(self) -> str:
@@ -82,13 +82,12 @@ class Task:
     @property
     def default_epoch(self) -> int:
         """The default length of training in thousands of sequences."""
-        return _defaults(self.language, self.model)[1]
+        return _defaults(self.language, self.model)["epoch"]
 
     @property
-    def flags(self) -> list[str]:
+    def words(self) -> list[str]:
         """The flags of this task, as command-line arguments."""
-        words = ["--lang", self.lang]
-        words += ["--embed"] if self.embed else []
+        words = ["--lang", self.lang, *["--embed"] * self.embed]
         if self.length != (anb2n.MAX_N if self.language.times else 0):
             words += ["--length", str(self.length)]
         return [*words, "--model", self.model, "--hid", str(self.hid)]
@@ -97,144 +96,127 @@ class Task:
         """Return the checkpoint path after `epoch` thousand sequences: net/anb2n_srn2_100.pth."""
         return folder / f"{self.stem}_{epoch}.pth"
 
-    def epoch_flags(self, epoch: int) -> list[str]:
-        """Return --epoch for a training run that saves checkpoint `epoch`, as arguments.
-
-        Empty if a default run saves it, so that checkpoint 50 is halfway through a run of 100, and
-        not the end of a shorter one.
-        """
-        saved_by_default = epoch % CHECKPOINT_EVERY == 0 and epoch <= self.default_epoch
-        return [] if saved_by_default else ["--epoch", str(epoch)]
-
-
-TASK_FLAGS = tuple(field.name for field in fields(Task))
-
-
-def _defaults(language: Language, model: str) -> tuple[int, int]:
-    """Return default hidden units and thousands of sequences."""
-    return DEFAULTS.get((language.name, model), (language.classes, 100))
-
-
-def build_network(task: Task, **init_args) -> SRN | LSTM:
-    """Return the task's network with random weights; init_args: see SRN and LSTM."""
-    network_class = SRN if task.model == "srn" else LSTM
-    return network_class(task.language.classes, task.hid, **init_args)
-
-
-# Flags
-
-
-def add_task_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of a task, and --out_path."""
-    parser.add_argument(
-        "--lang",
-        metavar="NAME",
-        help="language: reber, or a counting language anbn, anb2n, anbncn, anb2nc3n, ... "
-        "(default: anb2n)",
-    )
-    flags.add_switch(parser, "--embed", "with --lang reber: the embedded grammar")
-    parser.add_argument(
-        "--length",
-        type=flags.Integer(0, 40),
-        help="counting languages: highest n (default: 4); reber: minimum word length in symbols",
-    )
-    parser.add_argument("--model", choices=("srn", "lstm"), help="network (default: srn)")
-    parser.add_argument(
-        "--hid",
-        type=flags.Integer(0, 1000),
-        help="number of hidden units (omitted or 0: depends on language and network)",
-    )
-    parser.add_argument(
-        "--out_path",
-        type=flags.path,
-        default=DEFAULT_FOLDERS["out_path"],
-        metavar="DIR",
-        help="folder for the checkpoints",
-    )
-
 
 def resolve_task(args: argparse.Namespace) -> Task:
     """Return the Task of the flags. Raises UserError if the language does not exist."""
-    lang, model = "anb2n" if args.lang is None else args.lang, args.model or "srn"
+    lang, model, length = args.lang or "anb2n", args.model or "srn", args.length or 0
     if args.embed and lang != "reber":
         raise UserError(f"--embed requires --lang reber, not --lang {lang}", status=2)
     try:
-        language = make_language(lang, args.length or 0, bool(args.embed))
+        language = make_language(lang, length, bool(args.embed))
     except ValueError as error:
         raise UserError(f"argument --lang: {error}", status=2) from None
-    hid, _ = _defaults(language, model)
-    length = language.max_n or language.min_length
-    return Task(lang, bool(args.embed), length, model, args.hid or hid)
+    hid = args.hid or _defaults(language, model)["hid"]
+    return Task(lang, bool(args.embed), language.max_n or length, model, hid)
 
 
-def folder_flags(args: argparse.Namespace) -> list[str]:
-    """Return --out_path and --plot as command-line arguments, if they differ from the defaults."""
-    words = []
-    for name, default in DEFAULT_FOLDERS.items():
-        if (folder := getattr(args, name)) != default:
-            words += [f"--{name}", str(folder)]
-    return words
+def check_epoch(epoch: int | None) -> None:
+    """Raise UserError if --epoch seems to count sequences, as the printed epoch does."""
+    if epoch and epoch >= IMPLAUSIBLE_EPOCH:
+        raise UserError(
+            f"--epoch {epoch} is {epoch} thousand sequences: did you mean --epoch {epoch // 1000}?",
+            status=2,
+        )
 
 
-# Checkpoints
+def build_network(task: Task, recipe: Recipe | None = None) -> SRN | LSTM:
+    """Return the task's network with random weights, by the recipe's initialisation if given."""
+    network_class = SRN if task.model == "srn" else LSTM
+    names = INIT[task.model] if recipe else ()
+    init = {name: getattr(recipe, name) for name in names}
+    return network_class(task.language.classes, task.hid, **init)
 
 
-def is_state_dict(content: dict) -> bool:
-    """Return whether a file contains only weights, as the course's files do."""
-    return set(content) in PARAMETER_NAMES
+# Recipes
 
 
-def load_checkpoint(content: dict, default: Task | None = None) -> tuple[Task, SRN | LSTM]:
-    """Return task and network of a checkpoint's content.
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters by the names of their flags, None if one does not apply to the network."""
 
-    default: the task if the content is only weights. Raises ValueError if the content is invalid.
-    """
-    try:
-        only_weights = is_state_dict(content)
-        task = default if only_weights else Task(**content["task"])
-        net = build_network(task)
-        checkpoint.load_weights(net, content if only_weights else content["net"])
-    except checkpoint.LOAD_ERRORS as error:
-        raise ValueError(str(error)) from error
-    return task, net
+    optim: str = flag(("sgd", "adam"), "optimizer")
+    lr: float = flag(Number(0, 100, low_excluded=True), "learning rate (maximum, if it varies)")
+    mom: float = flag(Number(0, 0.9999), "momentum (adam: beta1)")
+    beta2: float = flag(Number(0, 0.99999), "beta2 of adam")
+    weight_decay: float = flag(Number(0, 100), "weight decay")
+    batch: tuple[int, ...] = flag(
+        CommaSeparated(Number(1, BLOCK, int)),
+        "batch sizes (sequences per update), each for an equal part of training",
+        metavar="N,N,...",
+    )
+    schedule: str = flag(
+        ("constant", "cosine", "onecycle"),
+        "learning rate: constant; cosine: falls to 0; onecycle: rises, then falls to 0",
+    )
+    clip: float = flag(Number(0, 1e9), "maximum gradient norm, 0 for no clipping")
+    init: float = flag(Number(0, 100), "standard deviation of the initial weights (srn)")
+    init_output: float = flag(
+        Number(0, 100), "standard deviation of the initial output weights (srn)"
+    )
+    identity: bool = flag(bool, "initialise the recurrent weights to the identity matrix (srn)")
+    counter: bool = flag(
+        bool, "initialise the context units as counters, which forget nothing (lstm)"
+    )
 
-
-# Printing in the course's format
-
-
-def match_course_number_format() -> None:
-    """Set numpy's print options to those of the course's scripts: two decimals, room for a sign."""
-    np.set_printoptions(precision=2, suppress=True, sign=" ", floatmode="fixed", linewidth=200)
-
-
-@torch.no_grad()
-def activations(net, language: Language, text: str) -> dict:
-    """Return a network's activations on `text` after each of the T symbols that it reads.
-
-    symbols: T + 1 letters, the last one is only predicted; hidden: (T, H); context: (T, H), None
-    for an SRN, whose context units are copies of its hidden units; probabilities: (T, C).
-    """
-    sequences = language.from_strings([text])
-    output = net(sequences.symbols[:-1])
-    return {
-        "symbols": language.decode(sequences.symbols[:, 0]),
-        "hidden": output.hidden[:, 0].cpu().numpy(),
-        "context": None if output.context is None else output.context[:, 0].cpu().numpy(),
-        "probabilities": output.logits.softmax(-1)[:, 0].cpu().numpy(),
-    }
+    def batch_at(self, share: float) -> int:
+        """Return the batch size at a share of training, 0 .. 1."""
+        return self.batch[min(int(share * len(self.batch)), len(self.batch) - 1)]
 
 
-def print_sequence(net, language: Language, text: str, context: bool = False) -> dict:
-    """Print a network's activations on `text`, one line per symbol read; return them.
+# The fields that are arguments of each network's constructor.
+INIT = {"srn": ("init", "init_output", "identity"), "lstm": ("counter",)}
+_ASSIGNMENT = Recipe(
+    optim="sgd", lr=0.005, mom=0.0, beta2=0.999, weight_decay=1e-4, batch=(1,),
+    schedule="constant", clip=0.0,
+)  # fmt: skip
+_TUNED = Recipe(
+    optim="adam", lr=0.03, mom=0.9, beta2=0.99, weight_decay=0.0, batch=(25, 50, 125, 250),
+    schedule="onecycle", clip=1.0,
+)  # fmt: skip
+# "assignment": the course's training; "tuned": chosen by experiment, see docs/recipes.md.
+RECIPES = {
+    "assignment": {
+        "srn": replace(_ASSIGNMENT, init=0.001, init_output=0.001, identity=False),
+        "lstm": replace(_ASSIGNMENT, counter=False),
+    },
+    "tuned": {
+        "srn": replace(
+            _TUNED, lr=0.05, batch=(20, 50, 100, 250), init=0.1, init_output=0.1, identity=True
+        ),
+        "lstm": replace(_TUNED, counter=False),
+    },
+}
+# Hidden units, thousands of training sequences, and changes to "tuned", by language and network;
+# the sizes and lengths of the assignment's languages are the course's. For others: as many hidden
+# units as symbols, and 100 thousand sequences. anb2nc3n: the assignment plots the LSTM after half
+# of its training, where with a learning rate of 0.03 two of ten networks had no distinct states.
+# Reber: not the identity, because nothing is counted; with smaller initial output weights, two
+# states nearly coincide in one network of five.
+DEFAULTS = {
+    ("anb2n", "srn"): dict(hid=2),
+    ("anb2nc3n", "srn"): dict(hid=4, epoch=200, lr=0.03),
+    ("anb2nc3n", "lstm"): dict(hid=3, lr=0.02),
+    ("anbncn", "srn"): dict(hid=4),
+    ("reber", "srn"): dict(
+        hid=2, epoch=50, lr=0.1, mom=0.8, beta2=0.9, weight_decay=1e-4, batch=(10,),
+        init_output=1.0, identity=False,
+    ),
+    ("reber", "lstm"): dict(hid=2, batch=(10, 20, 50, 100)),
+    ("reber_embed", "srn"): dict(hid=8),
+    ("reber_embed", "lstm"): dict(hid=8, lr=0.02, batch=(10, 20, 50, 100)),
+}  # fmt: skip
 
-    A line has the hidden units, the context units if `context`, and the output probabilities.
-    """
-    values = activations(net, language, text)
-    context = context and values["context"] is not None
-    names = ("hidden", "context", "probabilities") if context else ("hidden", "probabilities")
-    print(f"-----\nsymbol= {values['symbols']}")
-    units = "hidden and context" if context else "hidden"
-    print(f"{units} activations and output probabilities [{language.symbols}]:")
-    for row in zip(values["symbols"][:-1], *(values[name] for name in names), strict=True):
-        print(*row)
-    return values
+
+def _defaults(language: Language, model: str) -> dict:
+    """Return the row of DEFAULTS for a language and a network, hid and epoch included."""
+    found = DEFAULTS.get((language.name, model), {})
+    return dict(hid=language.classes, epoch=100) | found
+
+
+def resolve_recipe(args: argparse.Namespace, task: Task) -> Recipe:
+    """Return the Recipe of the flags; values that are not given are those of --recipe."""
+    recipe = RECIPES[args.recipe][task.model]
+    if args.recipe == "tuned":
+        changes = _defaults(task.language, task.model)
+        recipe = replace(recipe, **{k: v for k, v in changes.items() if k not in ("hid", "epoch")})
+    return chosen(args, recipe)

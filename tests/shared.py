@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from cli import process
+from cli.settings import command
+
 import contextlib
 import gzip
 import http.server
 import importlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -22,8 +24,6 @@ import numpy as np
 import pytest
 import torch
 
-import kuzu_main
-from cli import process
 from kuzushiji import dataset
 from seq_models import SRN
 
@@ -84,7 +84,7 @@ def no_network(monkeypatch):
 @pytest.fixture
 def no_explanation(monkeypatch):
     """Skip kuzu_main.py's table and pictures, which take most of the time of a short run."""
-    monkeypatch.setattr(kuzu_main, "show_network", lambda *words: None)
+    monkeypatch.setattr("kuzu_main.show_network", lambda *words: None)
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -137,12 +137,9 @@ def run_script(*words, cwd: Path, timeout: float = 900) -> subprocess.CompletedP
 def exit_status(name: str, *words) -> int:
     """Run a script in this process, as its last line does; return its exit status."""
     module = importlib.import_module(name)
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     argv = [f"{name}.py", *map(str, words)]
     with mock.patch.object(sys, "argv", argv), pytest.raises(SystemExit) as exit_info:
         process.run(module.main)
-    for number, handler in previous.items():
-        signal.signal(number, handler)
     return exit_info.value.code
 
 
@@ -168,6 +165,8 @@ def golden(name: str, text: str) -> None:
     UPDATE_GOLDEN=1 writes the file instead. Rounded, because processors differ in the last digits.
     """
     rounded = re.sub(r"-?\d+\.\d+(e[-+]\d+)?", lambda found: f"{float(found[0]):z.2f}", text)
+    # Commands are printed with the name of the running interpreter.
+    rounded = rounded.replace(command("x").removesuffix("x"), "python3 ")
     path = ROOT / "tests" / "golden" / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
@@ -175,11 +174,14 @@ def golden(name: str, text: str) -> None:
     assert rounded == path.read_text(encoding="utf-8")
 
 
-def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, str, str]:
-    """Send a signal to a script when it prints a line that begins with `line`.
+def interrupt_script(*words, cwd: Path, line: str, number: int | None) -> tuple[int, str, str]:
+    """Send a signal, None to kill, to a script when it prints a line that begins with `line`.
 
-    Returns its exit status, its output after this line, and its output on stderr.
+    Returns its exit status, its output after this line, and its output on stderr. Skips the test on
+    Windows, where a process cannot send the signal.
     """
+    if number and os.name == "nt":
+        pytest.skip("needs Unix's signals")
     process = subprocess.Popen(
         [sys.executable, str(ROOT / words[0]), *map(str, words[1:])],
         cwd=cwd,
@@ -190,10 +192,22 @@ def interrupt_script(*words, cwd: Path, line: str, number: int) -> tuple[int, st
     )
     for printed in process.stdout:
         if printed.startswith(line):
-            process.send_signal(number)
+            process.send_signal(number) if number else process.kill()
             break
     printed, errors = process.communicate(timeout=900)
     return process.returncode, printed, errors
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Simulate a full disk by a maximum file size of 2 kB; skip the test where that is unknown."""
+    resource = pytest.importorskip("resource", reason="needs Unix's limits of a process")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class Bomb:

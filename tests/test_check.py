@@ -1,4 +1,6 @@
-"""The perceptron of Part 2: equations, dividing lines, correct scales, and the table of data."""
+"""The perceptron of Part 2: equations, dividing lines, scales, sentences, and the table of data."""
+
+from cli.process import UserError
 
 import math
 import re
@@ -11,29 +13,14 @@ from hypothesis import strategies as st
 from shared import ROOT
 
 import check
-from cli.errors import UserError
-from perceptron.scales import correct_scales
+import check_main
+from perceptron import network, pictures
+from perceptron.points import read_table
+from perceptron.scales import SCALES, sigmoid_test, smallest_scale
+from perceptron.summary import summary
 
-POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
-# The assignment's table: X1 X2 H1 H2 H3 H4 Output.
-ASSIGNMENT_TABLE = """
-0 0 0 0 0 0 0
-0 1 0 1 0 0 1
-0 2 0 1 0 1 0
-1 0 1 0 0 0 1
-1 1 0 0 0 0 0
-1 2 0 1 0 0 1
-2 0 1 0 1 0 0
-2 1 1 0 0 0 1
-2 2 0 0 0 0 0
-"""
-
-
-def entered_net(act: str, scale: float = 1.0) -> check.MLP:
-    """Return the network with the weights entered in check.py."""
-    net = check.MLP(4, act)
-    net.set_weights(scale)
-    return net
+POINTS, TARGET = read_table(ROOT / "data" / "check.csv")
+HAND = [[[1, -1], [-1, 1], [1, -1], [-1, 1]], [-0.5, -0.5, -1.5, -1.5], [[1, 1, -1, -1]], [-0.5]]
 
 
 def test_data_match_assignment():
@@ -45,7 +32,6 @@ def test_data_match_assignment():
 @pytest.mark.parametrize("hid", [1, 4])
 def test_forward_computes_the_equations(act, hid):
     net = check.MLP(hid, act)
-    net.init_weights(1.0)
     w, b, v, c = (parameter.detach().double().numpy() for parameter in net.parameters())
     points = torch.randn(20, 2)
 
@@ -53,54 +39,30 @@ def test_forward_computes_the_equations(act, hid):
         return 1 / (1 + np.exp(-z)) if act == "sig" else np.where(z >= 0, 1, 0)
 
     hidden = activation(points.double().numpy() @ w.T + b)
-    output = net(points)
-    assert np.allclose(net.hid.detach(), hidden, atol=1e-5)
-    assert np.allclose(output.detach(), activation(hidden @ v.T + c), atol=1e-5)
+    expected = np.hstack([hidden, activation(hidden @ v.T + c)])
+    assert np.allclose(network.activations(net, points), expected, atol=1e-5)
 
 
-def test_networks_side_by_side_equal_single_networks():
-    nets = check.MLP(3, networks=5)
-    nets.init_weights(1.0)
-    together = nets(POINTS)
-    for index in range(5):
-        assert torch.allclose(nets.select(index)(POINTS), together[index], atol=1e-6)
-    correct = check.correct_points(nets, POINTS, TARGET)
-    assert torch.equal(correct[2], check.correct_points(nets.select(2), POINTS, TARGET))
-
-
-def test_weights_designed_by_hand_match_assignment_table():
-    expected = np.array([line.split() for line in ASSIGNMENT_TABLE.strip().splitlines()], float)
-    assert np.array_equal(check.activation_table(entered_net("step"), POINTS), expected[:, 2:])
-    rescaled = check.activation_table(entered_net("sig", 10), POINTS)
-    assert np.array_equal(rescaled >= 0.5, expected[:, 2:] == 1)
+# Dividing lines
 
 
 @pytest.mark.parametrize(
-    ("name", "entered", "message"),
+    ("weight", "bias", "line", "active"),
     [
-        ("in_hid_weight", [[1, 2]], r"has the shape \(1, 2\), but 2 hidden units need \(2, 2\)"),
-        ("in_hid_weight", [[1, 2], [3]], "is not a table of numbers"),
-        ("hid_bias", [1, float("nan")], "contains a non-finite number"),
+        ([1, -1], -0.5, "x2 = x1 - 0.5", "below"),
+        ([-10, 10], -5, "x2 = x1 + 0.5", "above"),
+        ([-1, -1], 3, "x2 = -x1 + 3", "below"),
+        ([0.0004, 5], 1, "x2 = -0.2", "above"),
+        ([0, 1], 0, "x2 = 0", "above"),
+        ([20, -1], -30, "x2 = 20 x1 - 30", "below"),
+        ([-2, 0.0019], 3, "x1 = 1.5", "to the left of"),
+        ([-2, 0.0021], 3, "x2 = 952.381 x1 - 1428.571", "above"),
+        ([0, 0], -1, "(no line)", "nowhere"),
+        ([0, 0], 0, "(no line)", "everywhere"),
     ],
 )
-def test_invalid_weights_are_reported_by_name(name, entered, message):
-    with pytest.raises(UserError, match=rf"{name} in check\.py {message}"):
-        check.MLP(2).enter_weights({name: entered})
-
-
-@pytest.mark.parametrize(
-    ("weight", "bias", "line", "side"),
-    [
-        ([1, -1], -0.5, "x1 - x2 = 0.5", "where x1 - x2 >= 0.5"),
-        ([-10, 10], -5, "x2 - x1 = 0.5", "where x2 - x1 >= 0.5"),
-        ([-1, -1], 3, "x1 + x2 = 3", "where x1 + x2 <= 3"),
-        ([1e-9, 5], 1, "x2 = -0.2", "where x2 >= -0.2"),
-        ([0, 0], -1, "no line", "nowhere"),
-        ([0, 0], 0, "no line", "everywhere"),
-    ],
-)
-def test_line_equation_is_in_its_simplest_form(weight, bias, line, side):
-    assert check.line_equation(weight, bias) == (line, side)
+def test_line_equation_is_as_a_student_writes_it(weight, bias, line, active):
+    assert network.line_equation(weight, bias) == {"line": line, "active": active}
 
 
 number = st.floats(-20, 20).map(lambda value: round(value, 2))
@@ -109,100 +71,183 @@ number = st.floats(-20, 20).map(lambda value: round(value, 2))
 @given(st.tuples(number, number), number, st.tuples(number, number))
 @settings(max_examples=100, deadline=None)
 def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
-    net_input = weight[0] * point[0] + weight[1] * point[1] + bias
-    largest = max(map(abs, weight))
+    assume(any(weight))
+    found = network.line_equation(list(weight), bias)
+    name, right = found["line"].split(" = ")
+    line = eval(re.sub(r"(\d) x1", r"\1 * x1", right), {"x1": point[0]})
+    value = point[0] if name == "x1" else point[1]
     # Omit points whose side depends on more decimals than the three in the equation.
-    assume(largest > 0)
-    assume(abs(net_input) / largest > 0.002 * (1 + sum(map(abs, point))))
-    _, side = check.line_equation(list(weight), bias)
-    formula = re.sub(r"(\d) x", r"\1 * x", side.removeprefix("where "))
-    fires = eval(formula, {"x1": point[0], "x2": point[1]})
-    assert fires == (net_input >= 0)
+    assume(abs(value - line) > 0.002 * (1 + sum(map(abs, point))))
+    fires = weight[0] * point[0] + weight[1] * point[1] + bias >= 0
+    assert fires == ((value > line) == (found["active"] in ("above", "to the right of")))
 
 
-# Scales at which the sigmoid network is correct
+@pytest.mark.parametrize(
+    ("weight", "bias", "title"),
+    [
+        ([1, 0], -0.7, "H1: active to the right of x1 = 0.7"),
+        ([20, -1], -30, "H1: active below x2 = 20 x1 - 30"),
+        ([1, 1], 9, "H1: active above x2 = -x1 - 9 (outside this picture)"),
+        ([0, 0], -1, "H1: active nowhere (no line)"),
+    ],
+)
+def test_a_picture_shows_the_line_or_reports_that_it_is_outside(weight, bias, title):
+    net = network.make_net(1, "step", [[weight], [bias], [[1]], [0]])
+    axes = pictures.unit_picture(net, POINTS, TARGET, 0).axes[0]
+    assert axes.get_title() == title
+    assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 2.5), (-0.5, 2.5))
+    assert bool(axes.lines) == ("outside" not in title and "no line" not in title)
+    for line in axes.lines:
+        (x, y), slope = line.get_xy1(), line.get_slope()
+        step = (0, 1) if math.isinf(slope) else (1, slope)
+        for distance in (-1, 0, 1):
+            x1, x2 = x + distance * step[0], y + distance * step[1]
+            assert weight[0] * x1 + weight[1] * x2 == pytest.approx(-bias, rel=1e-6)
 
 
-def small_net(weight, bias, out_weight, out_bias) -> check.MLP:
-    """Return a network with hidden weights from x1 only."""
-    net = check.MLP(len(bias))
-    weights = [[[w, 0] for w in weight], bias, [out_weight], [out_bias]]
-    names = [name for name, _ in net.named_parameters()]
-    net.enter_weights(dict(zip(names, weights, strict=True)))
-    return net
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_of_a_diagram_keep_clear_of_other_lines_and_labels(seed):
+    torch.manual_seed(seed)
+    net = network.make_net(5, "sig", [10 * torch.randn(s) for s in ((5, 2), (5,), (1, 5), (1,))])
+    axes = pictures.network_picture(net).axes[0]
+    labels = [text for text in axes.texts if text.get_fontsize() == 9]
+    spots = np.array([text.get_position() for text in labels])
+    assert len(spots) == 15
+    distances = np.hypot(*(spots[:, None] - spots[None]).T) + 9 * np.eye(15)
+    # The height of a label is 0.2.
+    assert distances.min() > 0.4
 
 
-def scales(net: check.MLP, *items: tuple[float, int]) -> list[tuple[float, float]]:
-    """Return the correct scales for pairs of x1 (x2 is 0) and target."""
-    points = torch.tensor([[x, 0.0] for x, _ in items])
-    return correct_scales(net, points, torch.tensor([[float(t)] for _, t in items]))
+# Scales
 
 
-def test_sigmoid_units_are_correct_from_the_smallest_scale_on():
-    ((low, high),) = correct_scales(entered_net("sig"), POINTS, TARGET)
-    assert (f"{low:.4f}", high) == ("1.9804", math.inf)
+def scale_of(out_bias: float, scale: float = 1.0):
+    weights = [torch.tensor(value) * scale for value in (*HAND[:3], [out_bias])]
+    return smallest_scale(sigmoid_test(weights, POINTS, TARGET))
+
+
+def test_the_smallest_scale_of_the_weights_of_the_assignment():
+    assert scale_of(-0.5) == pytest.approx(1.980399, abs=1e-6)
+    assert scale_of(-0.5, 10) == pytest.approx(0.1980399, abs=1e-7)
     for factor, correct in ((0.9999, False), (1.0001, True), (20, True)):
-        net = entered_net("sig", low * factor).double()
-        assert check.correct_points(net, POINTS.double(), TARGET).all() == correct
+        net = network.make_net(4, "sig", [1.9804 * factor * torch.tensor(v) for v in HAND])
+        assert bool(network.correct_points(net, POINTS, TARGET).all()) == correct
+
+
+def test_rounding_does_not_decide():
+    # With -1 the output's net input is below 0 for all targets 1, but rounds to 0.
+    assert scale_of(-1.0) is None
+    assert scale_of(-1.0, 10) is None
+    # 0.1 + 0.2 - 0.3 is not 0 in float32.
+    weights = [torch.tensor(v) for v in ([[1.0, 0]] * 2, [1.0, 1.0], [[0.1, 0.2]], [-0.3])]
+    test = sigmoid_test(weights, torch.ones(1, 2), torch.zeros(1, 1))
+    assert not test(1000)
+    assert test(1)
 
 
 @pytest.mark.parametrize("threshold", [0.75, 0.9])
 def test_one_unit_has_a_smallest_scale_in_closed_form(threshold):
     # sigmoid(10 s) - threshold >= 0 for s >= log(threshold / (1 - threshold)) / 10.
-    net = small_net([10], [0], [1], -threshold)
-    smallest = math.log(threshold / (1 - threshold)) / 10
-    assert scales(net, (1, 1), (-1, 0)) == [(pytest.approx(smallest), math.inf)]
-    # The step network, the limit of large scales, classifies both points incorrectly.
-    assert scales(net, (1, 0), (-1, 1)) == []
+    weights = [torch.tensor(v) for v in ([[10.0, 0]], [0.0], [[1.0]], [-threshold])]
+    points = torch.tensor([[1.0, 0], [-1.0, 0]])
+    test = sigmoid_test(weights, points, torch.tensor([[1.0], [0.0]]))
+    expected = math.log(threshold / (1 - threshold)) / 10
+    assert smallest_scale(test) == pytest.approx(expected, rel=1e-6)
+    assert smallest_scale(sigmoid_test(weights, points, torch.tensor([[0.0], [1.0]]))) is None
+
+
+def test_the_scan_finds_the_last_change():
+    assert smallest_scale(lambda scale: True) == SCALES[0]
+    assert smallest_scale(lambda scale: scale < 5) is None
+    assert smallest_scale(lambda scale: not 2 < scale < 3) == pytest.approx(3)
+
+
+# In short: each sentence with a network that meets its condition, and one that just misses it
+
+
+def sentences(values, act="sig", **found) -> str:
+    net = network.make_net(len(values[1]), act, values)
+    return "\n".join(summary(check_main.measure(net, POINTS, TARGET) | found))
+
+
+def test_sentences_on_points_lines_and_output():
+    text = sentences(HAND, "step")
+    assert text.startswith("The network classifies all 9 points correctly.\nH1 is active below x2")
+    assert "H1 and H2 excite the output, H3 and H4 inhibit it; the output is active where" in text
+    # One point less, and one weight of 0.
+    text = sentences([*HAND[:2], [[1, 1, -1, 0]], [-0.5]], "step")
+    assert "misclassifies 1 of 9 points: (0, 2)." in text
+    assert "H1 and H2 excite the output, H3 inhibits it; the output is active where H1 + H2" in text
+    text = sentences([*HAND[:2], [[0, 0, 0, 0]], [-0.5]])
+    assert "No hidden unit influences the output, because its weights are 0." in text
+    text = sentences([[[0, 0], [0, 1]], [1, -2], [[-1, -2]], [1.5]], "step")
+    assert "H1 is active everywhere (no line), H2 above x2 = 2." in text
+    assert "H1 and H2 inhibit the output; the output is active where -H1 - 2 H2 >= -1.5." in text
+
+
+@pytest.mark.parametrize(("hid", "listed"), [(8, True), (9, False)])
+def test_many_lines_are_in_the_table_only(hid, listed):
+    text = sentences([[[1, -1]] * hid, [0] * hid, [[1] * hid], [0]])
+    assert ("H1 is active below x2 = x1" in text) == listed
+    assert ("excite" in text) == listed
+
+
+def test_sentences_on_training():
+    found = dict(epochs=2100, restarts_correct=20)
+    text = "correctly after 2,100 epochs: 20 of 32, trained side by side."
+    assert text in sentences(HAND, **found, restarts=32)
+    assert "side by side" not in sentences(HAND, **found, restarts=1)
+
+
+def test_sentences_on_the_fewest_units():
+    tried = [dict(hidden_units=n, sets_of_lines=s, solutions=0) for n, s in ((1, 28), (2, 378))]
+    text = "The fewest hidden step units for these points: "
+    tried_all = "all 28 sets of 1 line were tried, and no output unit solves the table"
+    assert f"{text}2. Lines divide the points in 28 ways; {tried_all}" in sentences(
+        HAND, tried=tried
+    )
+    found = sentences(HAND, tried=tried[:1])
+    assert f"{text}1.\n" in found
+    assert "tried" not in found
 
 
 @pytest.mark.parametrize(
-    "net",
+    ("smallest", "sentence"),
     [
-        # sigmoid(-s) > 0, although its limit at large s is 0.
-        ([-1], [0], [1], 0),
-        # sigmoid(-s) - sigmoid(-2 s) > 0: the slower term decides.
-        ([-1, -2], [0, 0], [1, -1], 0),
-        # The hidden net input is 0 in decimals, not in float32, so that the output is 1/2.
-        ([0.7], [-0.7], [1], -0.5),
+        (1.98, "from which on sigmoid units classify all points correctly: 1.98 (of the scales"),
+        (SCALES[0], "Sigmoid units classify all points correctly at all scales tried, 0.01 to"),
+        (
+            None,
+            "At 1,000, the largest scale tried of the weights of check.py, an output of sigmoid",
+        ),
     ],
 )
-def test_a_net_input_of_0_in_the_limit_is_decided_at_finite_scales(net):
-    assert scales(small_net(*net), (1, 1)) == [(0, math.inf)]
-    assert scales(small_net(*net), (1, 0)) == []
+def test_sentences_on_scales(smallest, sentence):
+    assert sentence in sentences(HAND, smallest_scale=smallest)
 
 
-tenths = st.integers(-30, 30).map(lambda value: value / 10)
-
-
-@given(st.lists(st.tuples(tenths, tenths, tenths), min_size=1, max_size=4), tenths, st.data())
-@settings(max_examples=40, deadline=None)
-def test_scales_match_a_float64_network(units, out_bias, data):
-    net = small_net(*map(list, zip(*units, strict=True)), out_bias)
-    target = torch.tensor(data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=3, max_size=3)))
-    points, target = torch.tensor([[-1.0, 0], [0, 0], [2, 0]]), target.view(-1, 1)
-    found = correct_scales(net, points, target)
-    for scale in data.draw(st.lists(st.floats(0.1, 8), min_size=5, max_size=5)):
-        scaled = check.MLP(len(units)).double()
-        for ours, theirs in zip(scaled.parameters(), net.parameters(), strict=True):
-            # Round to tenths, to undo the rounding to float32.
-            ours.data = (theirs.detach().double() * 10).round() / 10 * scale
-        output = scaled(points.double())
-        assume((output - 0.5).abs().min() > 1e-7)
-        correct = bool(((output >= 0.5) == (target == 1)).all())
-        assert correct == any(low <= scale <= high for low, high in found)
+@pytest.mark.parametrize(("difference", "bound"), [(0.0079, "0.008"), (0.499, "0.500"), (0.5, "")])
+def test_a_sentence_on_the_difference_from_step_units(difference, bound):
+    text = sentences(HAND, scale=10, step_difference=difference)
+    assert bool(bound) == ("are within" in text)
+    assert f"all activations are within {bound} of those" in text or not bound
 
 
 # The table of data
 
 
 @pytest.mark.parametrize(
-    "text", ["\ufeffX1,X2,T\r\n0,1,1\r\n\r\n2,0,0\r\n", '"X1","X2","T"\n"0", 1, 1\n2e0,0.0,0']
+    "text",
+    [
+        "\ufeffX1,X2,T\r\n0,1,1\r\n\r\n2,0,0\r\n",
+        '"X1","X2","T"\n"0", 1, 1\n2e0,0.0,0',
+        "T, X2 ,name,X1\n1,1,a,0\n0,0,b,2\n",
+    ],
 )
 def test_variants_of_csv_are_read(text, tmp_path):
     path = tmp_path / "点.csv"
     path.write_text(text, encoding="utf-8")
-    points, target = check.read_table(path)
+    points, target = read_table(path)
     assert points.tolist() == [[0, 1], [2, 0]]
     assert target.tolist() == [[1], [0]]
 
@@ -210,22 +255,21 @@ def test_variants_of_csv_are_read(text, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no data"),
-        ("X1,X2,T\n", "has no data"),
-        ("0,0,1\n0,1,1\n", "row 1: the header is 0,0,1, not X1,X2,T"),
-        ("X1,X2,T\n0,1,1\n0,1\n", "row 3: 2 values, not 3 (X1,X2,T)"),
-        ("X1,X2,T\n0,1,1\n0,b,1\n", "row 3: X2 is 'b', not a number"),
-        ("X1,X2,T\nnan,1,0\n", "row 2: X1 is 'nan', not a number"),
-        ("X1,X2,T\n0,1,0.5\n", "row 2: T is '0.5', not 0 or 1"),
-        (
-            "X1,X2,T\n1,2,0\n3,4,0\n1,2,1\n",
-            "row 4: same point as row 2, but a different target",
-        ),
+        ("", "0 points below the header ''"),
+        ("X1,X2,T\n", "0 points below the header 'X1,X2,T'"),
+        ("0,0,1\n0,1,1\n", "expected the columns X1, X2 and T, separated by commas"),
+        ("X1,X1,X2,T\n0,1,1,1\n", "expected the columns X1, X2 and T"),
+        ("X1;X2;T\n0;1;1\n", "below the header 'X1;X2;T'"),
+        ("X1,X2,T\n0,1,1\n0,1\n", "row 3, column T: '' is not a whole number from 0 to 1"),
+        ("X1,X2,T\n0,5,1,1\n", "row 2: more values than the header has columns"),
+        ("X1,X2,T\n0,1,1\n0,2_0,1\n", "row 3, column X2: '2_0' is not a number"),
+        ("T,X2,X1\n1,1,nan\n", "row 2, column X1: 'nan' is not a number"),
+        ("X1,X2,T\n0,1,0.5\n", "row 2, column T: '0.5' is not a whole number from 0 to 1"),
     ],
 )
-def test_an_error_in_a_table_names_its_row(text, message, tmp_path):
+def test_an_error_in_a_table_names_row_and_column(text, message, tmp_path):
     path = tmp_path / "check.csv"
     path.write_text(text)
     with pytest.raises(UserError) as error:
-        check.read_table(path)
+        read_table(path)
     assert message in str(error.value)

@@ -1,5 +1,7 @@
 """The data sets of Part 1: splits, names, damaged files."""
 
+from cli.process import UserError
+
 import gzip
 import hashlib
 
@@ -7,7 +9,6 @@ import numpy as np
 import pytest
 from shared import header, write_idx
 
-from cli.process import UserError
 from kuzushiji import dataset
 from kuzushiji.dataset import FILES
 

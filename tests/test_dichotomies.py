@@ -1,47 +1,52 @@
 """The search for the minimum number of step units, against known counts and brute force."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
-from shared import ROOT
 
-import check
-from perceptron.dichotomies import Unit, dichotomies, output_unit, smallest_design
+from perceptron.dichotomies import dichotomies, separate, smallest_design
 
-POINTS, TARGET = check.read_table(ROOT / "data" / "check.csv")
 GRID = np.array(list(itertools.product(range(3), repeat=2)), float)
+TARGET = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0])
 
 
-def separable(points: np.ndarray, target: np.ndarray) -> bool:
-    """Return whether a line separates the points by their targets, by linear programming."""
-    sign = np.where(target, 1.0, -1.0)[:, None]
-    sides = np.hstack([points, np.ones((len(points), 1))]) * sign
-    free = [(None, None)] * sides.shape[1]
-    return linprog(np.zeros(sides.shape[1]), -sides, -np.ones(len(sides)), bounds=free).status == 0
+def fires(unit: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    return inputs @ unit[:-1] + unit[-1] >= 0
 
 
-def check_lines(points: np.ndarray, lines: dict[tuple[bool, ...], Unit]) -> None:
-    """Check that each unit fires for the points of its key, or for all others."""
-    for key, unit in lines.items():
-        fires = tuple(unit.fires(points).tolist())
-        assert fires in (key, tuple(not fired for fired in key))
+def swept(points: np.ndarray) -> set[tuple[bool, ...]]:
+    """Return the divisions of points by lines, as sides without the first point: by brute force.
+
+    The order of the projected points changes only at normals perpendicular to a line through two
+    points, so one normal between each two neighbours of these yields every division.
+    """
+    found = set()
+    pairs = itertools.combinations(points, 2)
+    angles = sorted({round(math.atan2(*(q - p)[::-1]) % math.pi, 12) for p, q in pairs})
+    for low, high in itertools.pairwise([*angles, angles[0] + math.pi]):
+        across = (low + high) / 2 + math.pi / 2
+        projection = points @ [math.cos(across), math.sin(across)]
+        for threshold in itertools.pairwise(sorted(projection)):
+            side = projection > sum(threshold) / 2
+            found.add(tuple((side != side[0]).tolist()))
+    return {side for side in found if any(side)}
 
 
-def test_the_grid_has_58_dichotomies():
-    lines = dichotomies(GRID)
-    # 58 counts each division twice, by the side that fires, and includes the trivial one.
-    assert 2 * len(lines) + 2 == 58
-    check_lines(GRID, lines)
-    expected = {
-        tuple(target if target[0] else [not t for t in target])
-        for target in itertools.product([False, True], repeat=9)
-        if len(set(target)) == 2 and separable(GRID, np.array(target))
-    }
-    assert set(lines) == expected
+def check_divisions(points: np.ndarray) -> None:
+    rows, units = dichotomies(points)
+    assert {tuple(row) for row in rows.tolist()} == swept(points)
+    assert len(rows) == len(swept(points))
+    for row, unit in zip(rows, units, strict=True):
+        assert np.array_equal(fires(unit, points), row)
+
+
+def test_the_grid_has_28_divisions():
+    check_divisions(GRID)
+    assert len(dichotomies(GRID)[0]) == 28
 
 
 coordinate = st.integers(-30, 30)
@@ -49,42 +54,43 @@ coordinate = st.integers(-30, 30)
 
 @given(st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=6, unique=True))
 @settings(max_examples=10, deadline=None)
-def test_all_dichotomies_of_any_points_are_found(points):
-    points = np.array(points, float)
-    lines = dichotomies(points)
-    check_lines(points, lines)
-    for target in itertools.product([False, True], repeat=len(points) - 1):
-        key = (True, *target)
-        if not all(key):
-            assert (key in lines) == separable(points, np.array(key))
+def test_all_divisions_of_any_points_are_found(points):
+    check_divisions(np.array(points, float))
 
 
 @pytest.mark.parametrize(("inputs", "count"), [(2, 14), (3, 104)])
 def test_output_units_are_all_threshold_functions(inputs, count):
     """Count them (OEIS A000609)."""
     corners = np.array(list(itertools.product((0, 1), repeat=inputs)))
-    found = 0
-    for target in itertools.product((0, 1), repeat=len(corners)):
-        unit = output_unit(corners, np.array(target))
-        found += unit is not None
-        assert unit is None or np.array_equal(unit.fires(corners), np.array(target) == 1)
-    assert found == count
+    targets = map(np.array, itertools.product((0, 1), repeat=len(corners)))
+    units = [(target, separate(corners, target)) for target in targets]
+    found = [(target, unit) for target, unit in units if unit is not None]
+    assert len(found) == count
+    assert all(np.array_equal(fires(unit, corners), target == 1) for target, unit in found)
 
 
-def solves(design, points: np.ndarray, target: np.ndarray) -> bool:
-    hidden = np.stack([unit.fires(points) for unit in design.hidden], axis=1)
-    return np.array_equal(design.output.fires(hidden), target == 1)
+def solves(weights, points: np.ndarray, target: np.ndarray) -> bool:
+    hidden_weight, hidden_bias, output_weight, output_bias = weights
+    hidden = points @ hidden_weight.T + hidden_bias >= 0
+    return np.array_equal((hidden @ output_weight.T + output_bias >= 0)[:, 0], target == 1)
 
 
-def test_assignment_data_need_four_units():
-    assert np.array_equal(POINTS, GRID)
-    design = smallest_design(POINTS.double().numpy(), TARGET.squeeze(1).int().numpy())
-    assert len(design.hidden) == 4
-    assert solves(design, GRID, TARGET.squeeze(1).numpy())
-    assert {count: sets for count, (sets, _) in design.tried.items()} == {
-        1: 28, 2: 378, 3: 3276, 4: 20475,
-    }  # fmt: skip
-    assert [solutions for _, solutions in design.tried.values()][:3] == [0, 0, 0]
+@pytest.mark.parametrize(
+    ("target", "solutions"),
+    [
+        (TARGET, [0, 0, 0, 3]),
+        ([0, 0, 0, 0, 0, 0, 0, 0, 1], [1]),
+        ([0, 0, 0, 1, 1, 1, 0, 0, 0], [0, 1]),
+    ],
+)
+def test_the_fewest_units_solve_a_table(target, solutions):
+    target = np.array(target)
+    weights, tried = smallest_design(GRID, target)
+    assert len(weights[1]) == len(solutions)
+    assert solves(weights, GRID, target)
+    sets = [28, 378, 3276, 20475][: len(solutions)]
+    assert [record["sets_of_lines"] for record in tried] == sets
+    assert [record["solutions"] for record in tried] == solutions
 
 
 def test_three_units_are_too_few_for_any_threshold_function():
@@ -92,7 +98,6 @@ def test_three_units_are_too_few_for_any_threshold_function():
 
     Integer weights up to 2 yield all threshold functions of 3 bits (Muroga, Tsuboi & Baugh, 1970).
     """
-    expected = TARGET.squeeze(1).numpy() == 1
     corners = np.array(list(itertools.product((0, 1), repeat=3)))
     functions = np.array(
         [
@@ -103,15 +108,6 @@ def test_three_units_are_too_few_for_any_threshold_function():
     )
     functions = np.unique(functions, axis=0)
     assert len(functions) == 104
-    for triple in itertools.combinations(np.array(list(dichotomies(GRID))), 3):
+    for triple in itertools.combinations(np.array(list(swept(GRID))), 3):
         codes = np.stack(triple, axis=1) @ [4, 2, 1]
-        assert not (functions[:, codes] == expected).all(axis=1).any()
-
-
-@given(st.lists(st.integers(0, 1), min_size=9, max_size=9).filter(lambda t: len(set(t)) == 2))
-@settings(max_examples=10, deadline=None)
-def test_any_table_on_the_grid_is_solved(target):
-    target = np.array(target)
-    design = smallest_design(GRID, target)
-    assert solves(design, GRID, target)
-    assert (len(design.hidden) == 1) == separable(GRID, target == 1)
+        assert not (functions[:, codes] == (TARGET == 1)).all(axis=1).any()

@@ -74,9 +74,9 @@ def test_imports_are_at_the_top():
     }
     # Slow imports that most runs do not need: a window, a download, a proof by search.
     assert inside <= {
-        "seq_plot: pyplot",
-        "seq_plot: BackendFilter",
-        "seq_plot: backend_registry",
+        "cli.files: pyplot",
+        "cli.files: BackendFilter",
+        "cli.files: backend_registry",
         "kuzushiji.dataset: KMNIST",
         "perceptron.dichotomies: linprog",
     }

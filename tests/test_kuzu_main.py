@@ -1,5 +1,8 @@
 """kuzu_main.py as a user runs it: the assignment's commands, printed lines, errors and Ctrl-C."""
 
+from cli import settings
+from cli.process import UserError
+
 import json
 import os
 import re
@@ -13,8 +16,6 @@ from PIL import Image
 from shared import StopAfter, characters, check_refused, golden, run_here, write_characters
 
 import kuzu_main
-from cli import settings
-from cli.process import UserError
 from kuzushiji import answer, recipes
 
 TRAIN = re.compile(r"Train Epoch: (\d+) \[(\d+)/(\d+) \((\d+)%\)\]\tLoss: \d+\.\d{6}")
@@ -144,7 +145,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(words, small, tmp_path, capsy
         stopped = run(*words, "--save", part, "--plot", tmp_path, capsys=capsys, data=small,
                       status=130)  # fmt: skip
     assert f"weights: {part}, after epoch 1\n" in stopped
-    assert f"to go on: python3 kuzu_main.py --resume {part}" in stopped
+    assert f"to go on: {settings.command('kuzu_main.py', '--resume', part)}" in stopped
     rest = run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
     assert "resuming after epoch 1 of 3" in rest
     assert matrices(rest)[-1].tolist() == matrices(printed)[-1].tolist()
@@ -308,19 +309,7 @@ def test_a_sweep_needs_a_class_with_hid(students, small, tmp_path, capsys):
     check_refused("kuzu_main", words, 1, "unexpected keyword argument 'hid'", capsys)
 
 
-# Devices
-
-
-@pytest.mark.usefixtures("no_explanation")
-def test_a_gpu_that_cannot_be_used_costs_a_line(small, tmp_path, monkeypatch, capsys):
-    # Emulated: a driver that reports a GPU of which this machine's torch has no kernels.
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    words = ["--net", "lin", "--epochs", 1, "--plot", tmp_path, "--data", small]
-    assert kuzu_main.main(list(map(str, words))) == 0
-    captured = capsys.readouterr()
-    assert captured.err.count("\n") == 1
-    assert "computing on the CPU" in captured.err
-    assert "Test set" in captured.out
+# Devices; tests/test_cli.py has a GPU that cannot be used.
 
 
 class WithoutFloat64(torch.Tensor):

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.bezier import BezierSegment
-
 from recurrent.layout import Layout, subcurve
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recurrent.machine import Machine, minimize
 from shared import automaton_net
 
 from recurrent import extraction, machine
 from recurrent.dynamics import symbol_map
 from recurrent.language import Language
-from recurrent.machine import Machine, minimize
 from recurrent.metrics import evaluation_set
 from recurrent.task import make_language
 from seq_models import LSTM, SRN

@@ -1,5 +1,8 @@
 """seq_plot.py as a user runs it, on networks whose machine is known."""
 
+from cli.errors import UserError
+from cli.process import Terminated
+
 import contextlib
 import io
 import re
@@ -15,8 +18,6 @@ from shared import automaton_net, check_refused
 
 import seq_plot
 import seq_train
-from cli.errors import UserError
-from cli.process import Terminated
 from recurrent.pictures import best_view
 from recurrent.task import make_language
 from seq_models import LSTM, SRN

@@ -1,5 +1,8 @@
 """seq_train.py as a user runs it: the assignment's commands, checkpoints, resuming, errors."""
 
+from cli import optimizers
+from cli.errors import UserError
+
 import json
 import re
 
@@ -7,13 +10,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from recurrent.recipes import Recipe, resolve_recipe
 from shared import StopAfter, check_refused, run_here
 
 import seq_train
-from cli import optimizers
-from cli.errors import UserError
 from recurrent.metrics import Score
-from recurrent.recipes import Recipe, resolve_recipe
 from recurrent.task import make_language, resolve_task
 from seq_models import SRN
 

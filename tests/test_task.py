@@ -1,5 +1,7 @@
 """Tasks: flags, checkpoints and printed activations."""
 
+from cli import flags
+
 import argparse
 from pathlib import Path
 
@@ -8,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli import flags
 from recurrent import task as module
 from recurrent.task import Task, build_network, load_checkpoint, make_language, resolve_task
 

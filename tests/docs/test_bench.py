@@ -12,7 +12,7 @@ from shared import ROOT, environment
     ("words", "rows"),
     [
         (["kuzu.py", "--images", 128], r"NetLin +[\d.]+ +[\d.]+ +[\d.]+"),
-        (["check.py", "--seeds", 1, "--course", 0, "--hid", 5], r" 5 +1 of 1 +[\d.]+ +[\d.]+"),
+        (["check.py", "--seeds", 1, "--course", 0, "--hid", 5], r"5 +ours +1 of 1 +[\d.]+ +[\d.]+"),
         (
             ["seq.py", "--seeds", 1, "--course", 1, "--epoch", 1, "--tasks", "4", "--jobs", 1],
             r"[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +0 of 1 .*--lang anbn",

@@ -3,6 +3,8 @@
 Not in the two-minute suite, because torch's optimizers and torchvision take 2 s each to import.
 """
 
+from cli import training
+
 import gzip
 import hashlib
 import sys
@@ -11,7 +13,6 @@ import pytest
 import torch
 from torchvision.datasets import KMNIST
 
-from cli import training
 from kuzushiji import dataset
 from kuzushiji.dataset import FILES
 

@@ -1,5 +1,7 @@
 """kuzu_main.py on other images, and with several networks."""
 
+from cli.process import UserError
+
 import json
 import os
 import re
@@ -10,7 +12,6 @@ from shared import write_characters
 from test_kuzu_main import CONV, check_assignment_recipe, matrices, run
 
 import kuzu_main
-from cli.process import UserError
 from kuzushiji import answer, dataset
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
+from recurrent.machine import Machine
 from test_film import implement
 from test_machine import check_extraction
 from test_seq_plot import names, plot, save_automaton, save_untrained
 
 from recurrent.film import FRAMES_PER_SYMBOL, MAX_SYMBOL_TIME, Frame, Scene, read_words
-from recurrent.machine import Machine
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
