@@ -71,12 +71,8 @@ def build_parser() -> settings.Parser:
         "--epochs", type=Number(1, 1_000_000, int), help="passes over the images (default: 10)"
     )
     settings.add_common_flags(parser, default_device=None)
-    parser.add_argument(
-        "--num_threads",
-        type=Number(1, 1024, int),
-        metavar="N",
-        help="threads on the CPU (default: 1 for lin and full, torch's default for conv)",
-    )
+    text = "threads on the CPU (default: 1 for lin and full, torch's default for conv)"
+    parser.add_argument("--num_threads", type=Number(1, 1024, int), metavar="N", help=text)
     settings.add_flags(parser.add_argument_group("training and network"), Recipe)
 
     group = parser.add_argument_group("images and files")
@@ -244,10 +240,13 @@ def train_several(
     Return their records, and the answer.
     """
     if args.sweep:
-        full, sizes = recipe_for(args, "full"), dict.fromkeys(args.sweep)
-        plan = [("full", replace(full, hid=hid)) for hid in sizes]
+        full = recipe_for(args, "full")
+        plan = [("full", replace(full, hid=hid)) for hid in dict.fromkeys(args.sweep)]
     else:
         plan = [(net, recipe_for(args, net)) for net in NETS]
+    for net, recipe in plan:
+        # A student's unfinished network is reported before the others are trained.
+        build(net, recipe)
     networks = []
     for net, recipe in plan:
         set_threads(args, net)
@@ -264,10 +263,9 @@ def train_several(
             result.show()
             show_network(run, result, networks[-1], images, forms, args.plot)
             print()
-    sentences = []
-    if networks:
-        sentences = show_networks(networks, images, forms, args.plot, bool(args.sweep))
-    return networks, sentences
+    if not networks:
+        return [], []
+    return networks, show_networks(networks, images, forms, args.plot, bool(args.sweep))
 
 
 # The script
