@@ -254,6 +254,8 @@ def test_three_hundred_symbols(lstm):
     # The current symbol stays in sight.
     tape, cell = lstm.one("#tape").rect, lstm.one("#tape .now").rect
     assert tape["y"] <= cell["y"] <= tape["y"] + tape["height"] - cell["height"]
+    # A browser refuses, with a message, to change the address at every one of many keys.
+    lstm.js("for (let n = 0; n < 300; n++) setWord('ABC'.repeat(n % 3))")
 
 
 def test_a_symbol_that_is_not_allowed_is_marked(srn):
@@ -387,7 +389,9 @@ def test_decision_boundary(browser, tmp_path):
         colours.setdefault(predicted, []).append(tuple(pixels[int(y), int(x)]))
     # Nearly all have one colour; the others are on dots and lines.
     most = [max(set(same), key=same.count) for same in (colours[0], colours[1])]
-    assert most[0] != most[1]
+    # A's is bluish, B's reddish.
+    assert most[0][0] < most[0][2]
+    assert most[1][0] > most[1][2]
     for same, colour in zip((colours[0], colours[1]), most, strict=True):
         assert same.count(colour) > 0.8 * len(same)
 
