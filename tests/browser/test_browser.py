@@ -368,8 +368,8 @@ def test_choices(browser, tmp_path):
         assert (pictures[-1] != pictures[-2]).mean() > 0.003
     assert browser.js("return axes.map((axis) => axis.name)") == [
         "context unit 4",
-        "component 2 (context units)",
-        "component 3 (context units)",
+        "context PC 2",
+        "context PC 3",
     ]
 
 
