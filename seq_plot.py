@@ -45,6 +45,8 @@ SECTIONS = ("scatter", "states", "dynamics", "context", "page", "film")
 DEFAULT_SECTIONS = SECTIONS[:-1]
 # Maximum number of units of which all pairs are drawn: 10 units have 45 pairs, a picture each.
 MAX_UNITS_ALL_PAIRS = 10
+# Highest n of the words that the page does not mark as foreign.
+MAX_N_ON_PAGE = 20
 # Maximum number of checkpoints listed when one is missing.
 MAX_LISTED = 12
 
@@ -255,7 +257,8 @@ def show_states(found: Analysis, args: argparse.Namespace) -> None:
     language, machine, drawn = found.language, found.extraction.machine, _is_drawn(found)
     print("\nMachine on the words: states of the network that no continuation tells apart are one")
     if drawn:
-        print(table(extraction.transition_records(machine)))
+        found.results["machine"] = extraction.transition_records(machine)
+        print(table(found.results["machine"]))
     else:
         right = found.results["fresh_words"]
         print(
@@ -343,6 +346,7 @@ def show_page(found: Analysis, args: argparse.Namespace) -> None:
     net, language, states = found.net, found.language, found.states
     machine, drawn = found.extraction.machine, _is_drawn(found)
     words = pictures.words_shown(language)
+    wide = language.with_max_n(MAX_N_ON_PAGE) if language.times else language
     data = {
         "title": found.title,
         "model": found.task.model,
@@ -365,7 +369,8 @@ def show_page(found: Analysis, args: argparse.Namespace) -> None:
         }
         if drawn
         else None,
-        "language": {"transitions": language.transitions, "start": 0, "end": language.end},
+        # For more n than in training, so that words to generalise to are not marked.
+        "language": {"transitions": wide.transitions, "start": 0, "end": language.end},
     }
     path = found.folder / f"{found.task.stem}.html"
     files.write(path, page(data))
