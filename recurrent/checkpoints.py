@@ -65,17 +65,19 @@ def _from_layers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     layer, rest = {}, {}
     for name, value in weights.items():
         match = re.search(r"(weight_ih|weight_hh|bias_ih|bias_hh)_l0$", name)
-        (layer if match else rest)[match[1] if match else name.split(".")[-1]] = value
+        (layer if match else rest)[match[1] if match else name] = value
     if set(layer) != {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}:
         raise ValueError(f"these are not the weights of an SRN or LSTM: {', '.join(weights)[:80]}")
-    if set(rest) != {"weight", "bias"}:
-        raise ValueError(f"one linear output layer expected beside the recurrent layer: {[*rest]}")
+    linear = {name.split(".")[-1]: value for name, value in rest.items()}
+    # The count, because a second layer, such as an embedding, may have the same last names.
+    if set(linear) != {"weight", "bias"} or len(weights) > len(layer) + len(linear):
+        raise ValueError(f"not one recurrent and one linear layer: {', '.join(weights)[:80]}")
     found = {
         "W": layer["weight_ih"].T,
         "U": layer["weight_hh"].T,
         "hid_bias": layer["bias_ih"] + layer["bias_hh"],
-        "V": rest["weight"].T,
-        "out_bias": rest["bias"],
+        "V": linear["weight"].T,
+        "out_bias": linear["bias"],
     }
     hid = len(found["U"])
     return found | ({"H0": torch.zeros(hid)} if found["W"].shape[1] == hid else {})
