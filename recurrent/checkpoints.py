@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+import anb2n
 from recurrent import metrics
 from recurrent.task import BLOCK, Recipe, Task, make_language, resolve_recipe, resolve_task
 from seq_models import LSTM, SRN
@@ -126,6 +127,8 @@ def task_of(net: SRN | LSTM, run: dict, path: Path, args: argparse.Namespace) ->
     """
     model = "srn" if isinstance(net, SRN) else "lstm"
     named = FILE_NAME.fullmatch(path.name)
+    if named and named["lang"] != "reber" and not anb2n.multipliers(named["lang"]):
+        named = None
     if run.get("about"):
         try:
             task = settings.restore(Task, run["about"])
