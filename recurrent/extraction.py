@@ -5,8 +5,9 @@ between its states. Two of its states are one state of the machine if no continu
 tell them apart: same predictions where one symbol is certain to follow, and successors that are the
 same again (Myhill and Nerode). The successor of a state vector is, of the vectors that the same
 symbol has led to, the nearest one to where the network's own step leads (Giles et al., 1992,
-cluster instead; Weiss, Goldberg and Yahav, 2018, query the network). No clusters and no tolerances: the result is the language's minimal machine
-exactly where the network predicts right and keeps different states apart.
+cluster instead; Weiss, Goldberg and Yahav, 2018, query the network). No clusters and no
+tolerances: the result is the language's minimal machine exactly where the network predicts right
+and keeps different states apart.
 """
 
 from __future__ import annotations
