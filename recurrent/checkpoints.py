@@ -132,7 +132,8 @@ def task_of(net: SRN | LSTM, run: dict, path: Path, args: argparse.Namespace) ->
     if run.get("about"):
         try:
             task = settings.restore(Task, run["about"])
-        except ValueError as error:
+            language = task.language
+        except (ValueError, TypeError) as error:
             raise UserError(f"{path} does not fit: {error}") from None
     else:
         lang = args.lang or (named["lang"] if named else "reber" if net.symbols == 7 else None)
@@ -149,9 +150,10 @@ def task_of(net: SRN | LSTM, run: dict, path: Path, args: argparse.Namespace) ->
             lang=lang, embed=embed, length=args.length, model=model, hid=net.hid
         )
         task = resolve_task(args)
-    if task.language.classes != net.symbols or (task.model, task.hid) != (model, net.hid):
+        language = task.language
+    if language.classes != net.symbols or (task.model, task.hid) != (model, net.hid):
         raise UserError(
-            f"{path} does not fit: {task.language.name} has {task.language.classes} symbols, the "
+            f"{path} does not fit: {language.name} has {language.classes} symbols, the "
             f"{model.upper()} in the file {net.symbols} (and {net.hid} hidden units)"
         )
     return task
@@ -204,8 +206,8 @@ def resume(args: argparse.Namespace) -> Run:
         return _start_from(net, args)
     names = ("seed", *settings.flag_names(Task), *settings.flag_names(Recipe))
     settings.refuse_given(args, "--resume", names)
+    task_of(net, saved, args.resume, args)
     try:
-        settings.restore(Task, saved["about"])
         recipe = settings.restore(Recipe, saved.get("recipe"))
         run = training.resume(saved, recipe, net.to(args.device))
     except ValueError as error:
