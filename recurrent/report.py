@@ -316,7 +316,7 @@ def training_sentences(results: dict, language: Language) -> list[str]:
     if results["reference_loss"]:
         found.append(
             f"Predicting the true frequencies has a loss of {results['reference_loss']:.4f}: "
-            " after an A the loss compares with 0.8 and 0.2 instead."
+            "after an A the loss compares with 0.8 and 0.2 instead."
         )
     kinds = (remembered_sentence, words_sentence, generalisation_sentence)
     return found + [text for kind in kinds if (text := kind(results, language))]
