@@ -86,13 +86,16 @@ def extract(net, language: Language, states: States) -> Extraction:
     outputs = np.where(language.deterministic[node], predicted, SEVERAL)
     # Nothing predicts the first symbol of a sequence.
     outputs[0] = language.first_symbol
-    tree, transitions = cKDTree(states.vectors[1:]), np.full(possible.shape, -1)
+    # Distances in standard deviations of each unit: a context unit that counts the symbols of long
+    # words would hide one that remembers a letter.
+    scale = np.maximum(states.vectors.std(axis=0), 1e-9)
+    tree, transitions = cKDTree(states.vectors[1:] / scale), np.full(possible.shape, -1)
     ends = possible & (language.transitions[node] == language.end) & (not language.chained)
     for symbol in range(language.classes):
         inner = possible[:, symbol] & ~ends[:, symbol]
         if inner.any():
             step = net.step(torch.full((int(inner.sum()),), symbol), vectors[inner])
-            transitions[inner, symbol] = 1 + tree.query(step.cpu().double().numpy())[1]
+            transitions[inner, symbol] = 1 + tree.query(step.cpu().double().numpy() / scale)[1]
     if ends.any():
         # One more state: the end of a word, after which nothing follows.
         transitions[ends] = len(node)
