@@ -5,7 +5,8 @@
 Runs both in turn in one process, on images of noise, because their content does not affect the
 time. The course's training is torchvision's KMNIST in a DataLoader with ToTensor and Normalize,
 batches of 64, SGD, and for NetConv the assignment's network (64 filters of 5 x 5, 128 of 3 x 3,
-138,250 parameters). Ours is kuzu_main.train with the default recipe, augmentation included.
+138,250 parameters). Ours is kuzu_main.train with the default recipe and number of threads,
+augmentation included.
 """
 
 import argparse
@@ -24,28 +25,20 @@ from torchvision.datasets import KMNIST
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cli.process import Progress, Stop
+from cli.tables import processor
 
 import kuzu_main
 from kuzushiji.dataset import load_kmnist
 from kuzushiji.recipes import NETS, RECIPES
-from kuzushiji.runs import start
 
 EPOCH = 60_000
 
 
-class AssignmentConv(nn.Module):
-    """The convolutional network of the assignment."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 64, 5, padding=2)
-        self.conv2 = nn.Conv2d(64, 128, 3, padding=1)
-        self.output = nn.Linear(128 * 7 * 7, 10)
-
-    def forward(self, x):
-        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
-        return F.log_softmax(self.output(x.view(x.shape[0], -1)), dim=1)
+def course_conv() -> nn.Module:
+    """Return the convolutional network of the assignment."""
+    layers = [nn.Conv2d(1, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 7 * 7, 10), nn.LogSoftmax(dim=1))
 
 
 COURSE = {
@@ -53,7 +46,7 @@ COURSE = {
     "full": lambda: nn.Sequential(
         nn.Flatten(), nn.Linear(784, 100), nn.Tanh(), nn.Linear(100, 10), nn.LogSoftmax(dim=1)
     ),
-    "conv": AssignmentConv,
+    "conv": course_conv,
 }
 
 
@@ -87,9 +80,9 @@ def course_epoch(net: nn.Module, root: Path) -> None:
 def our_epoch(name: str, root: Path) -> None:
     """Train for an epoch as `kuzu_main.py --net NAME` does, reading the images included."""
     images = load_kmnist(root)
-    run = start(RECIPES["tuned"][name], 1, 0, images)
+    run = kuzu_main.start(name, RECIPES["tuned", name], 1, 0, images)
     with Stop() as stop:
-        kuzu_main.train(run, images, stop, Progress(1), quiet=True)
+        kuzu_main.train(run, images, stop, Progress(len(images.train)), quiet=True)
 
 
 def seconds(function, *arguments) -> float:
@@ -106,9 +99,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="repetitions")
     args = parser.parse_args()
     torch.manual_seed(0)
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads; seconds per 60,000 images"
-    )
+    threads = torch.get_num_threads()
+    print(f"{processor()}, torch {torch.__version__}, {threads} threads; seconds per 60,000 images")
     print("network   course   ours   ratio")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -117,11 +109,13 @@ def main() -> None:
         for name, course in COURSE.items():
             theirs, ours = [], []
             for _ in range(args.rounds):
+                torch.set_num_threads(threads)
                 theirs.append(seconds(course_epoch, course(), root) * scale)
+                torch.set_num_threads(threads if name == "conv" else 1)
                 ours.append(seconds(our_epoch, name, root) * scale)
             ratio = statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
             print(
-                f"{NETS[name].__name__:8} {statistics.median(theirs):7.1f} "
+                f"{NETS[name]:8} {statistics.median(theirs):7.1f} "
                 f"{statistics.median(ours):6.1f} {ratio:7.1f}",
                 flush=True,
             )

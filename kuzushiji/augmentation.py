@@ -1,4 +1,4 @@
-"""Convert a batch of images to a network's input, augmented at random in training.
+"""Batches of images as a network's input, augmented at random in training.
 
 Whole batches are converted at once: torchvision's transforms of single images in a DataLoader take
 over ten times as long (docs/recipes.md, "Speed").
@@ -13,7 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kuzu import SIDE
+from kuzushiji.dataset import SIDE
+
+
+def batches(order: Tensor, size: int) -> list[Tensor]:
+    """Return `order` (N,) cut into batches of `size` indices, the last one shorter."""
+    parts = list(order.split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1 < size:
+        # Merged, because batch normalisation needs more than one image.
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def prepare(images: Tensor, normalize: tuple[float, float], strength: float = 0.0) -> Tensor:

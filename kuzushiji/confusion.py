@@ -1,4 +1,4 @@
-"""Tables from a confusion matrix: accuracy of each class, and the most frequent confusions.
+"""Confusions: the most frequent ones, and measurements of what they have in common.
 
 A confusion matrix has a row for each target class and a column for each class chosen by the
 network, and holds numbers of images.
@@ -6,12 +6,15 @@ network, and holds numbers of images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
-from kuzushiji.dataset import Images
+from kuzushiji.dataset import SIDE, Images
+from kuzushiji.forms import FORMS, Forms
 
 
 class Confusion(NamedTuple):
@@ -21,6 +24,11 @@ class Confusion(NamedTuple):
     chosen: int
     count: int
     total: int
+
+
+def confusion_matrix(target: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return the confusion matrix (10, 10) of targets and chosen classes (N,), as floats."""
+    return np.bincount(10 * target + chosen, minlength=100).reshape(10, 10).astype(float)
 
 
 def worst_confusions(matrix: np.ndarray, limit: int, min_count: int = 1) -> list[Confusion]:
@@ -40,55 +48,82 @@ def worst_confusions(matrix: np.ndarray, limit: int, min_count: int = 1) -> list
     ]
 
 
-def class_accuracy(matrix: np.ndarray) -> np.ndarray:
-    """Return the accuracy of each class, (10,); nan for a class without images."""
-    totals = matrix.sum(axis=1)
-    return np.divide(matrix.diagonal(), totals, out=np.full(len(totals), np.nan), where=totals > 0)
+def mean_images(images: Images) -> np.ndarray:
+    """Return the mean training image of each class, (10, 28, 28); 0 if a class has no images."""
+    pixels, target = images.train.cpu().numpy(), images.train_target.cpu().numpy()
+    means = np.zeros((10, SIDE, SIDE))
+    for index in np.unique(target):
+        means[index] = pixels[target == index].mean(axis=0)
+    return means
 
 
-def confusion_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[str]:
-    """Return the ten most frequent confusions as lines of text: `ha -> su: 125 of 1000`.
+def likeness(images: Images) -> dict[tuple[int, int], tuple[float, int]]:
+    """Return for each pair of classes (low, high) the correlation of their mean images over pixels,
+    and its rank among the 45 pairs, 1 for the most similar."""
+    with np.errstate(invalid="ignore"):
+        # Undefined for a class without images, which ranks last.
+        correlation = np.nan_to_num(np.corrcoef(mean_images(images).reshape(10, -1)))
+    pairs = sorted(combinations(range(10), 2), key=lambda pair: -correlation[pair])
+    return {pair: (float(correlation[pair]), rank) for rank, pair in enumerate(pairs, 1)}
 
-    Single errors are omitted, because they differ between networks of the same recipe.
-    glyphs: whether to add the characters themselves.
+
+def confusion_records(
+    matrix: np.ndarray, chosen: np.ndarray, forms: Forms, images: Images, limit: int = 10
+) -> list[dict]:
+    """Return records of the most frequent confusions.
+
+    correlation, rank: of the two mean images, see `likeness`. form: the form of the target in which
+    most of these `count` images are written; in_form: their number; form_share: share of the
+    target's training images in this form; p: probability of at least so many in this form if the
+    confused images were drawn at random from the target's test images.
+    chosen: (N,) the class that the network chose for each test image.
     """
-    lines = []
-    for target, chosen, count, total in worst_confusions(matrix, 10, min_count=2):
-        line = f"{images.classes[target]} -> {images.classes[chosen]}: {count} of {total}"
-        if glyphs and images.glyphs:
-            line = f"{line:24}{images.glyphs[target]} -> {images.glyphs[chosen]}"
-        lines.append(line)
-    return lines or ["no confusion occurs more than once"]
+    records, alike, target = [], likeness(images), images.test_target.cpu().numpy()
+    for confusion in worst_confusions(matrix, limit):
+        row, column, count, total = confusion
+        correlation, rank = alike[min(row, column), max(row, column)]
+        available = np.bincount(forms.test[target == row], minlength=FORMS)
+        confused = np.bincount(forms.test[(target == row) & (chosen == column)], minlength=FORMS)
+        form = int(confused.argmax())
+        records.append(
+            {
+                "target": images.classes[row],
+                "chosen": images.classes[column],
+                "count": count,
+                "total": total,
+                "correlation": correlation,
+                "rank": rank,
+                "form": form + 1,
+                "in_form": int(confused[form]),
+                "form_share": float(forms.share[row, form]),
+                "p": tail(int(confused[form]), count, int(available[form]), total),
+            }
+        )
+    return records
 
 
-def class_lines(matrix: np.ndarray, images: Images, glyphs: bool) -> list[str]:
-    """Return the accuracy of each class as lines of text; glyphs: see confusion_lines."""
-    lines = []
-    for index, (name, share) in enumerate(zip(images.classes, class_accuracy(matrix), strict=True)):
-        glyph = f" {images.glyphs[index]}" if glyphs and images.glyphs else ""
-        correct, total = int(matrix[index, index]), int(matrix[index].sum())
-        lines.append(f"{index} {name:3}{glyph} {correct:5} of {total:4} = {share:6.1%}")
-    return lines
+def tail(successes: int, draws: int, good: int, total: int) -> float:
+    """Return the probability of at least `successes` good ones among `draws` draws without
+    replacement from `total`, of which `good` are good (hypergeometric distribution)."""
+    ways = (
+        math.comb(good, k) * math.comb(total - good, draws - k) for k in range(successes, draws + 1)
+    )
+    return sum(ways) / math.comb(total, draws)
 
 
-def comparison(matrices: dict[str, np.ndarray], classes: Sequence[str]) -> str:
-    """Return a table of errors and confusions with a column for each network.
+def comparison(networks: Sequence[Mapping], classes: Sequence[str]) -> list[dict]:
+    """Return records of errors and confusions with a column for each network, the simplest first.
 
-    matrices: the confusion matrix of each network by its name, the simplest network first. The rows
-    are the most frequent confusions of the first network and of the last.
+    networks: records with title and matrix. The rows are the most frequent confusions of the first
+    network and of the last.
     """
-    first, *_, last = matrices.values()
-    total = int(first.sum())
+    first, last = networks[0]["matrix"], networks[-1]["matrix"]
     shown = worst_confusions(first, 6, min_count=2) + worst_confusions(last, 3, min_count=2)
-    pairs = dict.fromkeys((confusion.target, confusion.chosen) for confusion in shown)
-    rows = {f"errors in {total} images": [int(m.sum() - m.trace()) for m in matrices.values()]}
-    rows["ordered pairs with errors (of 90)"] = [
-        len(worst_confusions(matrix, matrix.size)) for matrix in matrices.values()
-    ]
-    for pair in pairs:
+    rows = {f"errors in {first.sum():.0f} images": lambda matrix: matrix.sum() - matrix.trace()}
+    for pair in dict.fromkeys((confusion.target, confusion.chosen) for confusion in shown):
         name = " -> ".join(classes[index] for index in pair)
-        rows[name] = [int(matrix[pair]) for matrix in matrices.values()]
-    width = max(map(len, rows))
-    head = " " * width + "".join(f"{name:>9}" for name in matrices)
-    lines = [f"{name:{width}}" + "".join(f"{n:9}" for n in counts) for name, counts in rows.items()]
-    return "\n".join([head, *lines])
+        rows[name] = lambda matrix, pair=pair: matrix[pair]
+    return [
+        {"target -> chosen": name} | {net["title"]: int(number(net["matrix"])) for net in networks}
+        for name, number in rows.items()
+    ]

@@ -6,54 +6,45 @@ test images. A data set is kept in memory as uint8 tensors.
 
 from __future__ import annotations
 
-from cli.errors import UserError
-from cli.files import require_file
+from cli import files
+from cli.process import Progress, UserError
 
-import contextlib
 import gzip
 import hashlib
 import math
-import os
 import queue
-import shutil
-import socket
-import tempfile
+import re
+import sys
 import threading
-import urllib.error
 import urllib.request
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from urllib.error import HTTPError
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kuzu import SIDE
-
+SIDE = 28
 CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-HIRAGANA = ("お", "き", "す", "つ", "な", "は", "ま", "や", "れ", "を")
-# Training images and labels, test images and labels, by torchvision's file names.
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-# The published test files, gzipped, in this repository.
-BUNDLED = Path(__file__).resolve().parent.parent / "data" / "KMNIST" / "raw"
-# sha256 of KMNIST's unpacked labels and test images, which identify the data set. torchvision
-# checks the training images when it downloads them.
-KMNIST_DIGESTS = {
-    FILES[1]: "2a16eeae62da984b8bd24fa32e31d47291f01dac3fe84d5594f304f71e7d374b",
-    FILES[2]: "76fbd229ce87db80dd281af5e6670de4ad0e42fb30a7bd643972994c47c1f42e",
-    FILES[3]: "a11dc742be8e781a40a92f53d6a4957e7b7d36df2faa097659131ebfd8fd60c6",
+# KMNIST's unpacked files by torchvision's names, and what `git hash-object` prints for them.
+KMNIST_IDS = {
+    "train-images-idx3-ubyte": "3cf037df1ccd08cf71c7e9465ca6bc729e79a251",
+    "train-labels-idx1-ubyte": "180cd088d65c3b75d97d046ad75476d1176666e0",
+    "t10k-images-idx3-ubyte": "1adcabe5a6e822ca4ae03c51ca387e9ca736ad11",
+    "t10k-labels-idx1-ubyte": "6e9269c40e2642f2ac5bda1536e4a56c582e5be1",
 }
-# torchvision's download host, tested before torchvision is imported, because that takes 2 seconds.
+FILES = tuple(KMNIST_IDS)
+# KMNIST's test files, gzipped, in this repository.
+BUNDLED = Path(__file__).resolve().parent.parent / "data" / "KMNIST" / "raw"
+# KMNIST's publisher, from which torchvision downloads as well.
 HOST = "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"
 # Seconds without an answer, or without another byte, after which a download fails.
 DOWNLOAD_TIMEOUT = 7
+REMEDY = "delete it and run again (git checkout data restores the repository's files)"
 
 
 class KMNISTUnavailable(UserError):
@@ -67,8 +58,7 @@ class Images:
     name: as printed.
     train, test: (N, 28, 28) uint8, 0 background, 255 ink.
     train_target, test_target: (N,) int64, 0 to 9.
-    classes: the 10 names; glyphs: the 10 characters, empty if unknown.
-    split: number of the split of Kuzushiji-10k, None for other data sets.
+    classes: the 10 names. split: number of the split of Kuzushiji-10k, None for other data sets.
     """
 
     name: str
@@ -77,7 +67,6 @@ class Images:
     test: Tensor
     test_target: Tensor
     classes: tuple[str, ...] = CLASSES
-    glyphs: tuple[str, ...] = HIRAGANA
     split: int | None = None
 
     def to(self, device: torch.device) -> Images:
@@ -86,7 +75,31 @@ class Images:
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
 
-# Reading
+def load_images(dataset: str | None, split: int | None, data: Path | None) -> Images:
+    """Return the images chosen by --dataset, --split and --data.
+
+    Prints a line on standard error if Kuzushiji-10k replaces KMNIST. Raises UserError if no images
+    are available.
+    """
+    if split is not None or dataset == "kuzushiji10k":
+        return load_kuzushiji10k(split or 0)
+    folder = data or Path("data")
+    try:
+        images = load_kmnist(folder, not data or dataset == "kmnist")
+    except KMNISTUnavailable as reason:
+        if dataset or data:
+            raise
+        print(
+            f"{reason}; using Kuzushiji-10k instead (KMNIST's 10,000 test images, split 8,000 / "
+            "2,000): the results below are not KMNIST results",
+            file=sys.stderr,
+        )
+        return load_kuzushiji10k(0)
+    if dataset and images.name != "KMNIST":
+        raise UserError(
+            f"{folder}/KMNIST/raw holds a data set other than KMNIST: omit --dataset kmnist"
+        )
+    return images
 
 
 def load_kuzushiji10k(split: int = 0) -> Images:
@@ -100,146 +113,139 @@ def load_kuzushiji10k(split: int = 0) -> Images:
     test = np.concatenate(test)
     train = random.permutation(np.setdiff1d(np.arange(len(target)), test))
     test = random.permutation(test)
-    parts = (images[train], target[train], images[test], target[test])
-    return Images(f"Kuzushiji-10k split {split}", *_tensors(parts), split=split)
+    parts = images[train], target[train], images[test], target[test]
+    return _images(f"Kuzushiji-10k split {split}", parts, split=split)
 
 
-def load_kmnist(root: str | Path) -> Images:
-    """Return KMNIST from `root`/KMNIST/raw, torchvision's folder for it; download missing files.
+def _images(name: str, parts: Sequence[np.ndarray], **more) -> Images:
+    """Return Images of training images and labels, test images and labels, all uint8."""
+    tensors = [torch.from_numpy(part) for part in parts]
+    return Images(name, tensors[0], tensors[1].long(), tensors[2], tensors[3].long(), **more)
 
-    The four files may be gzipped or not. Another data set in the same format gets the name of the
-    folder `root`, and classes 0 to 9. Raises KMNISTUnavailable if files are missing and cannot be
-    downloaded, UserError with the file's name if one is damaged; no partial file remains.
+
+def load_kmnist(root: str | Path, download_into_empty: bool = True) -> Images:
+    """Return the images in `root`/KMNIST/raw, torchvision's folder for them.
+
+    The four files may be gzipped or not. Missing files of KMNIST, known by its content, are
+    completed by the repository's test files and by downloading. Another data set in the same
+    format gets the name of the folder `root`, and classes 0 to 9.
+
+    download_into_empty: whether to download if none of the files is there.
+    Raises KMNISTUnavailable if a download fails, UserError if files of another data set are
+    missing or a file is damaged. A file is written whole or not at all.
     """
     root = Path(root)
     raw = root / "KMNIST" / "raw"
-    if any(_find(raw, name) is None for name in FILES):
-        _download(root)
-    paths = [_find(raw, name) for name in FILES]
-    parts = [_read_idx(path) for path in paths]
-    for images, target, path in ((*parts[:2], paths[0]), (*parts[2:], paths[2])):
-        if len(images) != len(target):
+    paths = {name: path for name in FILES for path in (raw / f"{name}.gz", raw / name)
+             if path.exists()}  # fmt: skip
+    parts = {name: _read_idx(path) for name, path in paths.items()}
+    missing = [name for name in FILES if name not in parts]
+    if not parts and not download_into_empty:
+        raise UserError(
+            f"--data {root}: no data set in {raw}; --dataset kmnist downloads KMNIST into it"
+        )
+    if missing and not all(map(_is_kmnist, parts, parts.values())):
+        raise UserError(
+            f"{raw} lacks {' and '.join(missing)} of its data set, which is not KMNIST: add "
+            f"{'it' if len(missing) == 1 else 'them'}"
+        )
+    for name in missing:
+        bundled = BUNDLED / f"{name}.gz"
+        parts[name] = _read_idx(bundled if bundled.exists() else _download(name, raw, missing))
+    for images, target in (FILES[:2], FILES[2:]):
+        if len(parts[images]) != len(parts[target]):
             raise UserError(
-                f"{path} has {len(images)} images, but its label file {len(target)} labels: "
-                "replace them by files of the same data set"
+                f"{paths[images]} has {len(parts[images])} images, but its label file "
+                f"{len(parts[target])} labels: replace them by files of the same data set"
             )
-    tensors = _tensors(parts)
-    digests = dict(zip(FILES, map(_digest, parts), strict=True))
-    if all(digests[name] == digest for name, digest in KMNIST_DIGESTS.items()):
-        return Images("KMNIST", *tensors)
-    return Images(_printable_name(root.resolve().name), *tensors, tuple("0123456789"), ())
-
-
-def _find(raw: Path, name: str) -> Path | None:
-    """Return the path of one of FILES, unpacked or gzipped, or None if it is missing."""
-    paths = (raw / name, raw / f"{name}.gz", BUNDLED / f"{name}.gz")
-    return next((path for path in paths if path.exists()), None)
-
-
-def _tensors(parts) -> tuple[Tensor, ...]:
-    """Return images, labels, images, labels (uint8) as tensors, labels as int64."""
-    tensors = [torch.from_numpy(part) for part in parts]
-    return tensors[0], tensors[1].long(), tensors[2], tensors[3].long()
+    ordered = [parts[name] for name in FILES]
+    if all(_is_kmnist(name, part) for name, part in parts.items()):
+        return _images("KMNIST", ordered)
+    # matplotlib's font lacks many characters, and it reads text between two $ as a formula.
+    name = re.sub(r"[^ -~]|\$", "?", root.resolve().name)
+    return _images(name, ordered, classes=tuple("0123456789"))
 
 
 def _read_idx(path: Path) -> np.ndarray:
     """Return the images (N, 28, 28) or labels (N,) of an IDX file, gzipped or not, as uint8."""
-    content = require_file(path, "--data").read_bytes()
+    content = files.require_file(path, "--data").read_bytes()
     try:
         content = gzip.decompress(content) if path.suffix == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}): {_REMEDY}") from None
+        raise UserError(f"{path} is damaged ({error}): {REMEDY}") from None
     magic, shape = (0x803, (SIDE, SIDE)) if "images" in path.name else (0x801, ())
     start = 8 + 4 * len(shape)
     count = max(len(content) - start, 0) // math.prod(shape)
     header = np.array([magic, count, *shape], ">u4").tobytes()
     if not count or content[:start] != header or len(content) != start + count * math.prod(shape):
         expected = "labels" if not shape else f"{SIDE} x {SIDE} images"
-        raise UserError(f"{path} is damaged (not an IDX file of {expected}): {_REMEDY}")
+        raise UserError(f"{path} is damaged (not an IDX file of {expected}): {REMEDY}")
     # A copy, because torch warns about read-only memory.
     values = np.frombuffer(content, np.uint8, offset=start).reshape(count, *shape).copy()
     if not shape and values.max() > 9:
-        raise UserError(f"{path} is damaged (label {values.max()}, expected 0 to 9): {_REMEDY}")
+        raise UserError(f"{path} is damaged (label {values.max()}, expected 0 to 9): {REMEDY}")
     return values
 
 
-_REMEDY = "delete it and run again (git checkout data restores the repository's files)"
-
-
-def _digest(values: np.ndarray) -> str:
-    """Return the sha256 of `values` as an IDX file."""
+def _is_kmnist(name: str, values: np.ndarray) -> bool:
+    """Return whether values are the content of KMNIST's file `name`."""
     header = np.array([0x800 + values.ndim, *values.shape], ">u4").tobytes()
-    return hashlib.sha256(header + values.tobytes()).hexdigest()
+    return git_id(header + values.tobytes()) == KMNIST_IDS[name]
 
 
-def _printable_name(name: str) -> str:
-    """Return a folder's name for pictures: their font lacks Japanese characters, and matplotlib
-    reads text between two $ as a formula."""
-    return "".join(c if c.isascii() and c.isprintable() and c != "$" else "?" for c in name)
+def git_id(content: bytes) -> str:
+    """Return what `git hash-object` prints for a file of this content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-# Downloading
+# Downloading, by urllib instead of torchvision: importing torchvision takes 2 s and fails in some
+# installations, and it waits for a silent host without end.
 
 
-def _download(root: Path) -> None:
-    """Download KMNIST's missing files into `root`/KMNIST/raw.
+def _download(name: str, raw: Path, missing: list[str]) -> Path:
+    """Download one of KMNIST's files into `raw`; return its path.
 
-    Raises KMNISTUnavailable if that fails.
+    Raises KMNISTUnavailable if that fails, UserError if the file cannot be written.
     """
-    raw = root / "KMNIST" / "raw"
-    missing = [name for name in FILES if _find(raw, name) is None]
-    timeout, existed = socket.getdefaulttimeout(), root.exists()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    path, content = raw / f"{name}.gz", bytearray()
     try:
-        _require_host()
-        # Imported here because it takes 2 seconds and only a download needs it.
-        from torchvision.datasets import KMNIST
-
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
-            fresh = Path(temporary, "KMNIST", "raw")
-            fresh.mkdir(parents=True)
-            # torchvision verifies and unpacks these, and downloads the others.
-            for path in (*BUNDLED.glob("*.gz"), *raw.glob("*.gz")):
-                shutil.copyfile(path, fresh / path.name)
-            KMNIST(temporary, download=True)
-            raw.mkdir(parents=True, exist_ok=True)
-            for name in missing:
-                for path in (fresh / name, fresh / f"{name}.gz"):
-                    os.replace(path, raw / path.name)
-    except (RuntimeError, OSError, HTTPException, ValueError) as error:
-        if not existed:
-            with contextlib.suppress(OSError):
-                root.rmdir()
-        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+        with _open(HOST + path.name) as answer:
+            progress = Progress(int(answer.headers.get("Content-Length") or 18_000_000))
+            while part := answer.read(1 << 16):
+                content += part
+                progress.update(len(content), f"downloading {path.name}")
+            progress.clear()
+        if git_id(gzip.decompress(content)) != KMNIST_IDS[name]:
+            raise ValueError(f"{path.name} was corrupted")
+        files.write(path, bytes(content))
+    except (OSError, EOFError, zlib.error, HTTPException, ValueError, UserError) as error:
+        cause = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
+        reason = " ".join(str(cause).split()) or type(error).__name__
+        names = " and ".join(f"{name}.gz" for name in missing if name in FILES[:2])
         raise KMNISTUnavailable(
-            f"{raw} lacks KMNIST's {' and '.join(f'{name}.gz' for name in missing)}, which could "
-            f"not be downloaded from {HOST} ({reason})"
+            f"{raw} lacks KMNIST's {names}, which could not be downloaded from {HOST} ({reason})"
         ) from None
-    finally:
-        socket.setdefaulttimeout(timeout)
+    return path
 
 
-def _require_host() -> None:
-    """Raise OSError unless HOST answers within DOWNLOAD_TIMEOUT seconds.
+def _open(url: str) -> HTTPResponse:
+    """Return the answer to a request. Raises OSError unless it begins in DOWNLOAD_TIMEOUT seconds.
 
     In a thread, because a socket's timeout does not cover a name server that does not answer.
     """
-    answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[HTTPResponse | Exception] = queue.SimpleQueue()
 
     def connect() -> None:
         try:
-            urllib.request.urlopen(urllib.request.Request(HOST, method="HEAD")).close()
-            answers.put(None)
-        except urllib.error.HTTPError:
-            answers.put(None)
+            answers.put(urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT))
         except (OSError, HTTPException, ValueError) as error:
             answers.put(error)
 
     threading.Thread(target=connect, daemon=True).start()
     try:
-        error = answers.get(timeout=DOWNLOAD_TIMEOUT)
+        answer = answers.get(timeout=DOWNLOAD_TIMEOUT)
     except queue.Empty:
-        error = TimeoutError(f"no answer from {HOST} in {DOWNLOAD_TIMEOUT} seconds")
-    if error:
-        raise error
+        answer = TimeoutError(f"no answer from {HOST} in {DOWNLOAD_TIMEOUT} seconds")
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

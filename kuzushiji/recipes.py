@@ -1,213 +1,202 @@
-"""Recipes of Part 1: architecture and training of each network, by the names of the flags."""
+"""Recipes of Part 1: architecture and training of each network, by the names of the flags.
+
+`RECIPES`     the defaults, a table by recipe and network.
+`recipe_for`  completes the flags that a user typed.
+`build`       makes the network of a recipe from the classes in kuzu.py.
+`read`        reads a network that kuzu_main.py saved.
+"""
 
 from __future__ import annotations
 
-from cli import flags
-from cli.errors import UserError
+from cli import files
+from cli.process import UserError
+from cli.settings import CommaSeparated, Number, applying, chosen, flag, restore
 
 import argparse
-from dataclasses import asdict, dataclass, replace
+import inspect
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
+from torch import nn
 
 import kuzu
+from kuzushiji.dataset import SIDE
 
-# Maximum number of parameters of a network: 4 GB with gradients and moments.
-MAX_PARAMETERS = 250_000_000
-NETS = {"lin": kuzu.NetLin, "full": kuzu.NetFull, "conv": kuzu.NetConv}
-# The architecture flags of each network.
-ARCHITECTURE_FLAGS = {
-    "lin": (),
-    "full": ("hid", "dropout"),
-    "conv": ("filters", "kernels", "fc", "batch_norm", "dropout"),
-}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A network's architecture and training, by flag; None for flags of other networks."""
-
-    net: str
-    optim: str
-    lr: float
-    mom: float
-    batch: int
-    weight_decay: float
-    schedule: str
-    label_smoothing: float
-    augment: float
-    shuffle: bool
-    normalize: tuple[float, float]
-    hid: int | None = None
-    filters: tuple[int, int] | None = None
-    kernels: tuple[int, int] | None = None
-    fc: int | None = None
-    batch_norm: bool | None = None
-    dropout: float | None = None
-
-    @property
-    def title(self) -> str:
-        return NETS[self.net].__name__
-
-    def flags(self) -> str:
-        """Return the recipe as flags: '--optim sgd --lr 0.01 ...'."""
-        values = asdict(self)
-        del values["net"]
-        return flags.format_flags(
-            {key: value for key, value in values.items() if value is not None}
-        )
-
-
-# Default values of the flags. "assignment" is the assignment's own training; "tuned" was chosen by
-# experiments on training images only (docs/recipes.md).
-_ASSIGNMENT = dict(
-    optim="sgd", lr=0.01, mom=0.5, batch=64, weight_decay=0.0, schedule="constant",
-    label_smoothing=0.0, augment=0.0, shuffle=False, normalize=(0.5, 0.5),
-)  # fmt: skip
-_TUNED = dict(
-    optim="adamw", lr=0.003, mom=0.9, batch=128, weight_decay=0.01, schedule="onecycle",
-    label_smoothing=0.1, augment=1.0, shuffle=True, normalize=(0.5, 0.5),
-)  # fmt: skip
-RECIPES = {
-    "assignment": {
-        "lin": Recipe("lin", **_ASSIGNMENT),
-        "full": Recipe("full", **_ASSIGNMENT, hid=100, dropout=0.0),
-        "conv": Recipe(
-            "conv", **_ASSIGNMENT, filters=(64, 128), kernels=(5, 3), fc=0, batch_norm=False,
-            dropout=0.0,
-        ),
-    },
-    "tuned": {
-        "lin": Recipe(
-            "lin",
-            **_TUNED
-            | dict(weight_decay=1.0, label_smoothing=0.0, augment=0.0, normalize=(0.19, 0.35)),
-        ),
-        "full": Recipe(
-            "full",
-            **_TUNED | dict(lr=0.0015, batch=64, normalize=(0.19, 0.35)), hid=300, dropout=0.0,
-        ),
-        "conv": Recipe(
-            "conv", **_TUNED, filters=(24, 64), kernels=(5, 5), fc=160, batch_norm=True, dropout=0.2
-        ),
-    },
-}  # fmt: skip
-
-
-# As flags
+# Names of the classes in kuzu.py, looked up when used, because the file may be a student's own.
+NETS = {"lin": "NetLin", "full": "NetFull", "conv": "NetConv"}
+# The flags that are arguments of the classes.
+ARCHITECTURE = ("hid", "filters", "kernels", "fc", "batch_norm", "dropout")
 
 
 def _kernels(text: str) -> tuple[int, int]:
-    sizes = flags.CommaSeparated(flags.Integer(1, 27), count=2)(text)
+    sizes = CommaSeparated(Number(1, 27, int), count=2)(text)
     if any(size % 2 == 0 for size in sizes):
         raise argparse.ArgumentTypeError(f"{sizes} must be odd, to preserve the image size")
     return sizes
 
 
 def _normalisation(text: str) -> tuple[float, float]:
-    values = flags.CommaSeparated(flags.Number(0, 1), count=2)(text)
+    values = CommaSeparated(Number(0, 1), count=2)(text)
     if values[1] < 0.001:
         raise argparse.ArgumentTypeError(f"{text!r}: the second number must be at least 0.001")
     return values
 
 
-def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
-    """Add --net, --recipe, and a flag for each value of a recipe."""
-    parser.add_argument(
-        "--net",
-        choices=NETS,
-        help="network: linear, with one hidden layer, or convolutional (default: full)",
-    )
-    parser.add_argument(
-        "--recipe",
-        choices=RECIPES,
-        help="defaults of the training and network flags: assignment (the assignment's networks, "
-        "SGD, lr 0.01, momentum 0.5) or tuned (chosen by experiment; default: tuned)",
-    )
-    group = parser.add_argument_group("training")
-    group.add_argument(
-        "--lr",
-        type=flags.Number(0, 100, low_excluded=True),
-        help="learning rate (onecycle: its maximum)",
-    )
-    group.add_argument("--mom", type=flags.Number(0, 0.9999), help="momentum (adamw: beta 1)")
-    group.add_argument("--batch", type=flags.Integer(1, 60_000), help="images in a batch")
-    group.add_argument("--optim", choices=("sgd", "adamw"), help="optimizer")
-    group.add_argument("--weight_decay", type=flags.Number(0, 100), help="weight decay")
-    group.add_argument(
-        "--schedule",
-        choices=("constant", "onecycle"),
-        help="learning rate over time: constant; onecycle: rises, then falls to 0",
-    )
-    group.add_argument(
-        "--label_smoothing",
-        type=flags.Number(0, 0.9),
-        help="share of the target probability spread over all classes",
-    )
-    group.add_argument(
-        "--augment",
-        type=flags.Number(0, 10),
-        help="strength of the augmentation of training images, 0 for none",
-    )
-    flags.add_switch(group, "--shuffle", "shuffle the training images in each epoch")
-    group.add_argument(
-        "--normalize",
-        type=_normalisation,
-        metavar="MEAN,STD",
-        help="a pixel x, scaled to 0 .. 1, becomes (x - MEAN) / STD",
-    )
+@dataclass(frozen=True)
+class Recipe:
+    """A network's training and architecture, by flag; None for flags of other networks.
 
-    group = parser.add_argument_group("network")
-    group.add_argument("--hid", type=flags.Integer(1, 100_000), help="hidden units (full)")
-    group.add_argument(
-        "--filters",
-        type=flags.CommaSeparated(flags.Integer(1, 4096), count=2),
+    The largest network has 200 million parameters: 3 GB with gradients and moments.
+    """
+
+    optim: str = flag(("sgd", "adamw"), "optimizer")
+    lr: float = flag(Number(0, 100, low_excluded=True), "learning rate (onecycle: its maximum)")
+    mom: float = flag(Number(0, 0.9999), "momentum (adamw: beta 1)")
+    batch: int = flag(Number(1, 60_000, int), "images in a batch")
+    weight_decay: float = flag(Number(0, 100), "weight decay")
+    schedule: str = flag(
+        ("constant", "onecycle"),
+        "learning rate over time: constant; onecycle: rises, then falls to 0",
+    )
+    label_smoothing: float = flag(
+        Number(0, 0.9), "share of the target probability spread over all classes"
+    )
+    augment: float = flag(
+        Number(0, 10), "strength of the augmentation of training images, 0 for none"
+    )
+    shuffle: bool = flag(bool, "shuffle the training images in each epoch")
+    normalize: tuple[float, float] = flag(
+        _normalisation, "a pixel x, scaled to 0 .. 1, becomes (x - MEAN) / STD", metavar="MEAN,STD"
+    )
+    hid: int | None = flag(Number(1, 100_000, int), "hidden units (full)")
+    filters: tuple[int, int] | None = flag(
+        CommaSeparated(Number(1, 512, int), count=2),
+        "filters of the two convolutions (conv)",
         metavar="N,M",
-        help="filters of the two convolutions (conv)",
     )
-    group.add_argument(
-        "--kernels",
-        type=_kernels,
-        metavar="N,M",
-        help="side lengths of the filters, odd (conv)",
+    kernels: tuple[int, int] | None = flag(
+        _kernels, "side lengths of the filters, odd (conv)", metavar="N,M"
     )
-    group.add_argument(
-        "--fc",
-        type=flags.Integer(0, 100_000),
-        help="units of the fully connected layer, 0 to omit it (conv)",
+    fc: int | None = flag(
+        Number(0, 10_000, int), "units of the fully connected layer, 0 to omit it (conv)"
     )
-    flags.add_switch(group, "--batch_norm", "batch normalisation before each relu (conv)")
-    group.add_argument(
-        "--dropout", type=flags.Number(0, 0.95), help="dropout probability (full, conv)"
-    )
+    batch_norm: bool | None = flag(bool, "batch normalisation before each relu (conv)")
+    dropout: float | None = flag(Number(0, 0.95), "dropout probability (full, conv)")
+
+    # adamw's beta 2, not a flag.
+    beta2 = 0.999
 
 
-def recipe_for(args: argparse.Namespace, net: str, **fixed) -> Recipe:
+# "assignment" is the assignment's own training; "tuned" was chosen by experiments on training
+# images only (docs/recipes.md).
+_ASSIGNMENT = Recipe(
+    optim="sgd", lr=0.01, mom=0.5, batch=64, weight_decay=0.0, schedule="constant",
+    label_smoothing=0.0, augment=0.0, shuffle=False, normalize=(0.5, 0.5),
+)  # fmt: skip
+_TUNED = Recipe(
+    optim="adamw", lr=0.003, mom=0.9, batch=128, weight_decay=0.01, schedule="onecycle",
+    label_smoothing=0.1, augment=1.0, shuffle=True, normalize=(0.5, 0.5),
+)  # fmt: skip
+RECIPES = {
+    ("assignment", "lin"): _ASSIGNMENT,
+    ("assignment", "full"): replace(_ASSIGNMENT, hid=100, dropout=0.0),
+    ("assignment", "conv"): replace(
+        _ASSIGNMENT, filters=(64, 128), kernels=(5, 3), fc=0, batch_norm=False, dropout=0.0
+    ),
+    ("tuned", "lin"): replace(
+        _TUNED, weight_decay=1.0, label_smoothing=0.0, augment=0.0, normalize=(0.19, 0.35)
+    ),
+    ("tuned", "full"): replace(
+        _TUNED, lr=0.0015, batch=64, normalize=(0.19, 0.35), hid=300, dropout=0.0
+    ),
+    ("tuned", "conv"): replace(
+        _TUNED, filters=(24, 64), kernels=(5, 5), fc=160, batch_norm=True, dropout=0.2
+    ),
+}
+
+
+def recipe_for(args: argparse.Namespace, net: str) -> Recipe:
     """Return the recipe of a network: the user's flags, the rest from --recipe.
 
-    fixed: values that replace both. Raises UserError if the values do not fit together.
+    Flags that are not arguments of its class do not apply. Raises UserError if values do not fit
+    together, or kuzu.py lacks the class.
     """
-    recipe = RECIPES[args.recipe or "tuned"][net]
-    given = {
-        name: getattr(args, name)
-        for name, value in asdict(recipe).items()
-        if name != "net" and value is not None and getattr(args, name) is not None
-    }
-    recipe = replace(recipe, **given | fixed)
+    accepted = inspect.signature(_class(net)).parameters
+    foreign = {name: None for name in ARCHITECTURE if name not in accepted}
+    recipe = chosen(args, replace(RECIPES[args.recipe or "tuned", net], **foreign))
     if recipe.batch == 1 and recipe.batch_norm:
         raise UserError("--batch 1 needs --batch_norm False: one image has no variance", status=2)
     return recipe
 
 
-def build(recipe: Recipe) -> torch.nn.Module:
-    """Return a new network. Raises UserError if it has more than MAX_PARAMETERS parameters."""
-    shape = {name: getattr(recipe, name) for name in ARCHITECTURE_FLAGS[recipe.net]}
-    # On the meta device first, because the system kills a script that runs out of memory.
-    with torch.device("meta"):
-        size = kuzu.parameter_count(NETS[recipe.net](**shape))
-    if size > MAX_PARAMETERS:
+def build(net: str, recipe: Recipe) -> nn.Module:
+    """Return a new network. Raises UserError if the class in kuzu.py does not fit: a network from
+    (N, 1, 28, 28) to (N, 10) log probabilities."""
+    make = _class(net)
+    shape = {name: value for name, value in applying(recipe).items() if name in ARCHITECTURE}
+    try:
+        built = make(**shape)
+        with torch.no_grad():
+            output = built.eval()(torch.zeros(2, 1, SIDE, SIDE))
+    except Exception as error:  # of a student's own class
+        raise UserError(f"{NETS[net]} in kuzu.py: {type(error).__name__}: {error}") from error
+    if (
+        not isinstance(output, torch.Tensor)
+        or output.shape != (2, 10)
+        or not parameter_count(built)
+    ):
         raise UserError(
-            f"{flags.format_flags(shape)}: {size} parameters, more than {MAX_PARAMETERS}; "
-            "choose a smaller network"
+            f"{NETS[net]} in kuzu.py is not a network whose output has the shape (N, 10): complete "
+            "it"
         )
-    return NETS[recipe.net](**shape)
+    if not torch.allclose(output.exp().sum(dim=1), torch.ones(2), atol=1e-3):
+        raise UserError(
+            f"{NETS[net]} in kuzu.py does not return log probabilities: end with "
+            "log_softmax(..., dim=1)"
+        )
+    return built.train()
+
+
+def _class(net: str) -> type[nn.Module]:
+    if not hasattr(kuzu, NETS[net]):
+        raise UserError(f"kuzu.py has no class {NETS[net]}")
+    return getattr(kuzu, NETS[net])
+
+
+def parameter_count(net: nn.Module) -> int:
+    """Return the number of independent parameters of a network."""
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def parameter_text(net: nn.Module) -> str:
+    """Return the number of independent parameters, as a sum over the layers if the network's class
+    has `parameter_sum`."""
+    terms = f"{net.parameter_sum()} = " if hasattr(net, "parameter_sum") else ""
+    return f"{terms}{parameter_count(net)}"
+
+
+def read(path: Path, flag: str) -> tuple[nn.Module, Recipe, dict]:
+    """Return the network, recipe and run of a checkpoint; the run of an older version has only
+    "about" (the network, and the images that it was trained on).
+
+    Raises UserError, naming `flag`, for other files.
+    """
+    state, run = files.read_checkpoint(path, flag)
+    try:
+        if run is None:  # the format of older versions
+            recipe = dict(state["recipe"])
+            about = {"net": recipe.pop("net"), "images": state["images"], "split": state["split"]}
+            run, state = {"about": about, "recipe": recipe}, state["state"]
+        about, recipe = run["about"], restore(Recipe, run["recipe"])
+        needed, possible = applying(_TUNED), applying(RECIPES["tuned", about["net"]])
+        if not needed.keys() <= applying(recipe).keys() <= possible.keys():
+            raise ValueError(f"its recipe is not that of {NETS[about['net']]}")
+        if not isinstance(about["images"], str):
+            raise ValueError("the name of its images is missing")
+        net = build(about["net"], recipe)
+        files.load_weights(net, state)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise UserError(f"{flag} {path}: not a network saved by this script: {reason}") from error
+    return net, recipe, run

@@ -116,6 +116,8 @@ def _distinct(states: np.ndarray) -> np.ndarray:
 
 def _components(units: np.ndarray) -> dict:
     """Return the mean (H,) and the first three principal components (3, H) of units (P, H)."""
+    # A network that diverged has no components, but still a page.
+    units = np.nan_to_num(units)
     mean = units.mean(axis=0)
     return {"mean": mean, "axes": np.linalg.svd(units - mean, full_matrices=True)[2][:3]}
 

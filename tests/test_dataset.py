@@ -1,6 +1,6 @@
 """The data sets of Part 1: splits, names, damaged files."""
 
-from cli.errors import UserError
+from cli.process import UserError
 
 import gzip
 import hashlib
@@ -16,7 +16,7 @@ from kuzushiji.dataset import FILES
 def test_the_bundled_files_are_kmnist_s():
     for name in FILES[2:]:
         content = gzip.decompress((dataset.BUNDLED / f"{name}.gz").read_bytes())
-        assert hashlib.sha256(content).hexdigest() == dataset.KMNIST_DIGESTS[name]
+        assert dataset.git_id(content) == dataset.KMNIST_IDS[name]
 
 
 # sha256 of the four concatenated files of the splits behind the published results.
@@ -44,11 +44,36 @@ def test_only_kmnist_is_called_kmnist(small, monkeypatch):
     write_idx(raw / FILES[0], np.zeros((60_000, 28, 28)))
     write_idx(raw / FILES[1], np.zeros(60_000))
     images = dataset.load_kmnist(small)
-    assert (images.name, images.classes, images.glyphs) == ("data", tuple("0123456789"), ())
-    digests = {name: hashlib.sha256((raw / name).read_bytes()).hexdigest() for name in FILES[1:]}
-    monkeypatch.setattr(dataset, "KMNIST_DIGESTS", digests)
+    assert (images.name, images.classes) == ("data", tuple("0123456789"))
+    for name in FILES:
+        monkeypatch.setitem(dataset.KMNIST_IDS, name, dataset.git_id((raw / name).read_bytes()))
     images = dataset.load_kmnist(small)
-    assert (images.name, images.classes[1], images.glyphs[1]) == ("KMNIST", "ki", "き")
+    assert (images.name, images.classes[1]) == ("KMNIST", "ki")
+
+
+def test_an_id_is_that_of_git():
+    assert dataset.git_id(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+
+
+@pytest.mark.parametrize("missing", [FILES[2:], FILES[:2], FILES[1:2]])
+def test_another_data_set_is_not_completed_by_kmnist(missing, small):
+    raw = small / "KMNIST" / "raw"
+    for name in missing:
+        (raw / name).unlink()
+    before = sorted(raw.iterdir())
+    with pytest.raises(UserError, match=f"lacks {' and '.join(missing)} of its data set, which"):
+        dataset.load_kmnist(small)
+    assert sorted(raw.iterdir()) == before
+
+
+def test_kmnist_s_training_files_are_completed_by_the_bundled_test_files(small, monkeypatch):
+    raw = small / "KMNIST" / "raw"
+    for name in FILES[:2]:
+        monkeypatch.setitem(dataset.KMNIST_IDS, name, dataset.git_id((raw / name).read_bytes()))
+    for name in FILES[2:]:
+        (raw / name).unlink()
+    images = dataset.load_kmnist(small)
+    assert (images.name, len(images.train), len(images.test)) == ("KMNIST", 300, 10_000)
 
 
 DAMAGE = {

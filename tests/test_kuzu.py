@@ -9,6 +9,7 @@ from scipy.signal import correlate2d
 from scipy.special import log_softmax
 
 import kuzu
+from kuzushiji.recipes import parameter_count
 
 # The sums in the assignment.
 ASSIGNMENT = [
@@ -33,7 +34,7 @@ def arrays(net) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(("net", "formula", "count"), ASSIGNMENT)
 def test_parameter_counts_match_assignment(net, formula, count):
     assert net.parameter_sum() == formula
-    assert kuzu.parameter_count(net) == count == eval(formula)
+    assert parameter_count(net) == count == eval(formula)
 
 
 sizes = st.sampled_from([1, 3, 5, 7])
@@ -49,7 +50,7 @@ sizes = st.sampled_from([1, 3, 5, 7])
 )
 def test_parameter_sum_matches_tensors(filters, kernels, fc, batch_norm, hid):
     for net in (kuzu.NetConv(filters, kernels, fc, batch_norm), kuzu.NetFull(hid)):
-        assert eval(net.parameter_sum()) == kuzu.parameter_count(net)
+        assert eval(net.parameter_sum()) == parameter_count(net)
 
 
 def test_netlin_is_log_softmax_of_a_linear_function():
@@ -121,6 +122,11 @@ def test_netconv_matches_equations(fc, batch_norm):
             hidden = np.maximum(normalisation(hidden, weight, "norm3"), 0)
         expected = log_softmax(weight["output.weight"] @ hidden + weight["output.bias"])
         assert np.allclose(net(pixels[None]).detach(), expected, atol=1e-4)
+
+
+def test_networks_construct_without_arguments():
+    counts = [parameter_count(make()) for make in (kuzu.NetLin, kuzu.NetFull, kuzu.NetConv)]
+    assert counts == [7850, 238510, 133266]
 
 
 def test_even_kernels_are_refused():

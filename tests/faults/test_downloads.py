@@ -1,9 +1,12 @@
 """Failed downloads: a one-line error, no files left behind, and success at the next attempt."""
 
+import gzip
 import os
 import socket
+import sys
 
 import pytest
+import torch
 from shared import NOWHERE
 
 from kuzushiji import dataset
@@ -12,8 +15,9 @@ from kuzushiji.dataset import FILES, KMNISTUnavailable
 # Damage done to the first file on the server, and a word of the reason printed.
 DAMAGE = {
     "not found": (lambda path: path.unlink(), "404"),
-    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "corrupted"),
-    "another file": (lambda path: path.write_bytes(b"<html></html>"), "corrupted"),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "ended before"),
+    "a web page": (lambda path: path.write_bytes(b"<html></html>"), "Not a gzipped file"),
+    "another file": (lambda path: path.write_bytes(gzip.compress(b"x")), "corrupted"),
 }
 
 
@@ -27,6 +31,7 @@ def test_a_failed_download_leaves_nothing_and_a_later_one_succeeds(damage, host,
         dataset.load_kmnist(tmp_path / "new")
     for expected in (dataset.HOST, str(raw), *(f"{name}.gz" for name in FILES[:2])):
         assert expected in str(error.value)
+    assert "\n" not in str(error.value)
     assert os.listdir(tmp_path) == ["source"]
     path.write_bytes(original)
     assert len(dataset.load_kmnist(tmp_path / "new").train) == 300
@@ -41,6 +46,25 @@ def test_a_host_that_does_not_answer_is_abandoned(address, tmp_path, monkeypatch
         with pytest.raises(KMNISTUnavailable, match=r"no answer|timed out|refused"):
             dataset.load_kmnist(tmp_path / "new")
     assert os.listdir(tmp_path) == []
+
+
+def test_torchvision_and_a_timeout_of_the_process_are_not_needed(host, tmp_path, monkeypatch):
+    # An installation without _lzma, say, in which importing torchvision fails.
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert len(dataset.load_kmnist(tmp_path / "new").train) == 300
+    assert socket.getdefaulttimeout() is None
+
+
+def test_only_missing_files_are_downloaded_and_only_once(host, tmp_path, monkeypatch):
+    root = tmp_path / "new"
+    images = dataset.load_kmnist(root)
+    assert (len(images.train), len(images.test)) == (300, 10_000)
+    assert sorted(os.listdir(root / "KMNIST" / "raw")) == sorted(f"{n}.gz" for n in FILES[:2])
+    (root / "KMNIST" / "raw" / f"{FILES[1]}.gz").unlink()
+    (host / f"{FILES[0]}.gz").unlink()
+    assert torch.equal(dataset.load_kmnist(root).train, images.train)
+    monkeypatch.setattr(dataset, "HOST", NOWHERE)
+    assert torch.equal(dataset.load_kmnist(root).train, images.train)
 
 
 def test_a_folder_that_is_not_writable_is_named(host, tmp_path):

@@ -1,19 +1,16 @@
-"""Against torch and torchvision: optimizers, KMNIST's files, reading, downloads.
+"""Against torch and torchvision: optimizers, KMNIST's files, reading.
 
 Not in the two-minute suite, because torch's optimizers and torchvision take 2 s each to import.
 """
 
-from cli import optimizers
-from cli.errors import UserError
+from cli import training
 
 import gzip
 import hashlib
-import os
 import sys
 
 import pytest
 import torch
-from shared import NOWHERE, write_characters
 from torchvision.datasets import KMNIST
 
 from kuzushiji import dataset
@@ -39,12 +36,12 @@ def test_optimizers_match_torch_without_importing_its_compiler(name, flags, monk
 
     # Makes an import of it fail.
     monkeypatch.setitem(sys.modules, "torch._dynamo", None)
-    ours = getattr(optimizers, name)([weights[1]], 0.1, **flags)
+    ours = getattr(training, name)([weights[1]], 0.1, **flags)
     for step in range(6):
         if step == 3:
             state = ours.state_dict()
             weights[2].data.copy_(weights[1].data)
-            ours = getattr(optimizers, name)([weights[2]], 0.1, **flags)
+            ours = getattr(training, name)([weights[2]], 0.1, **flags)
             ours.load_state_dict(state)
         current = weights[2 if step >= 3 else 1]
         ours.zero_grad()
@@ -75,25 +72,3 @@ def test_images_are_read_as_torchvision_reads_them_gzipped_or_not(small):
         path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
     assert torch.equal(dataset.load_kmnist(small).train, images.train)
-
-
-# Downloads from a local server
-
-
-def test_only_missing_files_are_downloaded(host, tmp_path, monkeypatch):
-    images = dataset.load_kmnist(tmp_path / "new")
-    assert (len(images.train), len(images.test)) == (300, 10_000)
-    names = [end for name in FILES[:2] for end in (name, f"{name}.gz")]
-    assert sorted(os.listdir(tmp_path / "new" / "KMNIST" / "raw")) == sorted(names)
-    # No download the second time.
-    monkeypatch.setattr(dataset, "HOST", NOWHERE)
-    assert torch.equal(dataset.load_kmnist(tmp_path / "new").train, images.train)
-
-
-def test_user_files_are_not_replaced(host, tmp_path):
-    raw = write_characters(tmp_path / "data", train=200) / "KMNIST" / "raw"
-    before = (raw / FILES[0]).read_bytes()
-    (raw / FILES[1]).unlink()
-    with pytest.raises(UserError, match="has 200 images, but its label file 300 labels"):
-        dataset.load_kmnist(tmp_path / "data")
-    assert (raw / FILES[0]).read_bytes() == before
