@@ -84,9 +84,10 @@ def build_parser() -> settings.Parser:
     )
     parser.add_argument(
         "--words",
-        type=CommaSeparated(str),
+        type=CommaSeparated(str.upper),
         metavar="TEXT,...",
-        help="print the activations on these texts instead, such as AABBBB,AAAB",
+        help="print the activations on these texts instead, such as AABBBB,AAAB, and draw the "
+        "units over time on the longest",
     )
     settings.add_common_flags(parser)
     parser.add_argument(
@@ -138,10 +139,12 @@ def find_checkpoint(task: Task, epoch: int, args: argparse.Namespace) -> Path:
     meant, or if training is interrupted.
     """
     path = task.checkpoint(args.out_path, epoch)
-    # The course's name of an embedded network is without _embed.
-    for found in (path, path.with_name(path.name.replace("_embed", ""))):
-        if found.exists():
-            return found
+    if path.exists():
+        return path
+    # The course's name of an embedded network is without _embed, as ours of a plain one.
+    course = path.with_name(path.name.replace("_embed", ""))
+    if task.embed and course.exists() and not checkpoints.read_network(course, "checkpoint")[1]:
+        return course
     check_epoch(epoch)
     others = checkpoints.matches(args.out_path, task.language.name)
     if others:
@@ -209,6 +212,19 @@ class Analysis:
 
     def save(self, figure, name: str) -> None:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{name}.jpg")
+
+
+def check_word(language: Language, text: str) -> None:
+    """Raise UserError unless a network can read a text of --words."""
+    # The last letter of a word that is not followed by another is only predicted.
+    least, foreign = 1 if language.chained else 2, set(text) - set(language.symbols)
+    if foreign or len(text) < least:
+        reason = f"{min(foreign)!r} is none" if foreign else f"at least {least} of them"
+        raise UserError(
+            f"argument --words: {text!r}: the symbols of {language.name} are {language.symbols}, "
+            f"{reason}",
+            status=2,
+        )
 
 
 # Sections
@@ -335,7 +351,8 @@ def show_context(found: Analysis, args: argparse.Namespace) -> None:
             found.save(figure, "context_{}{}".format(*pair))
         if net.hid > 2:
             found.save(_cube(found, context=True), "context_3d")
-    found.save(pictures.time_picture(net, language, f"Units over time: {found.title}"), "time")
+    title, own = f"Units over time: {found.title}", max(args.words or ("",), key=len)
+    found.save(pictures.time_picture(net, language, title, own), "time")
 
 
 def show_page(found: Analysis, args: argparse.Namespace) -> None:
@@ -436,11 +453,14 @@ def main(argv: list[str] | None = None) -> int:
     if args.seed is not None and run.get("seed") not in (None, args.seed):
         print(f"--seed {args.seed} chooses the sequences; the network's own is {run['seed']}")
     title = checkpoints.title(task, run)
-    print(title)
     if run.get("reports"):
-        recipe = settings.format_flags(settings.restore(Recipe, run["recipe"]))
-        print(f"recipe: {recipe}; loss: {run['reports'][-1]['loss']:.4f}")
+        print(f"{title}, loss {run['reports'][-1]['loss']:.4f}")
+        print(f"recipe: {settings.format_flags(settings.restore(Recipe, run['recipe']))}")
+    else:
+        print(title)
     net, language = net.to(args.device), task.language
+    for text in args.words or ():
+        check_word(language, text)
     seed = process.seed_everything(seed)
     texts = language.to_strings(language.batch(args.num_plot, np.random.default_rng(seed)))
     sampled = extraction.states_on(net, language, language.from_strings(texts))
@@ -450,7 +470,7 @@ def main(argv: list[str] | None = None) -> int:
     results |= measure(net, language, states, machine)
     results["sentences"] = report.sentences(results, language)
     plane = pictures.Plane(net, states.vectors)
-    texts = list(args.words) if args.words else texts
+    texts = list(args.words or texts)
     found = Analysis(net, task, title, args.plot, states, machine, plane, sampled, texts, results)
     sections = (show_scatter, show_states, show_dynamics, show_context, show_page, show_film)
     with report.course_numbers():

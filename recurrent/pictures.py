@@ -221,9 +221,10 @@ def word_states(net, language: Language, text: str) -> tuple[np.ndarray, np.ndar
 
 
 @torch.no_grad()
-def time_picture(net, language: Language, title: str) -> Figure:
-    """Draw units, gates and probabilities over the longest shown word, read after another word."""
-    before, text = word_before(language), words_shown(language)[-1]
+def time_picture(net, language: Language, title: str, own: str = "") -> Figure:
+    """Draw units, gates and probabilities over the text `own`, or else over the longest shown word,
+    read after another word."""
+    before, text = ("", own) if own else (word_before(language), words_shown(language)[-1])
     symbols = torch.from_numpy(language.encode(before + text))[:, None]
     states = net.states(symbols)
     rows = [("hidden units", states[..., : net.hid])]
@@ -252,11 +253,8 @@ def time_picture(net, language: Language, title: str) -> Figure:
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
     axes.set_xticks(steps, list(before + text), fontsize=8)
     axes.set_xlim(-0.5, len(symbols) - 0.5)
-    axes.set_xlabel(
-        f"symbol read: {word_name(language, before)}, then {word_name(language, text)}"
-        if language.times
-        else "symbol read"
-    )
+    named = f": {word_name(language, before)}, then {word_name(language, text)}" if before else ""
+    axes.set_xlabel(f"symbol read{named}")
     figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 
