@@ -149,7 +149,8 @@ def find_checkpoint(task: Task, epoch: int, args: argparse.Namespace) -> Path:
     others = checkpoints.matches(args.out_path, task.language.name)
     if others:
         listed = ", ".join(others[:MAX_LISTED]) + (", ..." if len(others) > MAX_LISTED else "")
-        command = settings.command("seq_train.py", *task.words, *_epoch_words(task, epoch))
+        words = [*task.words, *_epoch_words(task, epoch), *seq_train.folder_flags(args)]
+        command = settings.command("seq_train.py", *words)
         raise UserError(
             f"{path} does not exist, but {args.out_path} has {listed}: choose one by --model, "
             f"--hid and --epoch, or by --load FILE, or train this one by {command}"
@@ -170,6 +171,7 @@ def train_first(task: Task, epoch: int, args: argparse.Namespace) -> Path:
     files.require_writable(args.out_path)
     seed = process.seed_everything(args.seed)
     words = [*task.words, *_epoch_words(task, epoch), "--seed", seed]
+    words += seq_train.folder_flags(args)
     path = task.checkpoint(args.out_path, epoch)
     command = settings.command("seq_train.py", *words)
     print(f"{path} does not exist; training the network first: {command} ...", end="", flush=True)
@@ -219,10 +221,10 @@ def check_word(language: Language, text: str) -> None:
     # The last letter of a word that is not followed by another is only predicted.
     least, foreign = 1 if language.chained else 2, set(text) - set(language.symbols)
     if foreign or len(text) < least:
-        reason = f"{min(foreign)!r} is none" if foreign else f"at least {least} of them"
+        reason = f"{min(foreign)!r} is not one of" if foreign else f"it needs {least} or more of"
         raise UserError(
-            f"argument --words: {text!r}: the symbols of {language.name} are {language.symbols}, "
-            f"{reason}",
+            f"argument --words: {text!r}: {reason} the symbols of {language.name}, "
+            f"{language.symbols}",
             status=2,
         )
 

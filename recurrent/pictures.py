@@ -138,7 +138,7 @@ def cube_picture(
     units.
     """
     figure = figure or Figure(figsize=(7.4, 5.6), dpi=DPI)
-    axes = figure.add_axes((0.0, 0.06, 0.82, 0.88), projection="3d")
+    axes = figure.add_axes((0.0, 0.1, 0.82, 0.84), projection="3d")
     for text in words_shown(language):
         states, symbols = word_states(net, language, text)
         path = states[:, net.hid :][:, :3] if context else states[:, : net.hid][:, :3]
@@ -326,7 +326,8 @@ def maps_picture(
             _draw_decisions(axes, net, language)
         else:
             axes.plot(*positions.T, ".", color="0.82", markersize=3, zorder=1)
-        for text, colour in zip(words, colours, strict=True):
+        # The longest word first, because its path begins with those of the others.
+        for text, colour in reversed(list(zip(words, colours, strict=True))):
             path, read = word_states(net, language, text)
             for (start, end), letter in zip(pairwise(plane.project(path)), read, strict=True):
                 if letter == symbol:
