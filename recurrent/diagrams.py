@@ -27,6 +27,8 @@ LETTER, LINE = 0.82, 1.6
 PADDING = 7.0
 # Shortest arrow, in pixels, on which there is room for a letter; on others the colour says it.
 MIN_LABELLED = 16
+# Minimum distance of a loop's ends from its state, in pixels.
+MIN_LOOP = 17
 
 
 def draw_arrows(axes, places: np.ndarray, machine: Machine, gap: float, fontsize=9) -> None:
@@ -48,16 +50,12 @@ def draw_arrows(axes, places: np.ndarray, machine: Machine, gap: float, fontsize
         style = dict(arrowstyle="-|>", color=colour, mutation_scale=10, linewidth=1.1)
         if a == b:
             # A loop on the side away from the centre.
-            out = start - centre
-            out = (
-                out / max(np.linalg.norm(out), 1e-9)
-                if np.linalg.norm(out) > 1
-                else np.array([0, 1])
-            )
+            out, size = start - centre, max(gap + 1, MIN_LOOP)
+            out = out / np.linalg.norm(out) if np.linalg.norm(out) > 1 else np.array([0, 1])
             across = np.array([-out[1], out[0]])
-            ends = start + (gap + 1) * (0.85 * out + 0.5 * np.array([[1], [-1]]) * across)
+            ends = start + size * (0.85 * out + 0.5 * np.array([[1], [-1]]) * across)
             start, end, bend, shrink = *ends, -1.6, 0
-            label = pixels[a] + out * (gap * 2.1 + 9)
+            label = pixels[a] + out * (size * 2.1 + 7)
         else:
             bend, shrink = 0.16 if (b, a) in arrows else 0.08, gap * 72 / DPI
             along = end - start
@@ -115,7 +113,7 @@ def machine_picture(machine: Machine, title: str) -> Figure:
     size = np.ptp(machine.places, axis=0) * SCALE + 4.6 * RADIUS
     scale = min(1.0, *(MAX_SIDE / size))
     # Room for the title and the legend.
-    width, height = max(size[0] * scale, 7.4 * len(title) + 30, 560), size[1] * scale + 74
+    width, height = max(size[0] * scale, 7.9 * len(title) + 40, 560), size[1] * scale + 74
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((0, 30 / height, 1, 1 - 74 / height))
     draw_machine(axes, machine)
@@ -188,13 +186,23 @@ def states_picture(
     axes = figure.add_axes((0.08, 0.08, 0.81, 0.86))
     dots = draw_states(axes, states, extraction if named else None, language, plane)
     axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
-    axes.set_title(f"{title}\n×: initial state, before the first symbol", fontsize=11)
     colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
+    meaning, machine, positions = "before the first symbol", extraction.machine, dots.get_offsets()
     if named:
-        positions = plane.project(states.vectors)
-        centres = _centres(positions, extraction)
-        draw_arrows(axes, centres, extraction.machine, 11, 8 if many else 10)
-        place_names(axes, centres, extraction.machine.names, positions, 8 if many else 10)
+        fontsize, centres = 8 if many else 10, _centres(positions, extraction)
+        draw_arrows(axes, centres, machine, 11, fontsize)
+        names = machine.names
+        if (extraction.state == 0).sum() > 1:
+            meaning += f", the same state of the machine as {names[0]}"
+            names, centres = [*names, names[0]], np.vstack([centres, positions[0]])
+        place_names(axes, centres, names, positions, fontsize)
+        for symbol, letter in enumerate(language.symbols):
+            axes.plot([], [], color=symbol_colour(symbol), label=letter)
+        figure.legend(
+            title="arrow: symbol read", loc="lower left", fontsize=8, title_fontsize=8, ncols=7,
+            frameon=False, bbox_to_anchor=(0.0, -0.005),
+        )  # fmt: skip
+    axes.set_title(f"{title}\n×: initial state, {meaning}", fontsize=11)
     return figure
 
 
@@ -212,17 +220,30 @@ def draw_states(axes, states: States, extraction: Extraction | None, language, p
     )  # fmt: skip
     axes.plot(*positions[0], "x", color="black", markersize=11, markeredgewidth=2.4, zorder=6)
     if extraction is not None:
-        for state in range(extraction.machine.count):
-            members = positions[extraction.state == state]
+        _outline(axes, positions[:1])
+        for members in _members(extraction):
             if len(members):
-                _outline(axes, members)
+                _outline(axes, positions[members])
     return dots
 
 
+def _members(extraction: Extraction) -> list[np.ndarray]:
+    """Return the indices of each machine state's dots, without the cross if others share its state,
+    because it lies apart from them."""
+    found = [np.flatnonzero(extraction.state == s) for s in range(extraction.machine.count)]
+    found[0] = found[0][1:] if len(found[0]) > 1 else found[0]
+    return found
+
+
 def _centres(positions: np.ndarray, extraction: Extraction) -> np.ndarray:
-    """Return the mean position (M, 2) of each machine state's dots, nan for a state without."""
-    groups = (positions[extraction.state == s] for s in range(extraction.machine.count))
-    return np.array([group.mean(axis=0) if len(group) else (np.nan, np.nan) for group in groups])
+    """Return the position (M, 2) of each machine state's middle dot, nan for a state without."""
+    found = np.full((extraction.machine.count, 2), np.nan)
+    for state, members in enumerate(_members(extraction)):
+        group = positions[members]
+        if len(group):
+            apart = np.linalg.norm(group - np.median(group, axis=0), axis=1)
+            found[state] = group[apart.argmin()]
+    return found
 
 
 def _outline(axes, positions: np.ndarray) -> None:

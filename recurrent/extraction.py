@@ -87,6 +87,9 @@ def extract(net, language: Language, states: States) -> Extraction:
     outputs = np.where(language.deterministic[node], predicted, SEVERAL)
     # Nothing predicts the first symbol of a sequence.
     outputs[0] = language.first_symbol
+    # Distances in standard deviations of each unit: a context unit that counts the symbols of long
+    # words would hide one that remembers a letter.
+    scale = np.maximum(states.vectors.std(axis=0), 1e-9)
     transitions = np.full(possible.shape, -1)
     ends = possible & (language.transitions[node] == language.end) & (not language.chained)
     for symbol in range(language.classes):
@@ -94,7 +97,8 @@ def extract(net, language: Language, states: States) -> Extraction:
         if inner.any():
             step = net.step(torch.full((int(inner.sum()),), symbol), vectors[inner])
             reached = np.flatnonzero(states.symbol == symbol)
-            nearest = cKDTree(states.vectors[reached]).query(step.cpu().double().numpy())[1]
+            tree = cKDTree(states.vectors[reached] / scale)
+            nearest = tree.query(step.cpu().double().numpy() / scale)[1]
             transitions[inner, symbol] = reached[nearest]
     if ends.any():
         # One more state: the end of a word, after which nothing follows.

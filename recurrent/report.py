@@ -268,7 +268,10 @@ def slow_sentence(facts: dict, language: Language) -> str | None:
         if row["symbol"] == found["symbol"] and np.linalg.norm(row["point"] - point) < SLOW_DISTANCE
     ]
     pairs = zip(found["left"], found["apart"], strict=True)
-    passing = {n: left for n, (left, apart) in enumerate(pairs, 1) if apart <= SLOW_DISTANCE}
+    # With none left a word has reached the point, and not passed it.
+    passing = {
+        n: left for n, (left, apart) in enumerate(pairs, 1) if left and apart <= SLOW_DISTANCE
+    }
     if abs(leading - 1) > SLOW_EIGENVALUE or near or not passing:
         return None
     low, high = min(passing.values()), max(passing.values())
