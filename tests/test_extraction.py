@@ -108,7 +108,7 @@ def test_a_network_that_forgets_has_one_state_for_several_of_the_language():
     forgotten = {"T+P", *(f"T{k}+P{k}" for k in range(1, 7))}
     assert set(found.machine.names) - {"T?", "P?"} == {"start", "B", *forgotten, "E?", "end"}
     assert found.machine.count == 12
-    # At the symbol to be repeated it always predicts T. Its machine goes on as after one of the two.
+    # At the symbol to be repeated it always predicts T; its machine goes on as after either.
     with_t = metrics.remembered(net, language, metrics.fresh_words(language))["correct"]
     assert 400 < with_t < 624
     assert agree["agreement"] in (with_t, 1024 - with_t)
