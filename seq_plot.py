@@ -321,9 +321,6 @@ def show_dynamics(found: Analysis, args: argparse.Namespace) -> None:
         "words,\nand after ten more of the symbol"
     )
     print(report.fixed_point_table(points) or "none found")
-    boundary = dynamics.decision_boundary(net, language)
-    if boundary:
-        print(f"decision boundary: {boundary}")
     slow = results.get("slow_point")
     if slow and report.slow_sentence(results, language):
         points = [*points, slow | {"kind": "slow point"}]
@@ -424,6 +421,7 @@ def measure(net, language: Language, states: States, machine: Extraction) -> dic
         "isomorphic": machine.isomorphic,
         "likeliest_mistake": metrics.likeliest_mistake(net, language, fresh),
         "fixed_points": dynamics.fixed_points(net, language, states),
+        "boundary": dynamics.decision_boundary(net),
     } | extraction.agreement(net, language, machine.machine, fresh)
     if language.long_range:
         results["remembered"] = metrics.remembered(net, language, fresh)
