@@ -394,5 +394,6 @@ def decision_boundary(net) -> str | None:
     -7.89"; None for other networks."""
     if net.hid != 2 or net.symbols != 2:
         return None
-    (w0, w1), bias = (net.V[:, 1] - net.V[:, 0]).tolist(), net.out_bias[1] - net.out_bias[0]
+    V, out_bias = net.V.detach(), net.out_bias.detach()
+    (w0, w1), bias = (V[:, 1] - V[:, 0]).tolist(), out_bias[1] - out_bias[0]
     return f"{w0:.2f} h0 {'+' if w1 >= 0 else '-'} {abs(w1):.2f} h1 > {-float(bias):.2f}"

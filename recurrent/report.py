@@ -285,12 +285,11 @@ def slow_sentence(facts: dict, language: Language) -> str | None:
         return None
     low, high = min(passing.values()), max(passing.values())
     left = f"{low}" if low == high else f"{low} to {high}"
-    one = len(passing) == 1
-    growing = f" and leave{'s' * one} it in growing steps" if found["growing"] else ""
+    growing = ", and leave it in growing steps" if found["growing"] else ""
     return (
         f"{found['symbol']}'s pass a bottleneck at {format_vector(point)}, a slow point and not a "
-        f"fixed one (speed {found['speed']:.2f}, eigenvalue {leading.real:.2f}): the word{'s' * (not one)} n = "
-        f"{', '.join(map(str, passing))} pass{'es' * one} it with {left} {found['symbol']}'s left{growing}."
+        f"fixed one (speed {found['speed']:.2f}, eigenvalue {leading.real:.2f}), with {left} "
+        f"{found['symbol']}'s left (n = {', '.join(map(str, passing))}){growing}."
     )
 
 
