@@ -139,7 +139,7 @@ def counters(net, language: Language) -> list[dict]:
         read = np.concatenate([np.arange(1, factor * n + 1) for n, _ in words])
         left = np.concatenate([np.arange(factor * n)[::-1] for n, _ in words])
         for unit in range(net.hid):
-            if np.ptp(values[:, unit]) < MIN_MOVE * np.ptp(every[:, unit]) or language.max_n < 2:
+            if np.ptp(values[:, unit]) <= MIN_MOVE * np.ptp(every[:, unit]) or language.max_n < 2:
                 continue
             record = {"run": language.symbols[run], "unit": unit}
             for key, x in (("read", read), ("left", -left)):
