@@ -32,15 +32,17 @@ MIN_LABELLED = 16
 # Maximum distance of crowded states, in pixels; minimum number of states that are magnified,
 # and the side length of the inset relative to the axes.
 CROWDED, MIN_CROWD, INSET = 38, 4, 0.36
-# Minimum distance of a loop's ends from its state, in pixels.
-MIN_LOOP = 17
+# Distance of arrows' and of loops' ends from the dots of states, in pixels.
+GAP, LOOP = 11, 17
 
 
-def draw_arrows(axes, places: np.ndarray, machine: Machine, gap: float, fontsize=9) -> None:
+def draw_arrows(
+    axes, places: np.ndarray, machine: Machine, gap: float, fontsize: float, loop: float = 0
+) -> None:
     """Draw a machine's transitions as labelled arrows between places (M, 2) in data units.
 
-    gap: distance of an arrow's ends from its places, in pixels. Transitions to or from a place that
-    is nan are left out.
+    gap: distance of an arrow's ends from its places, in pixels; loop: the same of loops, if more.
+    Transitions to or from a place that is nan are left out.
     """
     arrows = defaultdict(list)
     for state, symbol in np.argwhere(machine.transitions >= 0).tolist():
@@ -55,7 +57,7 @@ def draw_arrows(axes, places: np.ndarray, machine: Machine, gap: float, fontsize
         style = dict(arrowstyle="-|>", color=colour, mutation_scale=10, linewidth=1.1)
         if a == b:
             # A loop on the side away from the centre.
-            out, size = start - centre, max(gap + 1, MIN_LOOP)
+            out, size = start - centre, max(gap + 1, loop)
             out = out / np.linalg.norm(out) if np.linalg.norm(out) > 1 else np.array([0, 1])
             across = np.array([-out[1], out[0]])
             ends = start + size * (0.85 * out + 0.5 * np.array([[1], [-1]]) * across)
@@ -195,12 +197,12 @@ def states_picture(
     meaning, names = "before the first symbol", np.array(extraction.machine.names, dtype=object)
     if named:
         fontsize, centres = 8 if many else 10, _centres(dots.get_offsets(), extraction)
-        draw_arrows(axes, centres, extraction.machine, 11, fontsize)
+        draw_arrows(axes, centres, extraction.machine, GAP, fontsize, LOOP)
         zoom, magnified = _inset(axes, centres, extraction.machine, dots.get_offsets())
         if zoom:
             draw_states(zoom, states, extraction, language, plane, _box(centres[magnified], 0.18))
             inside = np.where(magnified[:, None], centres, np.nan)
-            draw_arrows(zoom, inside, extraction.machine, 11, fontsize)
+            draw_arrows(zoom, inside, extraction.machine, GAP, fontsize, LOOP)
             place_names(zoom, inside, names, dots.get_offsets(), fontsize)
             zoom.set(xticks=[], yticks=[])
         shown, anchors = np.where(magnified, "", names), centres
