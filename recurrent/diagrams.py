@@ -196,21 +196,22 @@ def states_picture(
     colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
     meaning, names = "before the first symbol", np.array(extraction.machine.names, dtype=object)
     if named:
-        fontsize, centres = 8 if many else 10, _centres(dots.get_offsets(), extraction)
+        positions, fontsize = plane.project(states.vectors), 8 if many else 10
+        centres = _centres(positions, extraction)
         draw_arrows(axes, centres, extraction.machine, GAP, fontsize, LOOP)
-        zoom, magnified = _inset(axes, centres, extraction.machine, dots.get_offsets())
+        zoom, magnified = _inset(axes, centres, extraction.machine, positions)
         if zoom:
             draw_states(zoom, states, extraction, language, plane, _box(centres[magnified], 0.18))
             inside = np.where(magnified[:, None], centres, np.nan)
             draw_arrows(zoom, inside, extraction.machine, GAP, fontsize, LOOP)
-            place_names(zoom, inside, names, dots.get_offsets(), fontsize)
+            place_names(zoom, inside, names, positions, fontsize)
             zoom.set(xticks=[], yticks=[])
         shown, anchors = np.where(magnified, "", names), centres
         if (extraction.state == 0).sum() > 1:
             meaning += f", the same state of the machine as {names[0]}"
             shown = np.append(shown, names[0])
-            anchors = np.vstack([centres, dots.get_offsets()[0]])
-        place_names(axes, anchors, shown, dots.get_offsets(), fontsize)
+            anchors = np.vstack([centres, positions[0]])
+        place_names(axes, anchors, shown, positions, fontsize)
         for symbol, letter in enumerate(language.symbols):
             axes.plot([], [], color=symbol_colour(symbol), label=letter)
         figure.legend(
@@ -314,9 +315,9 @@ def _outline(axes, positions: np.ndarray) -> None:
     try:
         ring = positions[ConvexHull(positions).vertices]
     except (QhullError, ValueError):
-        # Fewer than three points, or all on a line; a line of length 0 would not be drawn.
+        # Fewer than three points, or all on a line; a line shorter than a pixel would not be drawn.
         order = np.lexsort(positions.T)
-        pixel = np.ptp(axes.get_ylim()) / 500
+        pixel = 1.5 * np.ptp(axes.get_ylim()) / axes.get_window_extent().height
         ring = positions[[order[0], order[-1]]] + np.array([[0, 0], [0, pixel]])
     ring = np.vstack([ring, ring[:1]])
     for colour, width, layer in (("0.35", PADDING * 2, 1), ("#f3efe2", PADDING * 2 - 2.4, 1.1)):
