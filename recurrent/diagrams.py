@@ -11,7 +11,9 @@ from collections import defaultdict
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import cdist
 
 from recurrent.extraction import Extraction, States
 from recurrent.language import NOTHING, Language, Machine
@@ -27,15 +29,20 @@ LETTER, LINE = 0.82, 1.6
 PADDING = 7.0
 # Shortest arrow, in pixels, on which there is room for a letter; on others the colour says it.
 MIN_LABELLED = 16
-# Minimum distance of a loop's ends from its state, in pixels.
-MIN_LOOP = 17
+# Maximum distance of crowded states, in pixels; minimum number of states that are magnified,
+# and the side length of the inset relative to the axes.
+CROWDED, MIN_CROWD, INSET = 38, 4, 0.36
+# Distance of arrows' and of loops' ends from the dots of states, in pixels.
+GAP, LOOP = 11, 17
 
 
-def draw_arrows(axes, places: np.ndarray, machine: Machine, gap: float, fontsize=9) -> None:
+def draw_arrows(
+    axes, places: np.ndarray, machine: Machine, gap: float, fontsize: float, loop: float = 0
+) -> None:
     """Draw a machine's transitions as labelled arrows between places (M, 2) in data units.
 
-    gap: distance of an arrow's ends from its places, in pixels. Transitions to or from a place that
-    is nan are left out.
+    gap: distance of an arrow's ends from its places, in pixels; loop: the same of loops, if more.
+    Transitions to or from a place that is nan are left out.
     """
     arrows = defaultdict(list)
     for state, symbol in np.argwhere(machine.transitions >= 0).tolist():
@@ -50,7 +57,7 @@ def draw_arrows(axes, places: np.ndarray, machine: Machine, gap: float, fontsize
         style = dict(arrowstyle="-|>", color=colour, mutation_scale=10, linewidth=1.1)
         if a == b:
             # A loop on the side away from the centre.
-            out, size = start - centre, max(gap + 1, MIN_LOOP)
+            out, size = start - centre, max(gap + 1, loop)
             out = out / np.linalg.norm(out) if np.linalg.norm(out) > 1 else np.array([0, 1])
             across = np.array([-out[1], out[0]])
             ends = start + size * (0.85 * out + 0.5 * np.array([[1], [-1]]) * across)
@@ -187,15 +194,24 @@ def states_picture(
     dots = draw_states(axes, states, extraction if named else None, language, plane)
     axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
     colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
-    meaning, machine, positions = "before the first symbol", extraction.machine, dots.get_offsets()
+    meaning, names = "before the first symbol", np.array(extraction.machine.names, dtype=object)
     if named:
-        fontsize, centres = 8 if many else 10, _centres(positions, extraction)
-        draw_arrows(axes, centres, machine, 11, fontsize)
-        names = machine.names
+        positions, fontsize = plane.project(states.vectors), 8 if many else 10
+        centres = _centres(positions, extraction)
+        draw_arrows(axes, centres, extraction.machine, GAP, fontsize, LOOP)
+        zoom, magnified = _inset(axes, centres, extraction.machine, positions)
+        if zoom:
+            draw_states(zoom, states, extraction, language, plane, _box(centres[magnified], 0.18))
+            inside = np.where(magnified[:, None], centres, np.nan)
+            draw_arrows(zoom, inside, extraction.machine, GAP, fontsize, LOOP)
+            place_names(zoom, inside, names, positions, fontsize)
+            zoom.set(xticks=[], yticks=[])
+        shown, anchors = np.where(magnified, "", names), centres
         if (extraction.state == 0).sum() > 1:
             meaning += f", the same state of the machine as {names[0]}"
-            names, centres = [*names, names[0]], np.vstack([centres, positions[0]])
-        place_names(axes, centres, names, positions, fontsize)
+            shown = np.append(shown, names[0])
+            anchors = np.vstack([centres, positions[0]])
+        place_names(axes, anchors, shown, positions, fontsize)
         for symbol, letter in enumerate(language.symbols):
             axes.plot([], [], color=symbol_colour(symbol), label=letter)
         figure.legend(
@@ -206,14 +222,61 @@ def states_picture(
     return figure
 
 
-def draw_states(axes, states: States, extraction: Extraction | None, language, plane: Plane):
+def _box(points: np.ndarray, room: float) -> np.ndarray:
+    """Return the corners (2, 2) of a box round points (P, 2), with room relative to its size."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = np.maximum((high - low) * room, 1e-3)
+    return np.array([low - room, high + room])
+
+
+def _inset(axes, centres: np.ndarray, machine: Machine, dots: np.ndarray):
+    """Return axes to magnify the largest crowd of states whose arrows are too short to be drawn,
+    and which states (M,) bool it has; None and no state if there is none or no room.
+
+    The place is the one that covers no dot and the fewest arrows.
+    """
+    pixels, size = axes.transData.transform(np.nan_to_num(centres)), axes.get_window_extent()
+    near = cdist(pixels, pixels) < CROWDED
+    near &= np.isfinite(centres).all(axis=1) & np.isfinite(centres).all(axis=1)[:, None]
+    group = connected_components(near)[1]
+    crowd = group == np.bincount(group).argmax()
+    nothing = None, np.zeros(len(centres), dtype=bool)
+    if crowd.sum() < MIN_CROWD or (np.ptp(pixels[crowd], axis=0) > 0.3 * size.size).any():
+        return nothing
+    state, symbol = np.nonzero(machine.transitions >= 0)
+    ends = centres[state], centres[machine.transitions[state, symbol]]
+    along = np.concatenate([ends[0] * (1 - t) + ends[1] * t for t in np.linspace(0, 1, 20)])
+    dots, along = (
+        axes.transAxes.inverted().transform(axes.transData.transform(x)) for x in (dots, along)
+    )
+
+    def covered(points: np.ndarray, place: tuple[float, float]) -> int:
+        return (
+            ((points > np.array(place) - 0.03) & (points < np.array(place) + INSET + 0.03))
+            .all(axis=1)
+            .sum()
+        )
+
+    across = np.linspace(0.02, 0.98 - INSET, 9)
+    free = [(x, y) for x in across for y in across if not covered(dots, (x, y))]
+    if not free:
+        return nothing
+    place = min(free, key=lambda place: covered(along, place))
+    zoom = axes.inset_axes((*place, INSET, INSET), zorder=8)
+    low, high = _box(centres[crowd], 0.18)
+    axes.indicate_inset((*low, *(high - low)), zoom, edgecolor="0.3", alpha=0.6)
+    return zoom, crowd
+
+
+def draw_states(
+    axes, states: States, extraction: Extraction | None, language, plane: Plane, box=None
+):
     """Draw dots, the initial one as a cross, and an outline round each state of the machine, if
-    given; return the dots. The limits of the axes are fixed, because outlines depend on them."""
+    given; return the dots. The limits of the axes are fixed, because outlines depend on them: the
+    corners of `box`, or else round all dots."""
     positions = plane.project(states.vectors)
-    low, high = positions.min(axis=0), positions.max(axis=0)
-    room = np.maximum((high - low) * 0.07, 1e-3)
-    axes.set_xlim(low[0] - room[0], high[0] + room[0])
-    axes.set_ylim(low[1] - room[1], high[1] + room[1])
+    limits = _box(positions, 0.07) if box is None else box
+    axes.set(xlim=limits[:, 0], ylim=limits[:, 1])
     dots = axes.scatter(
         *positions.T, c=states.number, cmap="jet", s=14, edgecolors="0.25", linewidths=0.3, vmin=0,
         vmax=language.numbers.max(), zorder=4,
@@ -252,9 +315,9 @@ def _outline(axes, positions: np.ndarray) -> None:
     try:
         ring = positions[ConvexHull(positions).vertices]
     except (QhullError, ValueError):
-        # Fewer than three points, or all on a line; a line of length 0 would not be drawn.
+        # Fewer than three points, or all on a line; a line shorter than a pixel would not be drawn.
         order = np.lexsort(positions.T)
-        pixel = np.ptp(axes.get_ylim()) / 500
+        pixel = 1.5 * np.ptp(axes.get_ylim()) / axes.get_window_extent().height
         ring = positions[[order[0], order[-1]]] + np.array([[0, 0], [0, pixel]])
     ring = np.vstack([ring, ring[:1]])
     for colour, width, layer in (("0.35", PADDING * 2, 1), ("#f3efe2", PADDING * 2 - 2.4, 1.1)):
