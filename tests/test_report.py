@@ -116,8 +116,8 @@ def test_the_best_counter_of_each_kind_is_named():
     ]  # fmt: skip
     facts = {"counters": rows, "unit_name": "context unit"}
     assert report.counter_sentence(facts, AN_B2N) == (
-        "Straight lines: context unit 1 counts the A's read (-0.50 at each, R² 0.970); context "
-        "unit 0 counts the B's left (-0.50 at each, R² 1.000)."
+        "Context unit 1 counts the A's read (-0.50 at each, a straight line of R² 0.970); context "
+        "unit 0 counts the B's left (-0.50 at each, a straight line of R² 1.000)."
     )
     assert report.counter_sentence(facts | {"counters": [rows[2], rows[4]]}, AN_B2N) is None
     assert report.counter_sentence({}, AN_B2N) is None
