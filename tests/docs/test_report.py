@@ -40,9 +40,7 @@ def test_the_report_answers_with_what_the_commands_print(made):
     text = (out / "report.md").read_text()
     assert text.count("\n") <= 400
     assert "None" not in text
-    for name, results in (("lin", "lin/lin"), ("step", "step/step"), ("srn0", "srn0/srn0_plot")):
-        command = re.search(rf"`python3 {'seq_plot' if name == 'srn0' else ''}[^`]*`", text)
-        assert command
+    for results in ("lin/lin", "step/step", "srn0/srn0_plot"):
         for sentence in json.loads((work / f"{results}.json").read_text())["sentences"]:
             assert f"- {sentence}\n" in text
     pictures = re.findall(r"!\[[^]]+\]\((.+?)\)", text)
@@ -61,7 +59,7 @@ def test_a_missing_value_or_picture_or_a_failing_run_is_an_error(made, monkeypat
     whole = path.read_text()
     words = ["--quick", "--work", str(work), "--out", str(out), "--jobs", "1"]
     path.write_text(json.dumps(json.loads(whole) | {"sentences": []}).replace("sentences", "x"))
-    with pytest.raises(UserError, match="report_template.md: .* no attribute 'sentences'"):
+    with pytest.raises(UserError, match=r"report_template.md: .* no attribute 'sentences'"):
         make_report.main(words)
     path.write_text(whole)
     picture = work / "lin" / "plot" / "kuzu_lin_forms.jpg"
