@@ -19,7 +19,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from recurrent.language import NOTHING, SEVERAL, Language, Machine, Sequences, minimise
-from recurrent.metrics import logits
+from recurrent.metrics import evaluation_set, logits
 
 # Decimals to which two state vectors of the same node and symbol count as one.
 DECIMALS = 3
@@ -78,9 +78,26 @@ class Extraction:
         return self.machine.isomorphic(self.reference)
 
 
-@torch.no_grad()
 def extract(net, language: Language, states: States) -> Extraction:
-    """Return the machine of a network on the words whose States are given."""
+    """Return the machine of a network on the words whose States are given.
+
+    An LSTM's vectors are compared twice, by all units and by the hidden units alone, because a
+    context unit may drift where the output gate hides it. Of the two machines the one that predicts
+    as the network on more words is returned, of equal ones the smaller.
+    """
+    sizes = {states.vectors.shape[1], net.hid}
+    found = [_extract(net, language, states, size) for size in sizes]
+    words = evaluation_set(language)
+
+    def merit(one: Extraction) -> tuple[int, int]:
+        return agreement(net, language, one.machine, words)["agreement"], -one.machine.count
+
+    return max(found, key=merit) if len(found) > 1 else found[0]
+
+
+@torch.no_grad()
+def _extract(net, language: Language, states: States, size: int) -> Extraction:
+    """Return the machine if vectors are compared by their first `size` components."""
     node, possible = states.node, language.transitions[states.node] >= 0
     vectors = torch.from_numpy(states.vectors).to(net.V)
     predicted = net.read_out(vectors).argmax(dim=1).cpu().numpy()
@@ -97,8 +114,8 @@ def extract(net, language: Language, states: States) -> Extraction:
         if inner.any():
             step = net.step(torch.full((int(inner.sum()),), symbol), vectors[inner])
             reached = np.flatnonzero(states.symbol == symbol)
-            tree = cKDTree(states.vectors[reached] / scale)
-            nearest = tree.query(step.cpu().double().numpy() / scale)[1]
+            tree = cKDTree((states.vectors[reached] / scale)[:, :size])
+            nearest = tree.query((step.cpu().double().numpy() / scale)[:, :size])[1]
             transitions[inner, symbol] = reached[nearest]
     if ends.any():
         # One more state: the end of a word, after which nothing follows.

@@ -94,12 +94,14 @@ def minimise(
         count = classes.max() + 1
         classes = classify([classes, np.where(known, classes[transitions], -1)])
     after = np.where(known, classes[transitions], -1)
-    order, rows = [classes[0]], []
+    rows, number = np.unique(classes, return_index=True)[1], np.full(count + 1, -1)
+    order, number[classes[0]] = [classes[0]], 0
     for state in order:
-        rows.append(np.flatnonzero(classes == state)[0])
-        order += [to for to in dict.fromkeys(after[rows[-1]]) if to >= 0 and to not in order]
-    number = np.full(count + 1, -1)
-    number[order] = np.arange(len(order))
+        for successor in after[rows[state]]:
+            if successor >= 0 and number[successor] < 0:
+                number[successor] = len(order)
+                order.append(successor)
+    rows = rows[order]
     return number[after[rows]], outputs[rows], number[classes]
 
 
