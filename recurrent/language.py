@@ -85,22 +85,31 @@ def minimise(
     0, so that isomorphic minimal machines are equal.
     """
 
-    def classify(columns) -> np.ndarray:
-        return np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1].ravel()
+    def classify(classes: np.ndarray, table: np.ndarray) -> np.ndarray:
+        # A column at a time, because sorting rows takes several times as long.
+        for column in table.T:
+            pairs = classes * (column.max() + 2) + column + 1
+            classes = np.unique(pairs, return_inverse=True)[1].ravel()
+        return classes
 
     known, count = transitions >= 0, 0
-    classes = classify([outputs, known])
+    classes = classify(outputs - outputs.min(), known.astype(np.int64))
     while classes.max() + 1 > count:
         count = classes.max() + 1
-        classes = classify([classes, np.where(known, classes[transitions], -1)])
-    after = np.where(known, classes[transitions], -1)
-    order, rows = [classes[0]], []
-    for state in order:
-        rows.append(np.flatnonzero(classes == state)[0])
-        order += [to for to in dict.fromkeys(after[rows[-1]]) if to >= 0 and to not in order]
+        classes = classify(classes, np.where(known, classes[transitions], -1))
+    first = np.unique(classes, return_index=True)[1]
+    after = np.where(known, classes[transitions], -1)[first]
+    # A dict, because searching a list takes long where there are thousands of states.
+    order, queue = {classes[0]: 0}, [classes[0]]
+    for state in queue:
+        for to in after[state]:
+            if to >= 0 and to not in order:
+                order[to] = len(order)
+                queue.append(to)
     number = np.full(count + 1, -1)
-    number[order] = np.arange(len(order))
-    return number[after[rows]], outputs[rows], number[classes]
+    number[queue] = np.arange(len(queue))
+    rows = first[queue]
+    return number[after[queue]], outputs[rows], number[classes]
 
 
 class Sequences(NamedTuple):
