@@ -293,9 +293,6 @@ def show_states(found: Analysis, args: argparse.Namespace) -> None:
     if drawn:
         picture = diagrams.machine_picture(machine, f"Machine on the words: {found.title}")
         found.save(picture, "fsm")
-        dot = found.folder / f"{found.task.stem}_fsm.dot"
-        files.write(dot, extraction.as_dot(machine))
-        print(f"for Graphviz: {dot}")
 
 
 def _is_drawn(found: Analysis) -> bool:

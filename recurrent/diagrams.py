@@ -48,7 +48,6 @@ def draw_arrows(
     for state, symbol in np.argwhere(machine.transitions >= 0).tolist():
         arrows[state, int(machine.transitions[state, symbol])].append(symbol)
     pixels = axes.transData.transform(places)
-    centre = np.nanmean(pixels, axis=0)
     for (a, b), read in arrows.items():
         colour = symbol_colour(read[0]) if len(read) == 1 else "0.25"
         start, end = pixels[[a, b]]
@@ -56,9 +55,12 @@ def draw_arrows(
             continue
         style = dict(arrowstyle="-|>", color=colour, mutation_scale=10, linewidth=1.1)
         if a == b:
-            # A loop on the side away from the centre.
-            out, size = start - centre, max(gap + 1, loop)
-            out = out / np.linalg.norm(out) if np.linalg.norm(out) > 1 else np.array([0, 1])
+            # A loop on the side away from the state's other arrows.
+            others = [x for pair in arrows if a in pair for x in pair if x != a]
+            away = start - pixels[others]
+            away = away / np.linalg.norm(away, axis=1, keepdims=True).clip(1e-9)
+            out, size = np.nansum([[0, 1e-6], *away], axis=0), max(gap + 1, loop)
+            out = out / np.linalg.norm(out)
             across = np.array([-out[1], out[0]])
             ends = start + size * (0.85 * out + 0.5 * np.array([[1], [-1]]) * across)
             start, end, bend, shrink = *ends, -1.6, 0

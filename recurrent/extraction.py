@@ -178,16 +178,3 @@ def transition_records(machine: Machine) -> list[dict]:
         record["predicts"] = machine.symbols[output] if output >= 0 else " or ".join(allowed) or "-"
         records.append(record)
     return records
-
-
-def as_dot(machine: Machine) -> str:
-    """Return the machine in Graphviz's DOT language, for `dot -Tpng`."""
-    lines = ["digraph machine {", "  rankdir=LR;", "  node [shape=circle];"]
-    lines += ['  "" [shape=none, width=0];', f'  "" -> "{machine.names[0]}";']
-    for name, row in zip(machine.names, machine.transitions, strict=True):
-        edges = {}
-        for letter, state in zip(machine.symbols, row, strict=True):
-            if state >= 0:
-                edges.setdefault(machine.names[state], []).append(letter)
-        lines += [f'  "{name}" -> "{to}" [label="{" ".join(edges[to])}"];' for to in edges]
-    return "\n".join([*lines, "}"]) + "\n"
