@@ -114,19 +114,16 @@ def test_any_file_of_the_network_is_analysed(kind, tmp_path, capsys):
     assert "taken: Reber's grammar\n" in out
     assert "8 states: the language's minimal machine" in out
     stem = f"reber_srn{net.hid}"
-    files_written = {f"{stem}_states.svg", f"{stem}_fsm.svg", f"{stem}_fsm.dot"}
-    assert names(tmp_path / "plot") == files_written
+    assert names(tmp_path / "plot") == {f"{stem}_states.svg", f"{stem}_fsm.svg"}
 
 
 def test_the_course_s_name_of_an_embedded_network_is_found(tmp_path, capsys):
-    language = make_language("reber", embed=True)
-    net = automaton_net(language)
-    torch.save(net.state_dict(), tmp_path / f"reber_srn{net.hid}_50.pth")
-    words = ["--lang", "reber", "--hid", net.hid, "--epoch", 50, "--out_path", tmp_path]
-    for flags in (["--embed", "True"], []):
-        out = plot(*words, *flags, "--only", "states", folder=tmp_path / "plot", capsys=capsys)
-        assert "20 states: the language's minimal machine" in out
-        assert f"SRN with {net.hid} hidden units on reber_embed\n" in out
+    torch.save(LSTM(7, 2).state_dict(), tmp_path / "reber_lstm2_50.pth")
+    words = ["--lang", "reber", "--embed", "True", "--model", "lstm", "--hid", 2, "--epoch", 50]
+    words += ["--out_path", tmp_path, "--only", "context"]
+    out = plot(*words, folder=tmp_path / "plot", capsys=capsys)
+    assert out.startswith("LSTM with 2 hidden units on reber_embed\n")
+    assert "\nIt remembers the second symbol" in out
 
 
 def test_nothing_is_trained_where_near_matches_exist(tmp_path, monkeypatch, capsys):
@@ -185,7 +182,6 @@ def test_the_assignment_s_halfway_network_comes_from_a_whole_run(tmp_path, monke
     def run_training(run, folder, stop):
         lengths.append((run.length, run.recipe.optim))
         stop.status = 130
-        run.done = 20
         return folder / "anb2nc3n_lstm3_20.pth"
 
     monkeypatch.setattr(seq_train, "run_training", run_training)
@@ -241,7 +237,7 @@ def test_flags_that_contradict_a_checkpoint_are_refused(tmp_path, monkeypatch, c
     assert trained in (0, seq_train.FAILED)
     words = ["--lang", "anbn", "--epoch", "1", "--only", "context"]
     out = plot(*words, folder=tmp_path / "plot", capsys=capsys)
-    assert "9/9" in out or "/9" in out
+    assert "/9" in out
     check_refused("seq_plot", [*words, "--length", "4"], 1, "of --length 3, not 4", capsys)
     Path("net", "anbn_srn2_1.pth").rename(Path("net", "anb2n_srn2_1.pth"))
     other = ["--lang", "anb2n", "--epoch", "1"]
