@@ -43,8 +43,9 @@ from seq_models import LSTM, SRN
 SECTIONS = ("scatter", "states", "dynamics", "context", "page", "film")
 # All but film, because it takes as long as the others together.
 DEFAULT_SECTIONS = SECTIONS[:-1]
-# Maximum number of units of which all pairs are drawn: 10 units have 45 pairs, a picture each.
-MAX_UNITS_ALL_PAIRS = 10
+# Maximum number of hidden and of context units of which all pairs are drawn: 8 units have 28 pairs,
+# a picture each.
+MAX_HIDDEN, MAX_CONTEXT = 8, 4
 # Highest n of the words that the page does not mark as foreign.
 MAX_N_ON_PAGE = 20
 # Maximum number of checkpoints listed when one is missing.
@@ -242,10 +243,7 @@ def show_scatter(found: Analysis, args: argparse.Namespace) -> None:
     printed = [report.print_sequence(net, language, text, args.context) for text in found.texts]
     found.results["sequences"] = printed
     start = found.states.vectors[0] if net.blocks == 1 else None
-    if net.hid > MAX_UNITS_ALL_PAIRS:
-        pairs = net.hid * (net.hid - 1) // 2
-        print(f"pictures of units 0 and 1, 2 and 3, ... only: {net.hid} units have {pairs} pairs")
-    for pair in _pairs(net.hid):
+    for pair in _pairs(net.hid, MAX_HIDDEN):
         figure = pictures.pair_picture(
             dots.vectors, dots.number, pair, "hidden unit", title, language, start
         )
@@ -254,9 +252,12 @@ def show_scatter(found: Analysis, args: argparse.Namespace) -> None:
         found.save(_cube(found, context=False), "3d")
 
 
-def _pairs(hid: int) -> list[tuple[int, int]]:
-    """Return all pairs j < k of units; only (0, 1), (2, 3), ... if all would be too many."""
-    if hid > MAX_UNITS_ALL_PAIRS:
+def _pairs(hid: int, limit: int) -> list[tuple[int, int]]:
+    """Return all pairs j < k of units; of more than `limit` units print that, and return only
+    (0, 1), (2, 3), ..."""
+    if hid > limit:
+        pairs = hid * (hid - 1) // 2
+        print(f"pictures of units 0 and 1, 2 and 3, ... only: {hid} units have {pairs} pairs")
         return [(unit, unit + 1) for unit in range(0, hid - 1, 2)]
     return [(one, other) for one in range(hid) for other in range(one + 1, hid)]
 
@@ -343,7 +344,7 @@ def show_context(found: Analysis, args: argparse.Namespace) -> None:
         print(f"\nWords right while a {name} keeps its value during a run")
         print(table(results["ablations"]))
     if net.blocks > 1:
-        for pair in _pairs(net.hid):
+        for pair in _pairs(net.hid, MAX_CONTEXT):
             figure = pictures.pair_picture(
                 dots.vectors[:, net.hid :], dots.number, pair, "context unit", found.title, language
             )

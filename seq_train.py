@@ -131,7 +131,7 @@ def new_run(task: Task, recipe: Recipe, seed: int, epoch: int, device: torch.dev
     return Run(asdict(task), recipe, seed, epoch, net, optimizer)
 
 
-def run_training(run: Run, folder: Path, stop: Stop, example=None) -> Path | None:
+def run_training(run: Run, folder: Path, stop: Stop, example=None) -> Path:
     """Train to the end of the run, or to the end of a block once `stop` is set.
 
     Reports every 1,000 sequences, saves every 10,000 and at the end in `folder`. example: returns
@@ -144,7 +144,8 @@ def run_training(run: Run, folder: Path, stop: Stop, example=None) -> Path | Non
     quick, threshold = everything.part(0, QUICK_EVALUATION), threshold_of(run)
 
     def report() -> None:
-        whole = run.done % CHECKPOINT_EVERY == 0 or run.done == run.length or bool(stop)
+        # Not where it was interrupted: a resumed run has the reports of an uninterrupted one.
+        whole = run.done % CHECKPOINT_EVERY == 0 or run.done == run.length
         record = metrics.evaluate(run.net, language, everything if whole else quick)
         progress.clear()
         if not math.isfinite(record["loss"]):
@@ -170,10 +171,10 @@ def run_training(run: Run, folder: Path, stop: Stop, example=None) -> Path | Non
         run.seconds += time.perf_counter() - start
         run.done += 1
         report()
-        if stop or run.complete or run.done % CHECKPOINT_EVERY == 0:
+        if run.done % CHECKPOINT_EVERY == 0 and not run.complete:
             path = save()
         progress.update(run.done, task.title)
-    return path
+    return save()
 
 
 # Reports, results and pictures
@@ -313,11 +314,18 @@ def main(argv: list[str] | None = None) -> int:
 
 def announce_replacement(path: Path, run: Run) -> None:
     """Print a line if a run will replace the last checkpoint of a run with other settings."""
-    if path.exists():
-        with contextlib.suppress(UserError):
-            _, other = files.read_checkpoint(path, "--out_path")
-            if other and (other.get("seed"), other.get("recipe")) != (run.seed, asdict(run.recipe)):
-                print(f"this run replaces {path}, of a run with seed {other.get('seed')}")
+    if not path.exists():
+        return
+    with contextlib.suppress(UserError):
+        _, other = files.read_checkpoint(path, "--out_path")
+        if other and other.get("seed") != run.seed:
+            print(f"this run replaces {path}, of a run with seed {other.get('seed')}")
+        elif other and other.get("recipe") != asdict(run.recipe):
+            recipe = settings.restore(Recipe, other.get("recipe"))
+            print(
+                f"this run replaces {path}, of a run with another recipe: "
+                f"{settings.format_flags(recipe)}"
+            )
 
 
 def folder_flags(args: argparse.Namespace) -> list[str]:

@@ -145,7 +145,7 @@ def task_of(net: SRN | LSTM, run: dict, path: Path, args: argparse.Namespace) ->
                 status=2,
             )
         embed = args.embed if args.embed is not None else bool(named and named["embed"])
-        if lang == "reber" and args.embed is None and not embed:
+        if lang == "reber" and net.symbols == 7 and args.embed is None and not embed:
             embed = _better_grammar(net, path)
         task = resolve_task(
             argparse.Namespace(lang=lang, embed=embed, length=args.length, model=model, hid=net.hid)

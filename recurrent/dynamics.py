@@ -28,8 +28,10 @@ from recurrent.language import Language
 MIN_MOVE = 0.05
 # Minimum R^2 of a straight line in a table.
 MIN_SHOWN = 0.5
-# Number of starting points of each kind in the searches for fixed and slow points.
+# Number of starting points of each kind in the search for fixed points.
 STARTS = 48
+# Number of starting points of the search for slow points, each of which takes a minimisation.
+SLOW_STARTS = 12
 # Number of Newton iterations, and the maximum length of their steps in the hidden units.
 NEWTON_ITERATIONS, MAX_HIDDEN_STEP = 40, 0.5
 # Maximum residual |f(x) - x| / (1 + |x|) of a fixed point.
@@ -360,7 +362,7 @@ def slow_point(net, language: Language, states: States, symbol: int) -> dict | N
         return step @ step / 2, (jacobian[0].numpy() - np.eye(len(x))).T @ step
 
     tree, found = cKDTree(reached), []
-    for start in np.random.default_rng(0).permutation(reached)[:STARTS]:
+    for start in np.random.default_rng(0).permutation(reached)[:SLOW_STARTS]:
         end = minimize(energy, start, jac=True, method="BFGS", options={"maxiter": 60})
         speed = float(np.sqrt(2 * end.fun))
         if speed > MIN_SPEED:

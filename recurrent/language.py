@@ -85,14 +85,18 @@ def minimise(
     0, so that isomorphic minimal machines are equal.
     """
 
-    def classify(columns) -> np.ndarray:
-        return np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1].ravel()
+    def classify(classes: np.ndarray, table: np.ndarray) -> np.ndarray:
+        # A column at a time, because sorting rows takes several times as long.
+        for column in table.T:
+            pairs = classes * (column.max() + 2) + column + 1
+            classes = np.unique(pairs, return_inverse=True)[1].ravel()
+        return classes
 
     known, count = transitions >= 0, 0
-    classes = classify([outputs, known])
+    classes = classify(outputs - outputs.min(), known.astype(np.int64))
     while classes.max() + 1 > count:
         count = classes.max() + 1
-        classes = classify([classes, np.where(known, classes[transitions], -1)])
+        classes = classify(classes, np.where(known, classes[transitions], -1))
     after = np.where(known, classes[transitions], -1)
     rows, number = np.unique(classes, return_index=True)[1], np.full(count + 1, -1)
     order, number[classes[0]] = [classes[0]], 0

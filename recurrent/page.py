@@ -119,7 +119,7 @@ def _components(units: np.ndarray) -> dict:
     # A network that diverged has no components, but still a page.
     units = np.nan_to_num(units)
     mean = units.mean(axis=0)
-    return {"mean": mean, "axes": np.linalg.svd(units - mean, full_matrices=True)[2][:3]}
+    return {"mean": mean, "axes": np.linalg.svd(units - mean, full_matrices=False)[2][:3]}
 
 
 def _diagram(machine: dict, symbols: str) -> str:

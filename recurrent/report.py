@@ -29,7 +29,7 @@ SLOW_SPEED, SLOW_DISTANCE, SLOW_EIGENVALUE = 0.1, 0.1, 0.05
 # Standard deviations within which a number of correct guesses is chance.
 CHANCE = 3
 # Maximum numbers of fixed points of a symbol, and of components of a vector, that are printed.
-MAX_POINTS, MAX_COMPONENTS = 4, 8
+MAX_POINTS, MAX_COMPONENTS = 4, 6
 
 
 # Sequences in the course's format
@@ -80,14 +80,21 @@ def fixed_point_table(records: list[dict]) -> str:
                 | {
                     "point": format_vector(record["point"]),
                     "eigenvalues": _limited(values),
+                    "distance": _number(record["distance"]),
+                    "after_10": _number(record["after_10"]),
                 }
             )
-    return table(shown, {"distance": ".2f", "after_10": ".2f"})
+    return table(shown)
 
 
 def format_vector(values: Iterable[float]) -> str:
     """Return "(-0.23, 0.65)"."""
-    return f"({_limited([f'{value:.2f}' for value in values], ', ')})"
+    return f"({_limited([_number(value) for value in values], ', ')})"
+
+
+def _number(value: float) -> str:
+    # An LSTM's context may have its fixed point as far away as 1 / (1 - forget gate).
+    return f"{value:z.2f}" if abs(value) < 1000 else f"{value:.3g}"
 
 
 def _limited(parts: list[str], between: str = " ") -> str:
@@ -96,7 +103,7 @@ def _limited(parts: list[str], between: str = " ") -> str:
 
 def format_eigenvalue(value: complex) -> str:
     """Return "0.26" or "0.19+1.16i"."""
-    real = f"{value.real:.2f}"
+    real = f"{value.real:z.2f}"
     return real if abs(value.imag) < 0.005 else f"{real}{value.imag:+.2f}i"
 
 
