@@ -13,7 +13,7 @@ split), after 10 epochs. Also:
     python3 kuzu_main.py --compare                       the three networks beside each other
 
 Prints training lines, the confusion matrix and the test line after each epoch, and finally the most
-frequent confusions and a few sentences on the reasons.
+frequent confusions and their reasons.
 """
 
 from __future__ import annotations
@@ -36,11 +36,19 @@ import torch
 import torch.nn.functional as F
 
 from kuzushiji.augmentation import batches, prepare
-from kuzushiji.confusion import confusion_matrix
+from kuzushiji.confusion import Result
 from kuzushiji.dataset import Images, load_images
-from kuzushiji.forms import Forms, find_forms
-from kuzushiji.recipes import ARCHITECTURE, NETS, RECIPES, Recipe, build, read, recipe_for
-from kuzushiji.report import Result, architecture_line, measure, show_network, show_networks
+from kuzushiji.recipes import (
+    ARCHITECTURE,
+    NETS,
+    RECIPES,
+    Recipe,
+    build,
+    parameter_text,
+    read,
+    recipe_for,
+)
+from kuzushiji.report import measure, show_network, show_networks
 
 # Images between two training lines: 100 batches of 64, as in the assignment.
 REPORT_EVERY = 6400
@@ -126,13 +134,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.load and (args.save or args.resume):
         parser.error("--load only tests a network: omit --save and --resume")
     if args.load or args.resume:
-        names = (
-            "net",
-            "recipe",
-            "epochs",
-            *settings.flag_names(Recipe),
-            *["seed"] * bool(args.resume),
-        )
+        names = ["net", "recipe", "epochs", *settings.flag_names(Recipe)]
+        names += ["seed"] if args.resume else []
         settings.refuse_given(args, "--load" if args.load else "--resume", names)
     if args.split is not None and args.dataset == "kmnist":
         parser.error(f"--split {args.split} needs --dataset kuzushiji10k: KMNIST has one split")
@@ -143,7 +146,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def start(net: str, recipe: Recipe, epochs: int, seed: int, images: Images) -> Run:
-    """Return a new run on the device of the images."""
+    """Return a new run on the device of the images, which `seed` repeats."""
+    torch.manual_seed(seed)
     about = {"net": net, "images": images.name, "split": images.split}
     network = build(net, recipe).to(images.train.device)
     optimizer = training.make_optimizer(recipe, network)
@@ -189,7 +193,7 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
     save_to: checkpoint path, written after each epoch. quiet: test after the last epoch only, and
         print no training lines.
     """
-    print(f"{architecture_line(run.net)}\nrecipe: {settings.format_flags(run.recipe)}", flush=True)
+    print(f"recipe: {settings.format_flags(run.recipe)}", flush=True)
     total = len(images.train)
     progress = Progress(run.length * total, run.done * total)
     completed, result = True, None
@@ -207,179 +211,51 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
     return result
 
 
-# Testing
-
-
 def test(run: Run, pixels: torch.Tensor, target: torch.Tensor) -> Result:
     """Return the Result of a network on images (N, 28, 28) of the classes `target` (N,)."""
     run.net.eval()
     with torch.inference_mode():
         parts = [run.net(prepare(part, run.recipe.normalize)) for part in pixels.split(1000)]
-        # On the CPU first, because some devices do not have float64.
-        output, target = torch.cat(parts).cpu().double(), target.cpu()
-    matrix = confusion_matrix(target.numpy(), output.argmax(dim=1).numpy())
-    return Result(matrix, F.nll_loss(output, target).item(), output.numpy())
-
-
-def record(run: Run, result: Result, images: Images, forms: Forms) -> dict:
-    """Return the record of a network that was tested, see `measure`."""
-    train, count = None, len(images.test)
-    if run.about["images"] == images.name:
-        train = test(run, images.train[:count], images.train_target[:count])
-    return measure(run, result, train, images, forms)
-
-
-# Several networks
-
-
-def train_several(
-    args: argparse.Namespace, images: Images, forms: Forms, stop: Stop
-) -> tuple[list[dict], list[str]]:
-    """Train the networks of --sweep or --compare, all with the same seed.
-
-    Return their records, and the answer.
-    """
-    if args.sweep:
-        full = recipe_for(args, "full")
-        plan = [("full", replace(full, hid=hid)) for hid in dict.fromkeys(args.sweep)]
-    else:
-        plan = [(net, recipe_for(args, net)) for net in NETS]
-    for net, recipe in plan:
-        # A student's unfinished network is reported before the others are trained.
-        build(net, recipe)
-    networks = []
-    for net, recipe in plan:
-        set_threads(args, net)
-        torch.manual_seed(args.seed)
-        run = start(net, recipe, args.epochs, args.seed, images)
-        result = fit(run, images, stop, quiet=True)
-        if args.sweep or stop:
-            print(f"{result.line}\n", flush=True)
-        if stop:
-            print(f"interrupted: {len(networks)} of {len(plan)} networks are complete")
-            break
-        networks.append(record(run, result, images, forms))
-        if args.compare:
-            result.show()
-            show_network(run, result, networks[-1], images, forms, args.plot)
-            print()
-    if not networks:
-        return [], []
-    return networks, show_networks(networks, images, forms, args.plot, bool(args.sweep))
+    # On the CPU first, because some devices do not have float64.
+    return Result(torch.cat(parts).cpu().double().numpy(), target.cpu().numpy())
 
 
 # The script
 
 
-def restored(path: Path, flag: str, images: Images, saved: tuple) -> Run:
-    """Return the run of a checkpoint. Raises UserError, naming `flag`, if it cannot be used.
+def plan(args: argparse.Namespace, images: Images) -> list[Run]:
+    """Return new runs of the networks to train, all with the same seed, which is printed.
 
-    saved: of `read`.
+    All are built before one is trained, so that a student's unfinished network is reported.
     """
-    net, recipe, content = saved
-    about, net = content["about"], net.to(images.train.device)
-    other = about["images"] != images.name
-    if flag == "--load" and other and about["split"] is not None:
+    nets = NETS if args.compare else [args.net or "full"]
+    recipes = [(net, recipe_for(args, net)) for net in nets]
+    if args.sweep:
+        recipes = [("full", replace(recipes[0][1], hid=hid)) for hid in dict.fromkeys(args.sweep)]
+    for name in ARCHITECTURE:
+        if getattr(args, name) is not None and all(getattr(r, name) is None for _, r in recipes):
+            print(f"--{name} does not apply to {NETS[recipes[0][0]]}: ignored", file=sys.stderr)
+    args.seed = process.seed_everything(args.seed)
+    return [start(net, recipe, args.epochs or 10, args.seed, images) for net, recipe in recipes]
+
+
+def check_saved(run: Run, images: Images, path: Path, resume: bool) -> None:
+    """Raise UserError if the run of a checkpoint cannot be resumed on these images; print a line if
+    it is tested on images that it was trained on."""
+    trained_on = run.about["images"]
+    if resume and run.complete:
+        raise UserError(
+            f"--resume {path}: training is complete, or is that of an older version of this "
+            "script: test it with --load"
+        )
+    if resume and trained_on != images.name:
+        raise UserError(f"--resume {path}: trained on {trained_on}, not on {images.name}")
+    if trained_on != images.name and run.about["split"] is not None:
         print(
-            f"the network was trained on {about['images']}, that is on test images of KMNIST: its "
+            f"the network was trained on {trained_on}, that is on test images of KMNIST: its "
             f"accuracy on {images.name} is not an accuracy on unseen images",
             file=sys.stderr,
         )
-    try:
-        if "optimizer" in content:
-            run = training.resume(content, recipe, net)
-        else:
-            # Saved by an older version.
-            run = Run(about, recipe, 0, 0, net, None)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{flag} {path}: damaged: {error}") from error
-    if flag == "--resume":
-        if run.optimizer is None:
-            raise UserError(
-                f"--resume {path}: saved by an older version of this script: --load tests it, but "
-                "its training cannot be resumed"
-            )
-        if run.complete:
-            raise UserError(f"--resume {path}: training is complete: test it with --load")
-        if other:
-            raise UserError(f"--resume {path}: trained on {about['images']}, not on {images.name}")
-    return run
-
-
-def set_threads(args: argparse.Namespace, net: str) -> None:
-    """Set the number of threads: one for small networks, which several make 3 to 6 times slower on
-    a busy machine."""
-    torch.set_num_threads(args.num_threads or (args.default_threads if net == "conv" else 1))
-
-
-def main(argv: list[str] | None = None) -> int:
-    args = parse(argv)
-    # Before training, because training may take hours.
-    files.require_writable(args.plot)
-    for path, flag in ((args.save, "--save"), (args.json, "--json")):
-        if path:
-            files.require_savable(path, flag)
-    path, flag = args.load or args.resume, "--load" if args.load else "--resume"
-    saved, split = read(path, flag) if path else None, args.split
-    if saved and split is None and not args.dataset and not args.data:
-        split = saved[-1]["about"]["split"]
-
-    np.set_printoptions(precision=4, suppress=True)
-    images = load_images(args.dataset, split, args.data).to(args.device)
-    counts = f"{len(images.train)} training images, {len(images.test)} test images"
-    print(f"images: {images.name}, {counts}")
-    args.epochs, args.default_threads = args.epochs or 10, torch.get_num_threads()
-    with Stop() as stop:
-        if args.sweep or args.compare:
-            args.seed = process.seed_everything(args.seed)
-            networks, sentences = train_several(args, images, find_forms(images), stop)
-        else:
-            save_to = args.save or args.resume
-            run, result = run_one(args, images, stop, saved, save_to)
-            forms = find_forms(images)
-            network = record(run, result, images, forms)
-            show_network(run, result, network, images, forms, args.plot)
-            networks, sentences = [network], network["sentences"]
-            if not args.load:
-                finish(run, save_to, stop)
-        if args.json:
-            about = {"name": images.name, "split": images.split, "classes": images.classes}
-            about |= {"train": len(images.train), "test": len(images.test)}
-            results = {"images": about, "seed": args.seed, "networks": networks}
-            files.write_json(args.json, results | {"sentences": sentences})
-    torch.set_num_threads(args.default_threads)
-    if sentences:
-        print(in_short(sentences))
-    return stop.status
-
-
-def run_one(
-    args: argparse.Namespace, images: Images, stop: Stop, saved: tuple | None, save_to: Path | None
-) -> tuple[Run, Result]:
-    """Train, resume or only test one network; return it and its Result.
-
-    saved: the checkpoint of --load or --resume, see `read`.
-    """
-    if args.load:
-        run = restored(args.load, "--load", images, saved)
-        print(architecture_line(run.net))
-        result = test(run, images.test, images.test_target)
-        result.show()
-        return run, result
-    if args.resume:
-        run = restored(args.resume, "--resume", images, saved)
-        process.seed_everything(run.seed)
-        print(f"resuming after epoch {run.done} of {run.length}")
-    else:
-        net = args.net or "full"
-        recipe = recipe_for(args, net)
-        for name in ARCHITECTURE:
-            if getattr(args, name) is not None and getattr(recipe, name) is None:
-                print(f"--{name} does not apply to {NETS[net]}: ignored", file=sys.stderr)
-        run = start(net, recipe, args.epochs, process.seed_everything(args.seed), images)
-    args.seed = run.seed
-    set_threads(args, run.about["net"])
-    return run, fit(run, images, stop, save_to)
 
 
 def finish(run: Run, save_to: Path | None, stop: Stop) -> None:
@@ -392,6 +268,71 @@ def finish(run: Run, save_to: Path | None, stop: Stop) -> None:
     elif stopped:
         hint = "interrupted in epoch 1" if save_to else "--save FILE saves after every epoch"
         print(f"nothing was saved: {hint}", file=sys.stderr)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    # Before training, because training may take hours.
+    files.require_writable(args.plot)
+    for path, flag in ((args.save, "--save"), (args.json, "--json")):
+        if path:
+            files.require_savable(path, flag)
+    path, saved, split = args.load or args.resume, None, args.split
+    if path:
+        saved = read(path, "--load" if args.load else "--resume", args.device)
+        if split is None and not args.dataset and not args.data:
+            split = saved.about["split"]
+
+    np.set_printoptions(precision=4, suppress=True)
+    images = load_images(args.dataset, split, args.data).to(args.device)
+    counts = f"{len(images.train)} training images, {len(images.test)} test images"
+    print(f"images: {images.name}, {counts}")
+    if saved:
+        check_saved(saved, images, path, bool(args.resume))
+    if args.resume:
+        args.seed = process.seed_everything(saved.seed)
+        print(f"resuming after epoch {saved.done} of {saved.length}")
+    runs = [saved] if saved else plan(args, images)
+    several, save_to = bool(args.sweep or args.compare), args.save or args.resume
+    networks, threads = [], torch.get_num_threads()
+    with Stop() as stop:
+        for run in runs:
+            # Several threads make a small network 3 to 6 times slower on a busy machine.
+            small = run.about["net"] != "conv"
+            torch.set_num_threads(args.num_threads or (1 if small else threads))
+            print(f"{type(run.net).__name__}: {parameter_text(run.net)} independent parameters")
+            if args.load:
+                result = test(run, images.test, images.test_target)
+            else:
+                result = fit(run, images, stop, save_to, quiet=several)
+            if args.sweep:
+                print(f"{result}\n", flush=True)
+            elif args.load or args.compare:
+                result.show()
+            if several and stop:
+                print(f"interrupted: {len(networks)} of {len(runs)} networks are complete")
+                break
+            tested, known = None, run.about["images"] == images.name
+            if known:
+                some = slice(len(images.test))
+                tested = test(run, images.train[some], images.train_target[some])
+            networks.append(measure(run, result, tested, images))
+            if not args.sweep:
+                show_network(run, result, networks[-1], images, args.plot)
+        torch.set_num_threads(threads)
+        sentences = networks[0]["sentences"] if networks else []
+        if several and networks:
+            sentences = show_networks(networks, images, args.plot, bool(args.sweep))
+        elif not several and not args.load:
+            finish(runs[0], save_to, stop)
+        if args.json:
+            about = {"name": images.name, "split": images.split, "classes": images.classes}
+            about |= {"train": len(images.train), "test": len(images.test)}
+            results = {"images": about, "seed": args.seed, "networks": networks}
+            files.write_json(args.json, results | {"sentences": sentences})
+    if sentences:
+        print(in_short(sentences))
+    return stop.status
 
 
 if __name__ == "__main__":

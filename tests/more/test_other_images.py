@@ -10,7 +10,7 @@ from shared import write_characters
 from test_kuzu_main import CONV, check_assignment_recipe, matrices, run
 
 import kuzu_main
-from kuzushiji import answer, dataset
+from kuzushiji import dataset, report
 
 
 @pytest.mark.usefixtures("no_explanation")
@@ -26,7 +26,7 @@ def test_a_last_batch_of_one_image_can_be_normalised(tmp_path, capsys):
 
 
 def test_sweep_prints_sizes_and_draws_a_curve(small, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(answer, "REQUIRED_ACCURACY", 0.5)
+    monkeypatch.setattr(report, "REQUIRED_ACCURACY", 0.5)
     path = tmp_path / "sweep.json"
     words = ["--sweep", "2,40,2", "--epochs", 30, "--seed", 0, "--plot", tmp_path, "--json", path]
     printed = run(*words, capsys=capsys, data=small)
@@ -55,7 +55,7 @@ def test_compare_prints_assignment_table(small, tmp_path, capsys):
         assert float(percent) == pytest.approx(100 * matrix.trace() / matrix.sum(), abs=0.006)
         assert eval(formula) == int(count)
     errors = [int(matrix.sum() - matrix.trace()) for matrix in matrices(printed)]
-    assert re.search(r"^errors in 120 images +{} +{} +{}$".format(*errors), printed, re.MULTILINE)
+    assert re.search(r"^all errors +{} +{} +{}$".format(*errors), printed, re.MULTILINE)
     assert "Correct of 120 test images of data: NetLin " in printed.split("\nIn short\n")[1]
     assert len(list(tmp_path.glob("kuzu_*_confusion.jpg"))) == 3
     assert (tmp_path / "kuzu_compare_forms.jpg").stat().st_size > 50_000
