@@ -41,7 +41,6 @@ from kuzushiji.dataset import Images, load_images
 from kuzushiji.recipes import (
     ARCHITECTURE,
     NETS,
-    RECIPES,
     Recipe,
     build,
     parameter_text,
@@ -64,60 +63,37 @@ def build_parser() -> settings.Parser:
         epilog="Training and network flags that are not given have the values of the network's "
         "recipe, which are printed.",
     )
-    parser.add_argument(
-        "--net",
-        choices=NETS,
-        help="network: linear, with one hidden layer, or convolutional (default: full)",
-    )
-    parser.add_argument(
-        "--recipe",
-        choices=sorted({recipe for recipe, _ in RECIPES}),
+    add = parser.add_argument
+    add("--net", choices=NETS,
+        help="linear, with one hidden layer, or convolutional (default: full)")  # fmt: skip
+    add("--recipe", choices=("assignment", "tuned"),
         help="defaults of the training and network flags: assignment (the assignment's networks, "
-        "SGD, lr 0.01, momentum 0.5) or tuned (chosen by experiment; default: tuned)",
-    )
-    parser.add_argument(
-        "--epochs", type=Number(1, 1_000_000, int), help="passes over the images (default: 10)"
-    )
+        "SGD, lr 0.01, momentum 0.5) or tuned (chosen by experiment; default: tuned)")  # fmt: skip
+    add("--epochs", type=Number(1, 1_000_000, int), help="passes over the images (default: 10)")
     settings.add_common_flags(parser, default_device=None)
-    text = "threads on the CPU (default: 1 for lin and full, torch's default for conv)"
-    parser.add_argument("--num_threads", type=Number(1, 1024, int), metavar="N", help=text)
+    add("--num_threads", type=Number(1, 1024, int), metavar="N",
+        help="threads on the CPU (default: 1 for lin and full, all for conv)")  # fmt: skip
     settings.add_flags(parser.add_argument_group("training and network"), Recipe)
 
-    group = parser.add_argument_group("images and files")
-    group.add_argument(
-        "--dataset",
-        choices=("kmnist", "kuzushiji10k"),
+    add = parser.add_argument_group("images and files").add_argument
+    add("--dataset", choices=("kmnist", "kuzushiji10k"),
         help="kmnist: an error if it is unavailable; kuzushiji10k: KMNIST's 10,000 test images, "
         "split into 8,000 for training and 2,000 for testing (default: kmnist, else kuzushiji10k)",
-    )
-    group.add_argument(
-        "--split",
-        type=settings.SEED,
-        metavar="N",
-        help="use kuzushiji10k, split into training and test images with this seed (default: 0)",
-    )
-    group.add_argument(
-        "--data",
-        type=settings.path,
-        metavar="DIR",
+    )  # fmt: skip
+    add("--split", type=settings.SEED, metavar="N",
+        help="use kuzushiji10k, split with this seed (default: 0)")  # fmt: skip
+    add("--data", type=settings.path, metavar="DIR",
         help="folder of KMNIST/raw, into which missing KMNIST files are downloaded (default: data)",
-    )
-    for name, text in {
-        "save": "save the network after every epoch",
-        "load": "test a saved network, do not train",
-        "resume": "resume interrupted training after the last completed epoch, with the settings "
-        "saved in FILE (same result as an uninterrupted run)",
-    }.items():
-        group.add_argument(f"--{name}", type=settings.path, metavar="FILE", help=text)
+    )  # fmt: skip
+    file = dict(type=settings.path, metavar="FILE")
+    add("--save", **file, help="save the network after every epoch")
 
-    group = parser.add_argument_group("several networks")
-    group = group.add_mutually_exclusive_group()
-    group.add_argument(
-        "--sweep",
-        type=CommaSeparated(Number(1, 100_000, int)),
-        metavar="N,N,...",
-        help="train NetFull with each of these numbers of hidden units",
-    )
+    group = parser.add_argument_group("instead of one new network").add_mutually_exclusive_group()
+    group.add_argument("--load", **file, help="test a saved network, do not train")
+    group.add_argument("--resume", **file, help="resume interrupted training after the last "
+        "completed epoch (same result as an uninterrupted run)")  # fmt: skip
+    group.add_argument("--sweep", type=CommaSeparated(Number(1, 100_000, int)), metavar="N,N,...",
+        help="train NetFull with each of these numbers of hidden units")  # fmt: skip
     group.add_argument("--compare", action="store_true", help="train all three networks")
     return parser
 
@@ -126,13 +102,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Return the flags. Raises UserError if they are incompatible."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    several = "--sweep" if args.sweep else "--compare" if args.compare else None
-    if several and (args.load or args.save or args.resume):
-        parser.error(f"{several} trains several networks: omit --load, --save and --resume")
-    if several and args.net not in (None, "full" if args.sweep else None):
-        parser.error(f"{several} chooses the networks itself: omit --net {args.net}")
-    if args.load and (args.save or args.resume):
-        parser.error("--load only tests a network: omit --save and --resume")
+    if args.save and (args.load or args.sweep or args.compare):
+        parser.error("--save saves one network that is trained: omit it")
+    if (args.net and args.compare) or (args.net in ("lin", "conv") and args.sweep):
+        parser.error(f"--sweep and --compare choose the networks: omit --net {args.net}")
     if args.load or args.resume:
         names = ["net", "recipe", "epochs", *settings.flag_names(Recipe)]
         names += ["seed"] if args.resume else []

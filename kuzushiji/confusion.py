@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -67,23 +66,6 @@ def worst_confusions(
     cells = np.argsort(-wrong, axis=None, kind="stable")[:limit].tolist()
     worst = [(*divmod(cell, 10), int(wrong.flat[cell])) for cell in cells]
     return [confusion for confusion in worst if confusion[2] >= min_count]
-
-
-def comparison(networks: Sequence[Mapping], classes: Sequence[str]) -> list[dict]:
-    """Return records of errors and confusions with a column for each network.
-
-    networks: records with title and matrix. The rows are the three most frequent confusions of each
-    network, of at least two images.
-    """
-    matrices = {network["title"]: network["matrix"] for network in networks}
-    errors = {title: int(matrix.sum() - matrix.trace()) for title, matrix in matrices.items()}
-    rows = [{"target -> predicted": "all errors"} | errors]
-    worst = [pair[:2] for matrix in matrices.values() for pair in worst_confusions(matrix, 3, 2)]
-    for pair in dict.fromkeys(worst):
-        name = " -> ".join(classes[index] for index in pair)
-        counts = {title: int(matrix[pair]) for title, matrix in matrices.items()}
-        rows.append({"target -> predicted": name} | counts)
-    return rows
 
 
 # Forms

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kuzushiji import pictures
-from kuzushiji.confusion import Result, comparison, confusion_records, form_records
+from kuzushiji.confusion import Result, confusion_records, form_records
 from kuzushiji.dataset import Images
 from kuzushiji.pictures import MIN_IMAGES
 from kuzushiji.recipes import NETS, parameter_count, parameter_text
@@ -99,7 +99,6 @@ def show_networks(
         picture = pictures.sweep_picture(networks, REQUIRED_ACCURACY, images.name)
         files.save_picture(picture, folder / "kuzu_sweep.jpg")
         return sweep_sentences(networks)
-    print(f"\n{table(comparison(networks, images.classes))}")
     records = {network["title"]: network["forms"] for network in networks}
     picture = pictures.forms_picture(records, images, f"all networks ({images.name})")
     files.save_picture(picture, folder / "kuzu_compare_forms.jpg")

@@ -89,20 +89,6 @@ def test_a_confusion_names_the_form_of_most_of_its_images(images):
     assert (record["correlation"], record["rank"]) == confusion.likeness(images)[2, 3]
 
 
-def test_comparison_has_a_column_for_each_network():
-    first, last = 90 * np.eye(10), 99 * np.eye(10)
-    first[6, 2], first[5, 2], last[6, 2], last[0, 1], last[0, 2] = 40, 25, 4, 1, 2
-    rows = confusion.comparison(
-        [{"title": "NetLin", "matrix": first}, {"title": "NetConv", "matrix": last}], CLASSES
-    )
-    assert [list(row.values()) for row in rows] == [
-        ["all errors", 65, 7],
-        ["ma -> su", 40, 4],
-        ["ha -> su", 25, 0],
-        ["o -> su", 0, 2],
-    ]
-
-
 # Forms
 
 

@@ -332,7 +332,8 @@ def test_small_networks_use_one_thread(small, tmp_path, monkeypatch, capsys):
 BAD = [
     (["--mom", "1"], 2, "argument --mom: '1' is not a number from 0 to 0.9999"),
     (["--sweep", "10", "--net", "lin"], 2, "omit --net lin"),
-    (["--compare", "--load", "x"], 2, "--compare trains several networks"),
+    (["--compare", "--load", "x"], 2, "--load: not allowed with argument --compare"),
+    (["--compare", "--save", "x"], 2, "--save saves one network"),
     (["--net", "conv", "--batch", "1", "--split", "0"], 2, "--batch 1"),
     (["--split", "3", "--dataset", "kmnist"], 2, "--split 3 needs --dataset kuzushiji10k"),
     (["--data", "x"], 1, "--data x: no data set in x/KMNIST/raw; --dataset kmnist downloads"),

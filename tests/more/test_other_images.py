@@ -54,8 +54,6 @@ def test_compare_prints_assignment_table(small, tmp_path, capsys):
     for (_, percent, count, formula), matrix in zip(rows, matrices(printed), strict=True):
         assert float(percent) == pytest.approx(100 * matrix.trace() / matrix.sum(), abs=0.006)
         assert eval(formula) == int(count)
-    errors = [int(matrix.sum() - matrix.trace()) for matrix in matrices(printed)]
-    assert re.search(r"^all errors +{} +{} +{}$".format(*errors), printed, re.MULTILINE)
     assert "Correct of 120 test images of data: NetLin " in printed.split("\nIn short\n")[1]
     assert len(list(tmp_path.glob("kuzu_*_confusion.jpg"))) == 3
     assert (tmp_path / "kuzu_compare_forms.jpg").stat().st_size > 50_000
