@@ -35,7 +35,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from kuzushiji.augmentation import batches, prepare
+from kuzushiji.augmentation import prepare
 from kuzushiji.confusion import Result
 from kuzushiji.dataset import Images, load_images
 from kuzushiji.recipes import (
@@ -134,7 +134,10 @@ def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool 
     # Random numbers of each epoch, so that a resumed run equals an uninterrupted one.
     torch.manual_seed(int(np.random.SeedSequence((run.seed, epoch)).generate_state(1)[0]))
     order = torch.randperm(total) if recipe.shuffle else torch.arange(total)
-    parts = batches(order, recipe.batch)
+    parts = list(order.split(recipe.batch))
+    if len(parts) > 1 and len(parts[-1]) == 1 < recipe.batch:
+        # Merged, because batch normalisation needs more than one image.
+        parts[-2:] = [torch.cat(parts[-2:])]
     for number, chosen in enumerate(parts):
         if stop:
             return False
