@@ -166,8 +166,8 @@ def train(run: Run, images: Images, stop: Stop, progress: Progress, quiet: bool 
 def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet=False) -> Result:
     """Train a network to its last epoch, test it after each epoch, and return the last Result.
 
-    save_to: checkpoint path, written after each epoch. quiet: test after the last epoch only, and
-        print no training lines.
+    save_to: checkpoint path, written after each epoch. quiet: print neither training lines nor the
+        tests before the last.
     """
     print(f"recipe: {settings.format_flags(run.recipe)}", flush=True)
     total = len(images.train)
@@ -182,7 +182,6 @@ def fit(run: Run, images: Images, stop: Stop, save_to: Path | None = None, quiet
         if not quiet or not completed or run.complete:
             result = test(run, images.test, images.test_target)
             progress.clear()
-        if not quiet:
             result.show()
     return result
 
@@ -194,6 +193,14 @@ def test(run: Run, pixels: torch.Tensor, target: torch.Tensor) -> Result:
         parts = [run.net(prepare(part, run.recipe.normalize)) for part in pixels.split(1000)]
     # On the CPU first, because some devices do not have float64.
     return Result(torch.cat(parts).cpu().double().numpy(), target.cpu().numpy())
+
+
+def record(run: Run, result: Result, images: Images) -> dict:
+    """Return the record of a network that was tested, and is tested on training images here."""
+    train, some = None, slice(len(images.test))
+    if run.about["images"] == images.name:
+        train = test(run, images.train[some], images.train_target[some])
+    return measure(run, result, train, images)
 
 
 # The script
@@ -270,7 +277,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"resuming after epoch {saved.done} of {saved.length}")
     runs = [saved] if saved else plan(args, images)
     several, save_to = bool(args.sweep or args.compare), args.save or args.resume
-    networks, threads = [], torch.get_num_threads()
+    networks, sentences, threads = [], [], torch.get_num_threads()
     with Stop() as stop:
         for run in runs:
             # Several threads make a small network 3 to 6 times slower on a busy machine.
@@ -279,27 +286,21 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{type(run.net).__name__}: {parameter_text(run.net)} independent parameters")
             if args.load:
                 result = test(run, images.test, images.test_target)
+                result.show()
             else:
                 result = fit(run, images, stop, save_to, quiet=several)
-            if args.sweep:
-                print(f"{result}\n", flush=True)
-            elif args.load or args.compare:
-                result.show()
             if several and stop:
                 print(f"interrupted: {len(networks)} of {len(runs)} networks are complete")
                 break
-            tested, known = None, run.about["images"] == images.name
-            if known:
-                some = slice(len(images.test))
-                tested = test(run, images.train[some], images.train_target[some])
-            networks.append(measure(run, result, tested, images))
+            networks.append(record(run, result, images))
             if not args.sweep:
                 show_network(run, result, networks[-1], images, args.plot)
         torch.set_num_threads(threads)
-        sentences = networks[0]["sentences"] if networks else []
         if several and networks:
             sentences = show_networks(networks, images, args.plot, bool(args.sweep))
-        elif not several and not args.load:
+        elif networks:
+            sentences = networks[0]["sentences"]
+        if not several and not args.load:
             finish(runs[0], save_to, stop)
         if args.json:
             about = {"name": images.name, "split": images.split, "classes": images.classes}
