@@ -82,8 +82,6 @@ class NetConv(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        if any(kernel % 2 == 0 for kernel in kernels):
-            raise ValueError(f"kernels must be odd to preserve the image size, not {kernels}")
         (first, second), bias = filters, not batch_norm
         self.conv1 = nn.Conv2d(1, first, kernels[0], padding="same", bias=bias)
         self.conv2 = nn.Conv2d(first, second, kernels[1], padding="same", bias=bias)

@@ -10,11 +10,12 @@ augmentation included.
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -25,13 +26,12 @@ from torchvision.datasets import KMNIST
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cli.process import Progress, Stop
-from cli.tables import processor
+from cli.tables import processor, table
 
 import kuzu_main
+from kuzu import NetFull, NetLin
 from kuzushiji.dataset import load_kmnist
 from kuzushiji.recipes import NETS, RECIPES
-
-EPOCH = 60_000
 
 
 def course_conv() -> nn.Module:
@@ -41,13 +41,8 @@ def course_conv() -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 7 * 7, 10), nn.LogSoftmax(dim=1))
 
 
-COURSE = {
-    "lin": lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.LogSoftmax(dim=1)),
-    "full": lambda: nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 100), nn.Tanh(), nn.Linear(100, 10), nn.LogSoftmax(dim=1)
-    ),
-    "conv": course_conv,
-}
+# The other two are ours with 100 hidden units.
+COURSE = {"lin": NetLin, "full": partial(NetFull, 100), "conv": course_conv}
 
 
 def write_noise(root: Path, count: int) -> None:
@@ -56,12 +51,12 @@ def write_noise(root: Path, count: int) -> None:
     raw.mkdir(parents=True)
     random = np.random.default_rng(0)
     for split, number in (("train", count), ("t10k", 10)):
-        images = np.array([0x803, number, 28, 28], ">i4").tobytes()
-        images += random.integers(0, 256, (number, 28, 28), np.uint8).tobytes()
-        (raw / f"{split}-images-idx3-ubyte").write_bytes(images)
-        labels = np.array([0x801, number], ">i4").tobytes()
-        labels += random.integers(0, 10, number, np.uint8).tobytes()
-        (raw / f"{split}-labels-idx1-ubyte").write_bytes(labels)
+        for kind, values in (
+            ("images-idx3", random.integers(0, 256, (number, 28, 28), np.uint8)),
+            ("labels-idx1", random.integers(0, 10, number, np.uint8)),
+        ):
+            header = np.array([0x800 + values.ndim, *values.shape], ">i4").tobytes()
+            (raw / f"{split}-{kind}-ubyte").write_bytes(header + values.tobytes())
 
 
 def course_epoch(net: nn.Module, root: Path) -> None:
@@ -93,32 +88,27 @@ def seconds(function, *arguments) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--images", type=int, default=EPOCH, help="images (times are scaled to 60,000)"
-    )
+    parser.add_argument("--images", type=int, default=60_000, help="times are scaled to 60,000")
     parser.add_argument("--rounds", type=int, default=1, help="repetitions")
     args = parser.parse_args()
     torch.manual_seed(0)
     threads = torch.get_num_threads()
     print(f"{processor()}, torch {torch.__version__}, {threads} threads; seconds per 60,000 images")
-    print("network   course   ours   ratio")
+    records = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_noise(root, args.images)
-        scale = EPOCH / args.images
         for name, course in COURSE.items():
             theirs, ours = [], []
             for _ in range(args.rounds):
                 torch.set_num_threads(threads)
-                theirs.append(seconds(course_epoch, course(), root) * scale)
+                theirs.append(seconds(course_epoch, course(), root) * 60_000 / args.images)
                 torch.set_num_threads(threads if name == "conv" else 1)
-                ours.append(seconds(our_epoch, name, root) * scale)
-            ratio = statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
-            print(
-                f"{NETS[name]:8} {statistics.median(theirs):7.1f} "
-                f"{statistics.median(ours):6.1f} {ratio:7.1f}",
-                flush=True,
-            )
+                ours.append(seconds(our_epoch, name, root) * 60_000 / args.images)
+            ratio = median(a / b for a, b in zip(theirs, ours, strict=True))
+            times = {"course": median(theirs), "ours": median(ours), "ratio": ratio}
+            records.append({"network": NETS[name], **times})
+    print(table(records, dict.fromkeys(times, ".1f")))
 
 
 if __name__ == "__main__":

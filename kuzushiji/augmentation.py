@@ -16,15 +16,6 @@ from torch import Tensor
 from kuzushiji.dataset import SIDE
 
 
-def batches(order: Tensor, size: int) -> list[Tensor]:
-    """Return `order` (N,) cut into batches of `size` indices, the last one shorter."""
-    parts = list(order.split(size))
-    if len(parts) > 1 and len(parts[-1]) == 1 < size:
-        # Merged, because batch normalisation needs more than one image.
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
-
-
 def prepare(images: Tensor, normalize: tuple[float, float], strength: float = 0.0) -> Tensor:
     """Return uint8 images (N, 28, 28) as a network's input: floats (N, 1, 28, 28).
 

@@ -20,9 +20,8 @@ import urllib.request
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError
 
 import numpy as np
 import torch
@@ -44,14 +43,14 @@ BUNDLED = Path(__file__).resolve().parent.parent / "data" / "KMNIST" / "raw"
 HOST = "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"
 # Seconds without an answer, or without another byte, after which a download fails.
 DOWNLOAD_TIMEOUT = 7
-REMEDY = "delete it and run again (git checkout data restores the repository's files)"
 
 
 class KMNISTUnavailable(UserError):
     """KMNIST is not on this machine and could not be downloaded."""
 
 
-@dataclass(frozen=True)
+# Compared by identity, so that results can be cached.
+@dataclass(frozen=True, eq=False)
 class Images:
     """A training and a test set.
 
@@ -107,7 +106,7 @@ def load_kuzushiji10k(split: int = 0) -> Images:
 
     split: seed of the split, which is stratified: 200 test images of each character.
     """
-    images, target = (_read_idx(BUNDLED / f"{name}.gz") for name in FILES[2:])
+    images, target = (_read_idx(BUNDLED / f"{name}.gz")[0] for name in FILES[2:])
     random = np.random.default_rng(split)
     test = [random.permutation(np.flatnonzero(target == index))[:200] for index in range(10)]
     test = np.concatenate(test)
@@ -138,59 +137,58 @@ def load_kmnist(root: str | Path, download_into_empty: bool = True) -> Images:
     raw = root / "KMNIST" / "raw"
     paths = {name: path for name in FILES for path in (raw / f"{name}.gz", raw / name)
              if path.exists()}  # fmt: skip
-    parts = {name: _read_idx(path) for name, path in paths.items()}
-    missing = [name for name in FILES if name not in parts]
-    if not parts and not download_into_empty:
+    read = {name: _read_idx(path) for name, path in paths.items()}
+    kmnist = all(git_id == KMNIST_IDS[name] for name, (_, git_id) in read.items())
+    missing = [name for name in FILES if name not in read]
+    if not read and not download_into_empty:
         raise UserError(
             f"--data {root}: no data set in {raw}; --dataset kmnist downloads KMNIST into it"
         )
-    if missing and not all(map(_is_kmnist, parts, parts.values())):
+    if missing and not kmnist:
         raise UserError(
-            f"{raw} lacks {' and '.join(missing)} of its data set, which is not KMNIST: add "
-            f"{'it' if len(missing) == 1 else 'them'}"
+            f"{raw} lacks {' and '.join(missing)} of its data set, which is not KMNIST: complete it"
         )
     for name in missing:
         bundled = BUNDLED / f"{name}.gz"
-        parts[name] = _read_idx(bundled if bundled.exists() else _download(name, raw, missing))
+        read[name] = _read_idx(bundled if bundled.exists() else _download(name, raw, missing))
     for images, target in (FILES[:2], FILES[2:]):
-        if len(parts[images]) != len(parts[target]):
+        counts = len(read[images][0]), len(read[target][0])
+        if counts[0] != counts[1]:
             raise UserError(
-                f"{paths[images]} has {len(parts[images])} images, but its label file "
-                f"{len(parts[target])} labels: replace them by files of the same data set"
+                f"{paths[images]} has {counts[0]} images, but its label file {counts[1]} labels: "
+                "replace them by files of the same data set"
             )
-    ordered = [parts[name] for name in FILES]
-    if all(_is_kmnist(name, part) for name, part in parts.items()):
-        return _images("KMNIST", ordered)
+    parts = [read[name][0] for name in FILES]
+    if kmnist:
+        return _images("KMNIST", parts)
     # matplotlib's font lacks many characters, and it reads text between two $ as a formula.
     name = re.sub(r"[^ -~]|\$", "?", root.resolve().name)
-    return _images(name, ordered, classes=tuple("0123456789"))
+    return _images(name, parts, classes=tuple("0123456789"))
 
 
-def _read_idx(path: Path) -> np.ndarray:
-    """Return the images (N, 28, 28) or labels (N,) of an IDX file, gzipped or not, as uint8."""
+def _read_idx(path: Path) -> tuple[np.ndarray, str]:
+    """Return the images (N, 28, 28) or labels (N,) of an IDX file, gzipped or not, as uint8, and
+    the git id of the unpacked file. Raises UserError if it is damaged."""
     content = files.require_file(path, "--data").read_bytes()
+    magic, shape = (0x803, (SIDE, SIDE)) if "images" in path.name else (0x801, ())
     try:
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}): {REMEDY}") from None
-    magic, shape = (0x803, (SIDE, SIDE)) if "images" in path.name else (0x801, ())
-    start = 8 + 4 * len(shape)
-    count = max(len(content) - start, 0) // math.prod(shape)
-    header = np.array([magic, count, *shape], ">u4").tobytes()
-    if not count or content[:start] != header or len(content) != start + count * math.prod(shape):
-        expected = "labels" if not shape else f"{SIDE} x {SIDE} images"
-        raise UserError(f"{path} is damaged (not an IDX file of {expected}): {REMEDY}")
-    # A copy, because torch warns about read-only memory.
-    values = np.frombuffer(content, np.uint8, offset=start).reshape(count, *shape).copy()
-    if not shape and values.max() > 9:
-        raise UserError(f"{path} is damaged (label {values.max()}, expected 0 to 9): {REMEDY}")
-    return values
-
-
-def _is_kmnist(name: str, values: np.ndarray) -> bool:
-    """Return whether values are the content of KMNIST's file `name`."""
-    header = np.array([0x800 + values.ndim, *values.shape], ">u4").tobytes()
-    return git_id(header + values.tobytes()) == KMNIST_IDS[name]
+        start = 8 + 4 * len(shape)
+        count = max(len(content) - start, 0) // math.prod(shape)
+        header = np.array([magic, count, *shape], ">u4").tobytes()
+        size = start + count * math.prod(shape)
+        if not count or content[:start] != header or len(content) != size:
+            raise ValueError(f"not an IDX file of {'28 x 28 images' if shape else 'labels'}")
+        # A copy, because torch warns about read-only memory.
+        values = np.frombuffer(content, np.uint8, offset=start).reshape(count, *shape).copy()
+        if not shape and values.max() > 9:
+            raise ValueError(f"label {values.max()}, expected 0 to 9")
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}): delete it and run again (git checkout data restores the "
+            "repository's files)"
+        ) from None
+    return values, git_id(content)
 
 
 def git_id(content: bytes) -> str:
@@ -203,49 +201,43 @@ def git_id(content: bytes) -> str:
 
 
 def _download(name: str, raw: Path, missing: list[str]) -> Path:
-    """Download one of KMNIST's files into `raw`; return its path.
+    """Download one of KMNIST's training files into `raw`; return its path.
 
-    Raises KMNISTUnavailable if that fails, UserError if the file cannot be written.
+    Raises KMNISTUnavailable if that fails, or if nothing arrives for DOWNLOAD_TIMEOUT seconds.
     """
     path, content = raw / f"{name}.gz", bytearray()
+    arrived = queue.SimpleQueue()
+
+    def fetch() -> None:
+        try:
+            with urllib.request.urlopen(HOST + path.name, timeout=DOWNLOAD_TIMEOUT) as answer:
+                while part := answer.read1():
+                    arrived.put(part)
+            arrived.put(b"")
+        except Exception as error:  # raised again below
+            arrived.put(error)
+
+    # In a thread, because a socket's timeout does not cover a name server that does not answer.
+    threading.Thread(target=fetch, daemon=True).start()
+    # The size of the training images, packed.
+    progress = Progress(18_000_000)
     try:
-        with _open(HOST + path.name) as answer:
-            progress = Progress(int(answer.headers.get("Content-Length") or 18_000_000))
-            while part := answer.read(1 << 16):
-                content += part
-                progress.update(len(content), f"downloading {path.name}")
-            progress.clear()
+        while part := arrived.get(timeout=DOWNLOAD_TIMEOUT):
+            if isinstance(part, Exception):
+                raise part
+            content += part
+            progress.update(len(content), f"downloading {path.name}")
         if git_id(gzip.decompress(content)) != KMNIST_IDS[name]:
             raise ValueError(f"{path.name} was corrupted")
         files.write(path, bytes(content))
-    except (OSError, EOFError, zlib.error, HTTPException, ValueError, UserError) as error:
-        cause = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
-        reason = " ".join(str(cause).split()) or type(error).__name__
+    except (
+        OSError, EOFError, zlib.error, HTTPException, ValueError, queue.Empty, UserError,
+    ) as error:  # fmt: skip
+        reason = " ".join(str(error).split()) or f"no answer in {DOWNLOAD_TIMEOUT} seconds"
         names = " and ".join(f"{name}.gz" for name in missing if name in FILES[:2])
         raise KMNISTUnavailable(
             f"{raw} lacks KMNIST's {names}, which could not be downloaded from {HOST} ({reason})"
         ) from None
+    finally:
+        progress.clear()
     return path
-
-
-def _open(url: str) -> HTTPResponse:
-    """Return the answer to a request. Raises OSError unless it begins in DOWNLOAD_TIMEOUT seconds.
-
-    In a thread, because a socket's timeout does not cover a name server that does not answer.
-    """
-    answers: queue.SimpleQueue[HTTPResponse | Exception] = queue.SimpleQueue()
-
-    def connect() -> None:
-        try:
-            answers.put(urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT))
-        except (OSError, HTTPException, ValueError) as error:
-            answers.put(error)
-
-    threading.Thread(target=connect, daemon=True).start()
-    try:
-        answer = answers.get(timeout=DOWNLOAD_TIMEOUT)
-    except queue.Empty:
-        answer = TimeoutError(f"no answer from {HOST} in {DOWNLOAD_TIMEOUT} seconds")
-    if isinstance(answer, Exception):
-        raise answer
-    return answer

@@ -3,14 +3,15 @@
 `RECIPES`     the defaults, a table by recipe and network.
 `recipe_for`  completes the flags that a user typed.
 `build`       makes the network of a recipe from the classes in kuzu.py.
-`read`        reads a network that kuzu_main.py saved.
+`read`        reads a checkpoint of kuzu_main.py.
 """
 
 from __future__ import annotations
 
-from cli import files
+from cli import files, training
 from cli.process import UserError
 from cli.settings import CommaSeparated, Number, applying, chosen, flag, restore
+from cli.training import Run
 
 import argparse
 import inspect
@@ -120,9 +121,10 @@ def recipe_for(args: argparse.Namespace, net: str) -> Recipe:
     """Return the recipe of a network: the user's flags, the rest from --recipe.
 
     Flags that are not arguments of its class do not apply. Raises UserError if values do not fit
-    together, or kuzu.py lacks the class.
+    together.
     """
-    accepted = inspect.signature(_class(net)).parameters
+    # A class that is missing is reported by `build`.
+    accepted = inspect.signature(getattr(kuzu, NETS[net], object)).parameters
     foreign = {name: None for name in ARCHITECTURE if name not in accepted}
     recipe = chosen(args, replace(RECIPES[args.recipe or "tuned", net], **foreign))
     if recipe.batch == 1 and recipe.batch_norm:
@@ -133,35 +135,21 @@ def recipe_for(args: argparse.Namespace, net: str) -> Recipe:
 def build(net: str, recipe: Recipe) -> nn.Module:
     """Return a new network. Raises UserError if the class in kuzu.py does not fit: a network from
     (N, 1, 28, 28) to (N, 10) log probabilities."""
-    make = _class(net)
     shape = {name: value for name, value in applying(recipe).items() if name in ARCHITECTURE}
     try:
-        built = make(**shape)
+        built = getattr(kuzu, NETS[net])(**shape)
         with torch.no_grad():
             output = built.eval()(torch.zeros(2, 1, SIDE, SIDE))
+        if output.shape != (2, 10):
+            raise ValueError(f"it returned the shape {tuple(output.shape)} for 2 images")
+        if not torch.allclose(output.exp().sum(dim=1), torch.ones(2), atol=1e-3):
+            raise ValueError("its probabilities do not add up to 1: end with log_softmax")
     except Exception as error:  # of a student's own class
-        raise UserError(f"{NETS[net]} in kuzu.py: {type(error).__name__}: {error}") from error
-    if (
-        not isinstance(output, torch.Tensor)
-        or output.shape != (2, 10)
-        or not parameter_count(built)
-    ):
         raise UserError(
-            f"{NETS[net]} in kuzu.py is not a network whose output has the shape (N, 10): complete "
-            "it"
-        )
-    if not torch.allclose(output.exp().sum(dim=1), torch.ones(2), atol=1e-3):
-        raise UserError(
-            f"{NETS[net]} in kuzu.py does not return log probabilities: end with "
-            "log_softmax(..., dim=1)"
-        )
+            f"{NETS[net]} in kuzu.py must return log probabilities of the shape (N, 10), but: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     return built.train()
-
-
-def _class(net: str) -> type[nn.Module]:
-    if not hasattr(kuzu, NETS[net]):
-        raise UserError(f"kuzu.py has no class {NETS[net]}")
-    return getattr(kuzu, NETS[net])
 
 
 def parameter_count(net: nn.Module) -> int:
@@ -176,11 +164,11 @@ def parameter_text(net: nn.Module) -> str:
     return f"{terms}{parameter_count(net)}"
 
 
-def read(path: Path, flag: str) -> tuple[nn.Module, Recipe, dict]:
-    """Return the network, recipe and run of a checkpoint; the run of an older version has only
-    "about" (the network, and the images that it was trained on).
+def read(path: Path, flag: str, device: torch.device) -> Run:
+    """Return the run of a checkpoint, with its network on a device.
 
-    Raises UserError, naming `flag`, for other files.
+    That of an older version can only be tested: it has no optimizer and is complete. Raises
+    UserError, naming `flag`, for other files.
     """
     state, run = files.read_checkpoint(path, flag)
     try:
@@ -189,14 +177,11 @@ def read(path: Path, flag: str) -> tuple[nn.Module, Recipe, dict]:
             about = {"net": recipe.pop("net"), "images": state["images"], "split": state["split"]}
             run, state = {"about": about, "recipe": recipe}, state["state"]
         about, recipe = run["about"], restore(Recipe, run["recipe"])
-        needed, possible = applying(_TUNED), applying(RECIPES["tuned", about["net"]])
-        if not needed.keys() <= applying(recipe).keys() <= possible.keys():
-            raise ValueError(f"its recipe is not that of {NETS[about['net']]}")
-        if not isinstance(about["images"], str):
-            raise ValueError("the name of its images is missing")
         net = build(about["net"], recipe)
         files.load_weights(net, state)
+        if "optimizer" in run:
+            return training.resume(run, recipe, net.to(device))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise UserError(f"{flag} {path}: not a network saved by this script: {reason}") from error
-    return net, recipe, run
+    return Run(about, recipe, 0, 0, net.to(device), None)

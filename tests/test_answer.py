@@ -3,7 +3,7 @@ misses it."""
 
 import pytest
 
-from kuzushiji import answer
+from kuzushiji import report
 
 
 def network(**changes) -> dict:
@@ -58,25 +58,25 @@ ONE_NETWORK = [
 
 @pytest.mark.parametrize(("met", "missed", "sentence"), ONE_NETWORK, ids=range(len(ONE_NETWORK)))
 def test_a_sentence_is_printed_only_where_it_holds(met, missed, sentence):
-    assert any(sentence in text for text in answer.network_sentences(network(**met)))
-    assert not any(sentence in text for text in answer.network_sentences(network(**missed)))
+    assert any(sentence in text for text in report.network_sentences(network(**met)))
+    assert not any(sentence in text for text in report.network_sentences(network(**missed)))
 
 
 def test_an_answer_has_at_most_eight_sentences():
     confusions = [pair(chosen=name, rank=1, p=0.001) for name in ("o", "ki", "su", "ya")]
     full = network(training_accuracy=0.8, confusions=confusions, forms=UNEVEN)
-    sentences = answer.network_sentences(full)
+    sentences = report.network_sentences(full)
     assert len(sentences) == 7
     assert "ya" not in " ".join(sentences)
     others = [full | {"title": title} for title in ("NetFull", "NetConv")]
-    assert len(answer.comparison_sentences([full, *others])) <= 8
+    assert len(report.comparison_sentences([full, *others])) <= 8
 
 
 def compared(first: float, last: float, images: int = 10) -> list[str]:
     """Return the answer for networks with these error rates of one form."""
     rates = (first, 0.3, last)
     titles = ("NetLin", "NetFull", "NetConv")
-    return answer.comparison_sentences(
+    return report.comparison_sentences(
         [
             network(title=title, forms=[form(4, share=0.07, error_rate=rate, images=images)])
             for title, rate in zip(titles, rates, strict=True)
@@ -103,7 +103,7 @@ def test_forms_that_a_network_learns_are_named():
 def test_a_comparison_names_confusions_or_that_none_stands_out():
     named = network(confusions=[pair(count=3)])
     few = network(title="NetConv", confusions=[pair(count=2)])
-    assert answer.comparison_sentences([named, few]) == [
+    assert report.comparison_sentences([named, few]) == [
         "Correct of 2000 test images of X: NetLin 75.00% (7850 parameters), NetConv 75.00% (7850 "
         "parameters).",
         "NetLin: most frequent confusions (target -> predicted): na -> wo (3 of 200).",
@@ -113,11 +113,11 @@ def test_a_comparison_names_confusions_or_that_none_stands_out():
 
 def test_a_sweep_names_the_smallest_size_that_is_enough():
     sizes = [network(accuracy=a, hid=h) for a, h in ((0.85, 50), (0.9, 100), (0.83, 20))]
-    assert answer.sweep_sentences(sizes) == [
+    assert report.sweep_sentences(sizes) == [
         "Of these, 50 is the smallest number of hidden units that reaches 84%: 85.00%, 7850 "
         "parameters.",
         "The highest accuracy is 90.00%, with 100.",
     ]
-    assert answer.sweep_sentences([network(accuracy=0.8399)]) == [
+    assert report.sweep_sentences([network(accuracy=0.8399)]) == [
         "No network reaches 84%: try more hidden units or epochs."
     ]

@@ -1,4 +1,6 @@
-"""Confusions and their pictures against scipy and plain counts."""
+"""Confusions, forms of characters, and their pictures against scipy and plain counts."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,15 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from scipy.stats import hypergeom
+from scipy.stats import MonteCarloMethod, chi2_contingency, hypergeom
 from shared import characters
 
 from kuzu import NetConv, NetFull, NetLin
-from kuzushiji import confusion, forms, pictures, weights
+from kuzushiji import confusion, pictures
 from kuzushiji.augmentation import prepare
+from kuzushiji.confusion import FORMS, TYPICAL, Result
 from kuzushiji.dataset import CLASSES, Images
-from kuzushiji.tiles import Tiles
 
 
 @pytest.fixture(scope="module")
@@ -22,22 +23,23 @@ def images() -> Images:
     return characters(1000, 360)
 
 
-@pytest.fixture(scope="module")
-def found(images) -> forms.Forms:
-    return forms.find_forms(images)
-
-
-def outputs(chosen: np.ndarray) -> np.ndarray:
-    """Log probabilities of a network that chooses `chosen` with probability 0.91."""
-    return np.log(0.01 + 0.9 * np.eye(10)[chosen])
+def chooses(predicted: np.ndarray, target: np.ndarray) -> Result:
+    """Return the result of a network that predicts classes with probability 0.91."""
+    return Result(np.log(0.01 + 0.9 * np.eye(10)[predicted]), np.asarray(target))
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=50))
 @settings(max_examples=30, deadline=None)
-def test_a_matrix_counts_targets_and_choices(pairs):
-    matrix = confusion.confusion_matrix(*np.array(pairs).T)
-    for (row, column), count in np.ndenumerate(matrix):
+def test_a_result_counts_targets_and_predictions(pairs):
+    target, predicted = np.array(pairs).T
+    result = chooses(predicted, target)
+    for (row, column), count in np.ndenumerate(result.matrix):
         assert count == pairs.count((row, column))
+    correct = sum(row == column for row, column in pairs)
+    assert (result.correct, result.total) == (correct, len(pairs))
+    logs = torch.from_numpy(result.log_probabilities)
+    loss = torch.nn.functional.nll_loss(logs, torch.from_numpy(target))
+    assert result.loss == pytest.approx(loss.item())
 
 
 @given(arrays(int, (10, 10), elements=st.integers(0, 30)), st.integers(1, 120))
@@ -45,10 +47,8 @@ def test_a_matrix_counts_targets_and_choices(pairs):
 def test_worst_confusions_are_the_largest_counts_off_the_diagonal(matrix, limit):
     worst = confusion.worst_confusions(matrix.astype(float), limit)
     wrong = [int(n) for (i, j), n in np.ndenumerate(matrix) if i != j and n]
-    assert [item.count for item in worst] == sorted(wrong, reverse=True)[:limit]
-    for target, chosen, count, total in worst:
-        assert count == matrix[target, chosen]
-        assert total == matrix[target].sum()
+    assert [count for _, _, count in worst] == sorted(wrong, reverse=True)[:limit]
+    assert all(count == matrix[target, predicted] for target, predicted, count in worst)
     assert len({item[:2] for item in worst}) == len(worst)
 
 
@@ -70,35 +70,89 @@ def test_likeness_is_the_correlation_of_mean_images(images):
     assert sorted(by_rank, reverse=True) == by_rank
 
 
-def test_a_confusion_names_the_form_of_most_of_its_images(images, found):
-    target = images.test_target.numpy()
+def test_a_confusion_names_the_form_of_most_of_its_images(images):
+    found, target = confusion.find_forms(images), images.test_target.numpy()
     (su,) = np.nonzero(target == 2)
     # Five of one form, one of another, confused with tsu.
     form = np.bincount(found.test[su]).argmax()
     inside, outside = su[found.test[su] == form][:5], su[found.test[su] != form][:1]
-    chosen = target.copy()
-    chosen[[*inside, *outside]] = 3
-    matrix = confusion.confusion_matrix(target, chosen)
-    (record,) = confusion.confusion_records(matrix, chosen, found, images)
+    predicted = target.copy()
+    predicted[[*inside, *outside]] = 3
+    (record,) = confusion.confusion_records(chooses(predicted, target), images)
     assert (record["target"], record["chosen"], record["count"]) == ("su", "tsu", 6)
     assert (record["form"], record["in_form"]) == (form + 1, 5)
-    assert record["form_share"] == found.share[2, form]
+    assert (record["total"], record["form_share"]) == (len(su), found.share[2, form])
     expected = hypergeom.sf(4, len(su), (found.test[su] == form).sum(), 6)
     assert record["p"] == pytest.approx(expected)
     assert (record["correlation"], record["rank"]) == confusion.likeness(images)[2, 3]
 
 
-def test_comparison_has_a_column_for_each_network():
-    first, last = 90 * np.eye(10), 99 * np.eye(10)
-    first[6, 2], first[5, 2], last[6, 2], last[0, 1] = 40, 25, 4, 1
-    rows = confusion.comparison(
-        [{"title": "NetLin", "matrix": first}, {"title": "NetConv", "matrix": last}], CLASSES
-    )
-    assert [list(row.values()) for row in rows] == [
-        ["errors in 965 images", 65, 5],
-        ["ma -> su", 40, 4],
-        ["ha -> su", 25, 0],
-    ]
+# Forms
+
+
+def written_in(counts: dict[int, tuple[int, ...]], seed: int) -> tuple[torch.Tensor, ...]:
+    """Return images of noise with a black stripe, and their classes.
+
+    counts: numbers of images of a class by the place of the stripe, its form.
+    """
+    random, pixels, target = np.random.default_rng(seed), [], []
+    for index, numbers in counts.items():
+        for place, number in enumerate(numbers):
+            noise = random.integers(0, 60, (number, 28, 28), np.uint8)
+            noise[:, 7 * place : 7 * place + 6] = 255
+            pixels.append(noise)
+            target += [index] * number
+    return torch.from_numpy(np.concatenate(pixels)), torch.tensor(target)
+
+
+@pytest.fixture(scope="module")
+def striped() -> Images:
+    """Images of class 2, in three forms, 5, in four, and 7, a single one; none of the others."""
+    train = written_in({2: (30, 50, 20), 5: (40, 30, 20, 10), 7: (1,)}, 0)
+    test = written_in({2: (20, 20, 20), 5: (10, 10, 10, 10)}, 1)
+    return replace(characters(1, 1), train=train[0], train_target=train[1], test=test[0],
+                   test_target=test[1])  # fmt: skip
+
+
+def test_forms_are_found_the_most_frequent_first(striped):
+    found = confusion.find_forms(striped)
+    assert np.allclose(found.share[5], [0.4, 0.3, 0.2, 0.1])
+    # Class 2 has three forms, of which k-means splits one.
+    assert found.share[2].sum() == pytest.approx(1)
+    assert found.share[7].tolist() == [1, 0, 0, 0]
+    assert not found.share[[0, 1, 3, 4, 6, 8, 9]].any()
+    # Of class 5, the order of the stripes is that of their frequency.
+    assert found.test[60:].tolist() == [0] * 10 + [1] * 10 + [2] * 10 + [3] * 10
+    pixels, target = striped.train.numpy(), striped.train_target.numpy()
+    for form, place in enumerate((0, 7, 14, 21)):
+        members = (target == 5) & (pixels[:, place, 0] == 255)
+        assert np.allclose(found.mean[5, form], pixels[members].mean(axis=0))
+        assert members[found.typical[5, form]].all()
+        assert len(set(found.typical[5, form])) == TYPICAL
+
+
+def test_records_count_the_errors_of_each_form(striped):
+    target = striped.test_target.numpy()
+    predicted = target.copy()
+    predicted[65:72] = 2
+    records = confusion.form_records(chooses(predicted, target), striped)
+    ha = [record for record in records if record["target"] == "ha"]
+    assert [record["errors"] for record in ha] == [5, 2, 0, 0]
+    assert [record["error_rate"] for record in ha] == [0.5, 0.2, 0, 0]
+    assert [record["share"] for record in ha] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert all(record["p"] == 1 for record in records if record["target"] == "su")
+    # No test image is of class 7.
+    assert [r["error_rate"] for r in records if r["target"] == "ya"] == [None]
+
+
+@pytest.mark.parametrize("errors", [(3, 1, 1, 0), (0, 0, 2, 4), (6, 0, 0, 1), (2, 2, 2, 2)])
+def test_uneven_matches_scipy_s_test(errors):
+    counts, errors = np.array([6, 5, 4, 5]), np.array(errors)
+    random = MonteCarloMethod(n_resamples=5000, rng=np.random.default_rng(0))
+    expected = chi2_contingency([errors, counts - errors], correction=False, method=random).pvalue
+    assert confusion.uneven(counts, errors) == pytest.approx(expected, abs=0.04)
+    # No errors, and nothing but errors, fall on the forms evenly.
+    assert confusion.uneven(counts, 0 * errors) == confusion.uneven(counts, counts) == 1
 
 
 # Pictures
@@ -108,92 +162,70 @@ def texts(figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text"))]
 
 
-@pytest.fixture
-def drawn(monkeypatch) -> list[Tiles]:
-    """All Tiles that a test draws."""
-    made, finish = [], Tiles.finish
-    monkeypatch.setattr(Tiles, "finish", lambda tiles: made.append(tiles) or finish(tiles))
-    return made
+def drawn(figure) -> list[np.ndarray]:
+    """Return the images in a picture."""
+    return [np.asarray(image.get_array()) for image in figure.axes[0].images]
 
 
-def test_tiles_draw_an_image_at_its_place():
-    tiles = Tiles(4, 2, 2, "")
-    values = np.array([[0, 255], [255, 0]])
-    tiles.band(0, 0, 4, 1, "#ff0000")
-    tiles.image(1, 1, values, 255)
-    tiles.weights(2, 1, np.array([[-1.0, 2.0]]))
-    canvas = FigureCanvasAgg(tiles.finish())
-    canvas.draw()
-    shown = np.asarray(canvas.buffer_rgba())[..., :3]
-    assert shown.shape == (100, 200, 3)
-    # Pixels are 25 wide; the corners of the image are white, black, black, white.
-    assert shown[20, 20].tolist() == [255, 0, 0]
-    assert [shown[y, x, 0] for y in (60, 90) for x in (60, 90)] == [255, 0, 0, 255]
-    blue, red = shown[75, 110].astype(int), shown[75, 140].astype(int)
-    assert blue[2] > blue[0] + 10
-    assert red[0] > red[2] + 50
-
-
-def test_confusion_picture_shows_every_count(images):
+def test_confusion_picture_shows_every_count():
     matrix = np.arange(100).reshape(10, 10)
-    shown = texts(pictures.confusion_picture(matrix, images, "NetLin"))
+    shown = texts(pictures.confusion_picture(matrix, CLASSES, "NetLin"))
     assert all(str(count) in shown for count in range(100))
     assert {"predicted character", "target character"} <= set(shown)
 
 
-def test_mistakes_picture_shows_only_misclassified_images(images, found, drawn):
+def test_mistakes_picture_shows_only_misclassified_images(images):
     target = images.test_target.numpy()
     chosen = np.where(np.random.default_rng(0).random(360) < 0.3, (target + 1) % 10, target)
-    matrix = confusion.confusion_matrix(target, chosen)
-    figure = pictures.mistakes_picture(matrix, outputs(chosen), images, found, "NetLin")
+    figure = pictures.mistakes_picture(chooses(chosen, target), images, "NetLin")
     wrong = images.test.numpy()[target != chosen]
     # Misclassified images have a probability below them.
-    captions = {text.get_position() for text in figure.axes[0].texts if "91%" in text.get_text()}
-    below = [pixels for x, y, pixels in drawn[0].images if (x + 0.5, y + 1.1) in captions]
+    captions = [text.get_position() for text in figure.axes[0].texts if "91%" in text.get_text()]
+    below = [
+        image.get_array()
+        for image in figure.axes[0].images
+        for x, y in captions
+        if np.allclose(image.get_extent()[::3], (x - 0.47, y - 1.07))
+    ]
     assert len(below) == len(captions) > 20
     assert all((image == wrong).all(axis=(1, 2)).any() for image in below)
-    matrix = confusion.confusion_matrix(target, target)
-    assert pictures.mistakes_picture(matrix, outputs(target), images, found, "x") is None
+    assert pictures.mistakes_picture(chooses(target, target), images, "NetLin") is None
 
 
-def test_forms_picture_shows_shares_and_rates_of_each_network(images, found, drawn):
-    wrong = np.random.default_rng(0).random((2, 360)) < 0.3
+def test_forms_picture_shows_shares_and_rates_of_each_network(images):
+    target, random = images.test_target.numpy(), np.random.default_rng(0)
     records = {
-        name: forms.form_records(found, images, row)
-        for name, row in zip(("NetLin", "NetConv"), wrong, strict=True)
+        name: confusion.form_records(
+            chooses(np.where(random.random(360) < 0.3, (target + 1) % 10, target), target), images
+        )
+        for name in ("NetLin", "NetConv")
     }
-    shown = texts(pictures.forms_picture(found, records, images, "a title"))
-    assert len(drawn[0].images) == 10 * forms.FORMS * (1 + forms.TYPICAL)
+    figure = pictures.forms_picture(records, images, "a title")
+    assert len(drawn(figure)) == 10 * FORMS * (1 + TYPICAL)
     for lin, conv in zip(*records.values(), strict=True):
         rates = f"Lin {lin['error_rate']:.0%}, Conv {conv['error_rate']:.0%}"
-        assert f"{lin['share']:.0%}; {rates}" in shown
-    one = {"NetLin": records["NetLin"]}
-    shown = texts(pictures.forms_picture(found, one, images, "a title"))
-    assert f"{lin['share']:.0%}; wrong: {lin['error_rate']:.0%}" in shown
+        assert f"{lin['share']:.0%}; {rates}" in texts(figure)
 
 
 @pytest.mark.parametrize(
-    ("name", "net", "count"),
+    ("net", "count"),
     [
-        ("lin", NetLin(), 20),
-        ("full", NetFull(1), 1),
-        ("full", NetFull(33), 20),
-        ("conv", NetConv((30, 2), fc=3), 1 + 48),
-        # Students' networks, of which the last three are not the assignment's.
-        ("lin", torch.nn.Sequential(torch.nn.Linear(784, 10)), 20),
-        ("conv", torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(2, 2)), 1 + 4),
-        ("full", torch.nn.Sequential(torch.nn.Linear(784, 5)), None),
-        ("lin", torch.nn.Sequential(torch.nn.Linear(28, 10)), None),
-        ("lin", torch.nn.Identity(), None),
+        (NetLin(), 20),
+        (NetFull(1), 1),
+        (NetFull(33), 20),
+        (NetConv((30, 2), fc=3), 1 + 48),
+        # Students' networks, of which the last two are not the assignment's.
+        (torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(2, 2)), 1 + 4),
+        (torch.nn.Sequential(torch.nn.Linear(784, 9), torch.nn.Linear(10, 10)), None),
+        (torch.nn.Identity(), None),
     ],
 )
-def test_every_network_of_the_assignment_has_a_picture_of_weights(name, net, count, images, drawn):
-    figure = weights.weights_picture(name, net, images, (0.5, 0.5), "a title")
-    assert (figure is None) == (count is None)
-    assert count is None or len(drawn[0].images) == count
+def test_every_network_of_the_assignment_has_a_picture_of_weights(net, count, images):
+    figure = pictures.weights_picture(net, images, (0.5, 0.5), "a title")
+    assert (len(drawn(figure)) if figure else None) == count
 
 
-def test_the_strongest_unit_influences_the_outputs_most(images):
+def test_the_unit_that_influences_the_outputs_most_is_drawn_first(images):
     torch.manual_seed(0)
     net = NetFull(7)
     with torch.no_grad():
@@ -201,16 +233,16 @@ def test_the_strongest_unit_influences_the_outputs_most(images):
         # A constant unit does not influence the outputs, however large its weights.
         net.output.weight[:, 2] *= 1000
         net.hidden.weight[2] = 0
-    pixels = prepare(images.test, (0.5, 0.5)).flatten(1)
-    order = weights.strongest_units(net.hidden, net.output, pixels).tolist()
-    assert (order[0], order[-1]) == (4, 2)
+    first, *_, last = drawn(pictures.weights_picture(net, images, (0.5, 0.5), "a title"))
+    assert np.allclose(first, net.hidden.weight[4].detach().view(28, 28))
+    assert not last.any()
 
 
 def test_evidence_adds_up_to_the_log_odds_of_two_classes(images):
     torch.manual_seed(0)
     net, normalize = NetLin(), (0.2, 0.4)
     with torch.no_grad():
-        ink, odds = weights.evidence(net.output, images.test[:5], normalize, 2, 6)
+        ink, odds = pictures.evidence(net.output, images.test[:5], normalize, (2, 6))
         logs = net(prepare(images.test[:5], normalize))
         empty = net(prepare(torch.zeros(1, 28, 28), normalize))
     assert np.allclose(odds, logs[:, 6] - logs[:, 2], atol=1e-5)
@@ -219,20 +251,16 @@ def test_evidence_adds_up_to_the_log_odds_of_two_classes(images):
     assert not ink[(images.test[:5] == 0).numpy()].any()
 
 
-def test_the_decision_picture_shows_the_most_frequent_confusion(images, drawn):
+def test_the_decision_picture_shows_the_most_frequent_confusion(images):
     target = images.test_target.numpy()
-    chosen = target.copy()
-    wrong = np.flatnonzero(target == 2)[:3]
-    chosen[wrong] = 6
+    predicted = target.copy()
+    predicted[(wrong := np.flatnonzero(target == 2)[:3])] = 6
 
-    def draw(name, chosen):
-        matrix = confusion.confusion_matrix(target, chosen)
-        return weights.decision_picture(name, NetLin(), matrix, outputs(chosen), images, (0.5, 0.5))
+    def draw(net, predicted):
+        return pictures.decision_picture(net, images, (0.5, 0.5), chooses(predicted, target))
 
-    assert draw("lin", chosen) is not None
-    shown = [pixels for _, _, pixels in drawn[0].images]
-    assert all(
-        (pixels == images.test.numpy()[wrong]).all(axis=(1, 2)).any() for pixels in shown[3::2]
-    )
-    assert len(shown) == 3 + 2 * 3
-    assert draw("lin", target) is draw("full", chosen) is None
+    # Three templates; a misclassified image and its evidence three times.
+    shown = drawn(draw(NetLin(), predicted))[3:]
+    assert np.array_equal(shown[::2], images.test.numpy()[wrong])
+    assert len(shown) == 2 * 3
+    assert draw(NetLin(), target) is draw(NetFull(), predicted) is None

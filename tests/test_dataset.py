@@ -51,10 +51,6 @@ def test_only_kmnist_is_called_kmnist(small, monkeypatch):
     assert (images.name, images.classes[1]) == ("KMNIST", "ki")
 
 
-def test_an_id_is_that_of_git():
-    assert dataset.git_id(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
-
-
 @pytest.mark.parametrize("missing", [FILES[2:], FILES[:2], FILES[1:2]])
 def test_another_data_set_is_not_completed_by_kmnist(missing, small):
     raw = small / "KMNIST" / "raw"
@@ -82,7 +78,6 @@ DAMAGE = {
     "one byte too many": lambda old: old + b"\0",
     "another magic number": lambda old: b"\0\0\x08\x02" + old[4:],
     "a count too high": lambda old: old[:4] + header(10**9) + old[8:],
-    "a web page": lambda old: b"<html><body>404 not found</body></html>",
 }
 
 

@@ -3,6 +3,8 @@
 from cli import settings
 from cli.process import UserError
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -16,7 +18,7 @@ from PIL import Image
 from shared import StopAfter, characters, check_refused, golden, run_here, write_characters
 
 import kuzu_main
-from kuzushiji import answer, recipes
+from kuzushiji import recipes, report
 
 TRAIN = re.compile(r"Train Epoch: (\d+) \[(\d+)/(\d+) \((\d+)%\)\]\tLoss: \d+\.\d{6}")
 TEST = re.compile(r"Test set: Average loss: \d+\.\d{4}, Accuracy: (\d+)/(\d+) \((\d+)%\)")
@@ -28,11 +30,17 @@ def matrices(printed: str) -> list[np.ndarray]:
     return [np.array(re.findall(r"[\d.]+", text), float).reshape(10, 10) for text in found]
 
 
-def run(*words, capsys, data=None, status=0) -> str:
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> None:
+    """Run in an empty folder; the fixture `small` puts images into its data/KMNIST/raw."""
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*words, status=0) -> str:
     """Run main in this process, which saves importing torch; return its output."""
-    words = [*words, *(("--data", str(data)) if data else ())]
-    assert kuzu_main.main(list(map(str, words))) == status
-    return capsys.readouterr().out
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert kuzu_main.main(list(map(str, words))) == status
+    return printed.getvalue()
 
 
 @pytest.mark.parametrize(("net", "least"), [("lin", 0.68), ("full", 0.84), ("conv", 0.93)])
@@ -72,11 +80,10 @@ def plain_loop(net, epochs: int):
     images = characters()
     pixels = (images.train[:, None] / 255 - 0.5) / 0.5
     pairs = torch.utils.data.TensorDataset(pixels, images.train_target)
-    loader = torch.utils.data.DataLoader(pairs, batch_size=64, shuffle=False)
     parameters = list(net.parameters())
     velocity = [torch.zeros_like(value) for value in parameters]
     for _ in range(epochs):
-        for data, target in loader:
+        for data, target in torch.utils.data.DataLoader(pairs, batch_size=64, shuffle=False):
             loss = torch.nn.functional.nll_loss(net(data), target)
             gradients = torch.autograd.grad(loss, parameters)
             with torch.no_grad():
@@ -86,35 +93,32 @@ def plain_loop(net, epochs: int):
     return net
 
 
-@pytest.mark.usefixtures("no_explanation")
-@pytest.mark.parametrize("name", ["lin", "full"])
-def test_assignment_recipe_matches_course(name, small, tmp_path, capsys):
-    check_assignment_recipe(name, small, tmp_path, capsys)
-
-
-def check_assignment_recipe(name, small, tmp_path, capsys) -> None:
-    saved = tmp_path / "net.pth"
+def check_assignment_recipe(name: str) -> None:
     words = ["--recipe", "assignment", "--net", name, "--epochs", 2, "--seed", 3]
-    run(*words, "--plot", tmp_path, "--save", saved, capsys=capsys, data=small)
+    run(*words, "--save", "net.pth")
     torch.manual_seed(3)
     net = recipes.build(name, recipes.RECIPES["assignment", name])
     expected = plain_loop(net, 2).state_dict()
-    state = torch.load(saved, weights_only=True)
+    state = torch.load("net.pth", weights_only=True)
     assert state.keys() == expected.keys()
     for key, value in expected.items():
         assert torch.allclose(state[key], value, atol=1e-5), key
 
 
+@pytest.mark.usefixtures("no_explanation", "small")
+@pytest.mark.parametrize("name", ["lin", "full"])
+def test_assignment_recipe_matches_course(name):
+    check_assignment_recipe(name)
+
+
 CONV = ["--net", "conv", "--filters", "3,4", "--fc", 5]
 
 
-@pytest.mark.usefixtures("no_explanation")
-def test_the_printed_seed_and_recipe_repeat_a_run(small, tmp_path, capsys):
-    words = ["--epochs", 1, "--plot", tmp_path, "--save", tmp_path / "net.pth"]
-
-    def once(*more) -> tuple[str, bytes]:
-        printed = run(*words, *more, capsys=capsys, data=small)
-        state = torch.load(tmp_path / "net.pth", weights_only=True)
+@pytest.mark.usefixtures("no_explanation", "small")
+def test_the_printed_seed_and_recipe_repeat_a_run():
+    def once(*words) -> tuple[str, bytes]:
+        printed = run(*words, "--epochs", 1, "--save", "net.pth")
+        state = torch.load("net.pth", weights_only=True)
         return printed, b"".join(value.numpy().tobytes() for value in state.values())
 
     printed, weights = once(*CONV)
@@ -125,71 +129,61 @@ def test_the_printed_seed_and_recipe_repeat_a_run(small, tmp_path, capsys):
     assert once(*again, int(seed) + 1)[1] != weights
 
 
-@pytest.mark.usefixtures("no_explanation")
+@pytest.mark.usefixtures("no_explanation", "small")
 @pytest.mark.parametrize("words", [CONV, ["--net", "lin", "--optim", "sgd"]])
-def test_a_resumed_run_equals_an_uninterrupted_one(words, small, tmp_path, capsys, monkeypatch):
-    whole, part = tmp_path / "whole.pth", tmp_path / "part.pth"
+def test_a_resumed_run_equals_an_uninterrupted_one(words, monkeypatch):
     words = [*words, "--epochs", 3, "--batch", 50, "--seed", 4]
-    printed = run(*words, "--save", whole, "--plot", tmp_path, capsys=capsys, data=small)
+    printed = run(*words, "--save", "whole.pth")
     with monkeypatch.context() as patch:
         # In the second epoch, which is repeated.
         patch.setattr(kuzu_main, "Stop", lambda: StopAfter(9))
-        stopped = run(*words, "--save", part, "--plot", tmp_path, capsys=capsys, data=small,
-                      status=130)  # fmt: skip
-    assert f"weights: {part}, after epoch 1\n" in stopped
-    assert f"to go on: {settings.command('kuzu_main.py', '--resume', part)}" in stopped
-    rest = run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
+        stopped = run(*words, "--save", "part.pth", status=130)
+    assert "weights: part.pth, after epoch 1\n" in stopped
+    assert f"to go on: {settings.command('kuzu_main.py', '--resume', 'part.pth')}" in stopped
+    rest = run("--resume", "part.pth")
     assert "resuming after epoch 1 of 3" in rest
     assert matrices(rest)[-1].tolist() == matrices(printed)[-1].tolist()
-    states = [torch.load(path, weights_only=True) for path in (whole, part)]
+    states = [torch.load(path, weights_only=True) for path in ("whole.pth", "part.pth")]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     with pytest.raises(UserError, match="training is complete"):
-        run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
+        run("--resume", "part.pth")
 
 
 @pytest.mark.usefixtures("no_explanation")
-def test_flags_and_images_of_a_resumed_run_come_from_the_file(tmp_path, capsys, monkeypatch):
-    part = tmp_path / "part.pth"
-    with monkeypatch.context() as patch:
-        patch.setattr(kuzu_main, "Stop", lambda: StopAfter(70))
-        run("--net", "lin", "--split", 3, "--save", part, "--plot", tmp_path, capsys=capsys,
-            status=130)  # fmt: skip
-    with pytest.raises(UserError, match="--resume reads --lr from the file: leave it out"):
-        run("--resume", part, "--lr", 1, "--plot", tmp_path, capsys=capsys)
-    with pytest.raises(UserError, match="trained on Kuzushiji-10k split 3, not on Kuzushiji-10k"):
-        run("--resume", part, "--split", 2, "--plot", tmp_path, capsys=capsys)
-    # The default is the split that it was trained on.
+def test_flags_and_images_of_a_resumed_run_come_from_the_file(monkeypatch):
     monkeypatch.setattr(kuzu_main, "Stop", lambda: StopAfter(70))
-    printed = run("--resume", part, "--plot", tmp_path, capsys=capsys, status=130)
+    run("--net", "lin", "--split", 3, "--save", "part.pth", status=130)
+    with pytest.raises(UserError, match="--resume reads --lr from the file: leave it out"):
+        run("--resume", "part.pth", "--lr", 1)
+    with pytest.raises(UserError, match="trained on Kuzushiji-10k split 3, not on Kuzushiji-10k"):
+        run("--resume", "part.pth", "--split", 2)
+    # The default is the split that it was trained on.
+    printed = run("--resume", "part.pth", status=130)
     assert "images: Kuzushiji-10k split 3, 8000 training images" in printed
 
 
-@pytest.mark.usefixtures("no_explanation")
-def test_a_file_that_does_not_fit_is_refused(small, tmp_path, capsys):
-    saved, words = tmp_path / "full.pth", ["--plot", tmp_path]
-    run("--net", "full", "--hid", 10, "--epochs", 1, "--save", saved, *words,
-        capsys=capsys, data=small)  # fmt: skip
-    with pytest.raises(UserError, match="--load reads --hid from the file: leave it out"):
-        run("--load", saved, "--hid", 20, *words, capsys=capsys, data=small)
-    state = torch.load(saved, weights_only=True)
-    run_of, intact = state._metadata["run"], state._metadata["run"]["recipe"]
-    for change, message in (
-        (dict(hid=11), r"hidden\.weight has the shape \(10, 784\), not \(11, 784\)"),
-        (dict(lr=-1.0), "lr: '-1.0' is not a number above 0"),
-        (dict(kernels=(5, 5)), "its recipe is not that of NetFull"),
-        (dict(lr=None), "its recipe is not that of NetFull"),
-    ):
-        run_of["recipe"] = intact | change
-        torch.save(state, saved)
+@pytest.mark.usefixtures("no_explanation", "small")
+def test_a_file_that_does_not_fit_is_refused():
+    def check_message(message: str) -> None:
         with pytest.raises(UserError, match=f"not a network saved by this script: {message}"):
-            run("--load", saved, *words, capsys=capsys, data=small)
-    torch.save(torch.nn.Linear(2, 2).state_dict(), saved)
-    with pytest.raises(UserError, match="not a network saved by this script: it lacks 'recipe'"):
-        run("--load", saved, *words, capsys=capsys, data=small)
+            run("--load", "net.pth")
+
+    run("--net", "full", "--hid", 10, "--epochs", 1, "--save", "net.pth")
+    state = torch.load("net.pth", weights_only=True)
+    recipe = state._metadata["run"]["recipe"]
+    recipe["hid"] = 11
+    torch.save(state, "net.pth")
+    check_message(r"hidden\.weight has the shape \(10, 784\), not \(11, 784\)")
+    recipe["lr"] = -1.0
+    torch.save(state, "net.pth")
+    check_message("lr: '-1.0' is not a number above 0")
+    torch.save(torch.nn.Linear(2, 2).state_dict(), "net.pth")
+    check_message("it lacks 'recipe'")
 
 
-def older_file(path, **training) -> None:
-    """Save a network in the format of older versions: NetLin with the mean images as templates."""
+def test_the_whole_output_for_a_hand_made_network():
+    # In the format of older versions: NetLin with the mean images as templates.
+    write_characters(Path("data"), 1000, 360)
     images = characters(1000, 360)
     pixels = images.train.flatten(1) / 255
     means = torch.stack([pixels[images.train_target == index].mean(dim=0) for index in range(10)])
@@ -197,34 +191,18 @@ def older_file(path, **training) -> None:
     state = {"output.weight": means / 10, "output.bias": bias / 10}
     recipe = {"net": "lin", **settings.applying(recipes.RECIPES["assignment", "lin"])}
     recipe |= dict.fromkeys(recipes.ARCHITECTURE)
-    content = {"recipe": recipe, "images": "data", "split": None, "state": state}
-    torch.save(content | training, path)
-
-
-def test_the_whole_output_for_a_hand_made_network(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    write_characters(tmp_path / "data", 1000, 360)
-    older_file("net.pth")
-    words = ["--load", "net.pth", "--data", "data", "--json", "results.json"]
-    printed = run(*words, capsys=capsys)
+    torch.save({"recipe": recipe, "images": "data", "split": None, "state": state}, "net.pth")
+    printed = run("--load", "net.pth", "--data", "data", "--json", "results.json")
     golden("kuzu_lin", printed)
     # --json has every figure that a sentence uses.
     results = json.loads(Path("results.json").read_text())
     (network,) = results["networks"]
     assert printed.split("\nIn short\n")[1].split() == " ".join(results["sentences"]).split()
-    assert results["sentences"] == network["sentences"] == answer.network_sentences(network)
+    assert results["sentences"] == network["sentences"] == report.network_sentences(network)
     assert np.array_equal(network["matrix"], matrices(printed)[0])
-    expected = {"accuracy", "confusions", "forms", "loss", "matrix", "net", "parameter_sum",
-                "parameters", "recipe", "seconds", "title"}  # fmt: skip
-    assert expected <= network.keys()
-
-
-def test_training_of_an_older_file_is_not_resumed(tmp_path, capsys):
-    older_file(tmp_path / "net.pth", training={"epoch": 1})
-    words = ["--resume", tmp_path / "net.pth", "--plot", tmp_path / "plot"]
-    write_characters(tmp_path / "data", 100, 50)
-    with pytest.raises(UserError, match="saved by an older version of this script: --load tests"):
-        run(*words, capsys=capsys, data=tmp_path / "data")
+    assert {"loss", "net", "parameter_sum", "parameters", "recipe", "seconds"} <= network.keys()
+    with pytest.raises(UserError, match="or is that of an older version of this script: test it"):
+        run("--resume", "net.pth")
 
 
 # A student's kuzu.py in place of ours
@@ -243,7 +221,7 @@ class NetFull(nn.Module):
         super().__init__()
         self.main = nn.Sequential(nn.Linear(784, 20), nn.Tanh(), nn.Linear(20, 10))
     def forward(self, x):
-        return {}
+        return torch.log_softmax(self.main(x.flatten(1)), dim=1)
 class NetConv(nn.Module):
     def forward(self, x):
         return 0
@@ -251,64 +229,45 @@ class NetConv(nn.Module):
 
 
 @pytest.fixture
-def students(monkeypatch):
+def students(small, monkeypatch):
     """Replace kuzu.py by the course's, completed by a student as far as NetFull."""
     module = types.ModuleType("kuzu")
-    exec(LINEAR.format("torch.log_softmax(self.main(x.flatten(1)), dim=1)"), module.__dict__)
+    exec(LINEAR, module.__dict__)
     monkeypatch.setattr(recipes, "kuzu", module)
     return module
 
 
 @pytest.mark.usefixtures("students", "no_explanation")
-def test_a_student_s_networks_are_trained(small, tmp_path, capsys):
-    saved = tmp_path / "net.pth"
-    words = ["--plot", tmp_path, "--epochs", 1, "--seed", 0]
-    printed = run("--net", "lin", *words, capsys=capsys, data=small)
-    assert "NetLin: 7850 independent parameters\n" in printed
-    printed = run("--net", "full", "--save", saved, *words, capsys=capsys, data=small)
+def test_a_student_s_networks_are_trained():
+    words = ["--epochs", 1, "--seed", 0]
+    assert "NetLin: 7850 independent parameters\n" in run("--net", "lin", *words)
+    printed = run("--net", "full", "--save", "net.pth", *words)
     assert "NetFull: 15910 independent parameters\n" in printed
     assert "--hid" not in printed
-    again = run("--load", saved, "--plot", tmp_path, capsys=capsys, data=small)
-    assert matrices(again)[0].tolist() == matrices(printed)[0].tolist()
+    assert matrices(run("--load", "net.pth"))[0].tolist() == matrices(printed)[0].tolist()
+
+
+CONV_ONLY, LOGITS = ["--net", "conv"], "self.main(x.flatten(1))"
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("words", "change", "message"),
     [
-        ("", "NetConv in kuzu.py is not a network whose output has the shape (N, 10)"),
-        ("NetConv = NetLin", ""),
-        ("del NetConv", "kuzu.py has no class NetConv"),
-        ("class NetConv(NetFull):\n    forward = lambda self, x: self.main(x.flatten(1))",
-         "NetConv in kuzu.py does not return log probabilities: end with log_softmax"),
-        ("class NetConv(NetLin):\n    forward = lambda self, x: x.vew(3)",
-         "NetConv in kuzu.py: AttributeError: 'Tensor' object has no attribute 'vew'"),
+        (CONV_ONLY, "", "'int' object has no attribute 'shape'"),
+        (CONV_ONLY, "del NetConv", "module 'kuzu' has no attribute 'NetConv'"),
+        (CONV_ONLY, f"class NetConv(NetFull):\n    forward = lambda self, x: {LOGITS}",
+         "its probabilities do not add up to 1: end with log_softmax"),
+        (CONV_ONLY, "class NetConv(NetLin):\n    forward = lambda self, x: x.flatten(1)",
+         "it returned the shape (2, 784) for 2 images"),
+        # Before the other networks are trained.
+        (["--compare"], "", "NetConv in kuzu.py must return log probabilities"),
+        (["--sweep", "10"], "", "unexpected keyword argument 'hid'"),
     ],
 )  # fmt: skip
-@pytest.mark.usefixtures("no_explanation")
-def test_a_student_s_unfinished_network_costs_one_line(
-    students, change, message, small, tmp_path, capsys
-):
+def test_a_student_s_unfinished_network_costs_one_line(students, words, change, message, capsys):
     exec(change, students.__dict__)
-    words = ["--net", "conv", "--epochs", 1, "--plot", tmp_path, "--data", small]
-    if message:
-        check_refused("kuzu_main", words, 1, message, capsys)
-    else:
-        run(*words, capsys=capsys)
-
-
-@pytest.mark.parametrize(
-    ("several", "message"),
-    [
-        (["--sweep", "10"], "unexpected keyword argument 'hid'"),
-        (["--compare"], "NetConv in kuzu.py"),
-    ],
-)
-def test_several_networks_are_checked_before_one_is_trained(
-    students, several, message, small, tmp_path, capsys
-):
-    words = ["--plot", tmp_path, "--data", small]
-    check_refused("kuzu_main", [*several, *words], 1, message, capsys)
-    assert not list(tmp_path.glob("*.jpg"))
+    check_refused("kuzu_main", words, 1, message, capsys)
+    assert not list(Path("plot").iterdir())
 
 
 # Devices; tests/test_cli.py has a GPU that cannot be used.
@@ -333,17 +292,22 @@ def test_float64_is_computed_on_the_cpu(monkeypatch):
     assert kuzu_main.test(*tested).loss == expected.loss
 
 
-def test_small_networks_use_one_thread(small, tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("no_explanation", "small")
+def test_small_networks_use_one_thread(monkeypatch):
     used = []
-    monkeypatch.setattr(kuzu_main, "fit", lambda *words: used.append(torch.get_num_threads()))
-    monkeypatch.setattr(kuzu_main, "record", lambda *words: {"sentences": []})
-    monkeypatch.setattr(kuzu_main, "show_network", lambda *words: None)
+
+    def train(run, *words) -> bool:
+        used.append(torch.get_num_threads())
+        run.done = 1
+        return True
+
+    monkeypatch.setattr(kuzu_main, "train", train)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     for words in (["lin"], ["full"], ["conv"], ["lin", "--num_threads", 3]):
-        run("--net", *words, "--plot", tmp_path, capsys=capsys, data=small)
+        run("--net", *words, "--epochs", 1)
+        assert torch.get_num_threads() == 2
     assert used == [1, 1, 2, 3]
-    assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
 
 
@@ -351,7 +315,8 @@ def test_small_networks_use_one_thread(small, tmp_path, monkeypatch, capsys):
 BAD = [
     (["--mom", "1"], 2, "argument --mom: '1' is not a number from 0 to 0.9999"),
     (["--sweep", "10", "--net", "lin"], 2, "omit --net lin"),
-    (["--compare", "--load", "x"], 2, "--compare trains several networks"),
+    (["--compare", "--load", "x"], 2, "--load: not allowed with argument --compare"),
+    (["--compare", "--save", "x"], 2, "--save saves one network"),
     (["--net", "conv", "--batch", "1", "--split", "0"], 2, "--batch 1"),
     (["--split", "3", "--dataset", "kmnist"], 2, "--split 3 needs --dataset kuzushiji10k"),
     (["--data", "x"], 1, "--data x: no data set in x/KMNIST/raw; --dataset kmnist downloads"),
@@ -360,14 +325,12 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "status", "message"), BAD, ids=[" ".join(b[0]) for b in BAD])
-def test_bad_input_costs_one_clear_line(words, status, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_bad_input_costs_one_clear_line(words, status, message, capsys):
     check_refused("kuzu_main", words, status, message, capsys)
 
 
-@pytest.mark.usefixtures("no_explanation")
-def test_a_loss_that_is_not_finite_ends_the_run(small, tmp_path, capsys):
+@pytest.mark.usefixtures("small")
+def test_a_loss_that_is_not_finite_ends_the_run():
     words = ["--net", "full", "--optim", "sgd", "--lr", "100", "--weight_decay", "100"]
-    words += ["--schedule", "constant"]
     with pytest.raises(UserError, match=r"the loss is (nan|inf) in epoch \d+: lower --lr 100"):
-        run(*words, "--plot", tmp_path, capsys=capsys, data=small)
+        run(*words, "--schedule", "constant")

@@ -3,7 +3,6 @@
 import gzip
 import os
 import socket
-import sys
 
 import pytest
 import torch
@@ -46,13 +45,6 @@ def test_a_host_that_does_not_answer_is_abandoned(address, tmp_path, monkeypatch
         with pytest.raises(KMNISTUnavailable, match=r"no answer|timed out|refused"):
             dataset.load_kmnist(tmp_path / "new")
     assert os.listdir(tmp_path) == []
-
-
-def test_torchvision_and_a_timeout_of_the_process_are_not_needed(host, tmp_path, monkeypatch):
-    # An installation without _lzma, say, in which importing torchvision fails.
-    monkeypatch.setitem(sys.modules, "torchvision", None)
-    assert len(dataset.load_kmnist(tmp_path / "new").train) == 300
-    assert socket.getdefaulttimeout() is None
 
 
 def test_only_missing_files_are_downloaded_and_only_once(host, tmp_path, monkeypatch):
