@@ -21,9 +21,11 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from types import SimpleNamespace
+from unittest import mock
 
 import matplotlib
 import numpy as np
@@ -74,22 +76,17 @@ def make_parser() -> settings.Parser:
 
 # argparse type, text, and the expected value or part of the error.
 TYPES = [
-    (WHOLE, "10", 10),
     (settings.Number(0, 9), "0", 0),
     (POSITIVE, "1e-9", 1e-9),
     (settings.CommaSeparated(WHOLE), "10,2, 5", (10, 2, 5)),
-    (settings.boolean, "True", True),
     (settings.boolean, "false", False),
     *((WHOLE, text, "from 1 to 10") for text in ("0", "11", "1.5", "", "五百", "1_0")),
-    *(
-        (POSITIVE, text, "above 0 and at most 2")
-        for text in ("0", "-1", "2.5", "nan", "inf", "1e999", "", "x")
-    ),
+    *((POSITIVE, text, "above 0 and at most 2") for text in ("0", "2.5", "nan", "1e999", "x")),
     (settings.CommaSeparated(WHOLE), "5,,3", "from 1 to 10"),
     (PAIR, "5,3,1", "has 3 numbers, not 2"),
     (settings.boolean, "maybe", "neither True nor False"),
     (settings.path, " ", "is not a path"),
-    *((settings.device, text, "cannot be used") for text in ("cpu2", "", "meta", "cuda:99", "hpu")),
+    *((settings.device, text, "cannot be used") for text in ("cpu2", "", "meta", "cuda:99")),
 ]
 
 
@@ -122,30 +119,19 @@ def test_settings_are_the_same_after_typing_and_after_a_file(recipe):
     words = settings.format_flags(recipe).split()
     assert settings.chosen(make_parser().parse_args(words), recipe) == recipe
     assert settings.restore(Recipe, asdict(recipe)) == recipe
+    assert make_parser().parse_args(["--augment"]).augment
     # Defaults that do not apply are not changed by flags.
     assert settings.chosen(make_parser().parse_args(words), Recipe(lr=1.0)) == Recipe(lr=recipe.lr)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("lr", 0.0), ("lr", math.nan), ("lr", "0.1x"), ("lr", [1]), ("optim", "lbfgs"), ("more", 1),
-     ("filters", (1, 2, 3)), ("filters", (1, 20)), ("augment", "True"), ("augment", 1)],
+    [("lr", 0.0), ("lr", [1]), ("optim", "lbfgs"), ("more", 1), ("filters", (1, 20)),
+     ("augment", "True")],
 )  # fmt: skip
 def test_values_from_a_file_that_could_not_be_typed_are_refused(name, value):
     with pytest.raises(ValueError, match="not the values of optim, lr" if name == "more" else name):
         settings.restore(Recipe, asdict(SGD) | {name: value})
-
-
-def test_a_switch_is_true_false_or_none():
-    given = ([], ["--augment"], ["--augment", "True"], ["--augment", "False"])
-    assert [make_parser().parse_args(words).augment for words in given] == [None, True, True, False]
-
-
-def test_a_flag_that_a_file_holds_is_refused():
-    args = make_parser().parse_args(["--lr", "0.1"])
-    settings.refuse_given(args, "--load", ["mom"])
-    with pytest.raises(UserError, match="--load reads --lr from the file"):
-        settings.refuse_given(args, "--load", ["mom", "lr"])
 
 
 # What is typed, and part of the error.
@@ -153,13 +139,9 @@ UNKNOWN = [
     ("--set-weights", "unknown flag --set-weights: did you mean --set_weights?"),
     ("--epoch=3", "unknown flag --epoch: did you mean --epochs?"),
     ("-lr 3", "unknown flag -lr: did you mean --lr?"),
-    ("-h_", "unknown flag -h_"),
-    ("--see 1", "unknown flag --see: did you mean --seed?"),
     ("--xyz", "unknown flag --xyz (see --help)"),
     ("--seed 1 2", "argument --seed: '1,2' is not a whole number"),
-    ("--set_weights 2", "unrecognized arguments: 2"),
     ("--json my file", "unrecognized arguments: file"),
-    ("--format gif", "invalid choice: 'gif'"),
 ]
 
 
@@ -170,16 +152,12 @@ def test_a_near_miss_of_a_flag_is_named(words, message):
     assert error.value.status == 2
 
 
-@pytest.mark.parametrize("hyphens", ["–", "—", "––", "‑-", "−−"])
-def test_hyphens_copied_from_a_page_are_accepted(hyphens):
-    args = make_parser().parse_args([f"{hyphens}epochs", "3", f"{hyphens}set_weights"])
-    assert (args.epochs, args.set_weights) == (3, True)
-    assert make_parser().parse_args([f"{hyphens}epochs=3"]).epochs == 3
-
-
-def test_a_list_may_have_lost_its_commas():
-    """PowerShell passes 10,2,5 as three words."""
-    for words in (["--sizes", "10", "2", "5"], ["--sizes", "10,2,5"], ["--sizes=10,2,5"]):
+def test_words_are_read_as_they_were_meant():
+    """Hyphens copied from a page; PowerShell passes 10,2,5 as three words."""
+    for hyphens in ("–", "—", "––", "‑-", "−−"):
+        args = make_parser().parse_args([f"{hyphens}epochs", "3", f"{hyphens}set_weights"])
+        assert (args.epochs, args.set_weights) == (3, True)
+    for words in (["–sizes", "10", "2", "5"], ["--sizes", "10,2,5"], ["—sizes=10,2,5"]):
         args = make_parser().parse_args([*words, "--seed", "1"])
         assert (args.sizes, args.seed) == ((10, 2, 5), 1)
 
@@ -218,11 +196,6 @@ def test_a_gpu_that_is_reported_but_fails_is_not_the_default(monkeypatch, capsys
         line = capsys.readouterr().err
         assert line.startswith("computing on the CPU: 'cuda' cannot be used: ")
         assert line.count("\n") == 1
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    parser = settings.Parser(prog="x")
-    settings.add_common_flags(parser, default_device=None)
-    assert parser.parse_args([]).device == torch.device("cpu")
-    assert capsys.readouterr().err == ""
 
 
 def throw(error: BaseException):
@@ -234,7 +207,6 @@ def throw(error: BaseException):
 # Exception raised by main, exit status, and part of the line on stderr.
 ERRORS = [
     (UserError("no such\n  file"), 1, "error: no such file"),
-    (UserError("bad flag", status=2), 2, "error: bad flag"),
     (UserError("file \x1b[2J点\x07"), 1, "error: file ?[2J点?"),
     (KeyboardInterrupt(), 130, "error: interrupted"),
     (KeyboardInterrupt(signal.SIGTERM), 143, "error: interrupted"),
@@ -267,14 +239,13 @@ def test_a_bug_keeps_its_traceback_and_a_status_is_passed_on():
         assert exit_status(lambda status=status: status) == (status or 0)
 
 
-def test_a_closed_pipe_is_not_an_error(monkeypatch, capfd):
+def test_a_closed_pipe_is_not_an_error(monkeypatch, capsys):
     """Windows is emulated, where a closed pipe is EINVAL."""
-    monkeypatch.setattr(process, "_discard_output", lambda: None)
     assert exit_status(lambda: throw(BrokenPipeError(errno.EPIPE, "Broken pipe"))) == 0
-    assert capfd.readouterr().err == ""
+    assert capsys.readouterr().err == ""
     invalid = OSError(errno.EINVAL, "Invalid argument")
     assert exit_status(lambda: throw(invalid)) == 1
-    assert "standard output: Invalid argument" in capfd.readouterr().err
+    assert "standard output: Invalid argument" in capsys.readouterr().err
     monkeypatch.setattr(process, "os", WINDOWS)
     assert exit_status(lambda: throw(invalid)) == 0
 
@@ -301,24 +272,15 @@ def test_a_notebook_gets_its_handlers_and_its_style_back(monkeypatch):
     assert (matplotlib.rcParams["font.size"], matplotlib.rcParams["text.usetex"]) == (33, True)
 
 
+def stopped() -> int:
+    with process.Stop() as stop:
+        return 5 + stop.status
+
+
 def test_a_script_runs_in_another_thread():
     """An IDE that runs scripts in a thread is emulated: no signals there."""
-    statuses = []
-
-    def main():
-        with process.Stop() as stop:
-            return 5 + stop.status
-
-    def run():
-        try:
-            process.run(main)
-        except SystemExit as end:
-            statuses.append(end.code)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert statuses == [5]
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(process.run, stopped).exception().code == 5
 
 
 class Shell(io.StringIO):
@@ -384,17 +346,6 @@ def test_the_time_left_is_shown_on_a_terminal_only(capsys, monkeypatch):
     assert shown == "\rhalf, 1:00 left\r9, 0:13 left   \r" + " " * 12 + "\r"
 
 
-def test_a_seed_is_printed_and_repeats_random_numbers(capsys):
-    assert process.seed_everything(7) == 7
-    first = torch.rand(3)
-    process.seed_everything(7)
-    assert torch.equal(first, torch.rand(3))
-    seed = process.seed_everything(None)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "seed: 7"
-    assert lines[2] == f"seed: {seed} (chosen at random; --seed {seed} repeats this run)"
-
-
 # Machines on which a script cannot run
 
 
@@ -407,12 +358,12 @@ def start_error() -> str:
 def test_missing_packages_are_named(monkeypatch):
     """A Python without the environment is emulated."""
     found = importlib.util.find_spec
-    absent = ("sklearn", "torch")
+    absent = ("scipy", "torch")
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name in absent else found(name)
     )
     message = start_error()
-    assert f"error: not installed: sklearn, torch ({sys.executable})" in message
+    assert f"error: not installed: scipy, torch ({sys.executable})" in message
     assert "activate the environment" in message
 
 
@@ -527,34 +478,24 @@ def test_the_old_file_is_kept_when_writing_fails(case, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_a_folder_that_refuses_files_is_reported_at_once(tmp_path, monkeypatch):
-    """A protected folder of Windows is emulated: open is refused, whatever the name."""
-    names = []
-
-    def refuse(path, mode):
-        names.append(path)
-        raise PermissionError(errno.EACCES, "Permission denied", path)
-
-    monkeypatch.setattr(files, "open", refuse, raising=False)
+def test_an_obstacle_to_writing_is_reported_at_once(tmp_path, monkeypatch):
+    """A protected folder of Windows is emulated: new files are refused, whatever the name."""
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*folder\.jpg: "):
+        files.write(tmp_path / "folder.jpg", "")
+    with pytest.raises(UserError, match=r"cannot write into .*file: it is not a folder"):
+        files.require_writable(tmp_path / "file")
+    with pytest.raises(UserError, match=r"--save .*folder\.jpg is a folder: choose a file name"):
+        files.require_savable(tmp_path / "folder.jpg", "--save")
+    refused = mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
+    monkeypatch.setattr(files, "open", refused, raising=False)
+    monkeypatch.setattr(files.Path, "touch", refused)
     with pytest.raises(UserError, match=rf"^cannot write {re.escape(str(tmp_path))}.*: Permission"):
         files.write(tmp_path / "a.txt", "new")
     with pytest.raises(UserError, match=r"cannot write into .*: Permission denied"):
         files.require_writable(tmp_path)
-    assert len(names) == 2
-
-
-def test_an_obstacle_to_writing_is_reported(tmp_path):
-    (tmp_path / "folder.jpg").mkdir()
-    with pytest.raises(UserError, match=r"cannot write .*folder\.jpg: it is a folder"):
-        files.write(tmp_path / "folder.jpg", "")
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write .*a\.jpg: "):
-        files.write(tmp_path / "file" / "a.jpg", "")
-    with pytest.raises(UserError, match=r"cannot write into .*file: it is not a folder"):
-        files.require_writable(tmp_path / "file")
-    assert files.require_writable(tmp_path / "a" / "b").is_dir()
-    with pytest.raises(UserError, match=r"--save .*folder\.jpg is a folder: choose a file name"):
-        files.require_savable(tmp_path / "folder.jpg", "--save")
+    assert refused.call_count == 2
 
 
 def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path):
@@ -567,11 +508,6 @@ def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path):
     assert link.is_symlink()
     assert target.read_text() == "new"
     assert os.listdir(target.parent) == ["a.pth"]
-    (tmp_path / "file").touch()
-    link.unlink()
-    link.symlink_to(tmp_path / "file" / "a.pth")
-    with pytest.raises(UserError, match=r"--save .*link\.pth: cannot write into .*file"):
-        files.require_savable(link, "--save")
 
 
 def test_write_json_converts_to_json_types(tmp_path, capsys):
@@ -598,8 +534,6 @@ def test_pictures_have_the_chosen_format(name, tmp_path, monkeypatch, capsys):
     assert path == tmp_path / f"net_1.5.{name}"
     assert path.read_bytes().startswith(FORMATS[name])
     assert capsys.readouterr().out == f"picture: {path}\n"
-    make_parser().parse_args([])
-    assert files.save_picture(Figure(figsize=(1, 1)), tmp_path / "a.jpg").suffix == ".jpg"
 
 
 def test_a_window_is_opened_where_there_is_a_screen_and_its_failure_is_one_line(
@@ -646,80 +580,34 @@ def test_learning_rates_are_those_of_torch(name):
             scheduler.step()
 
 
-def new_run(recipe: Recipe, length: int = 6) -> training.Run:
+def trained(recipe: Recipe, optimizer=None) -> training.Run:
+    """Return a run of a Linear(3, 2) after six updates, by the recipe's optimizer or another."""
     torch.manual_seed(1)
     net = torch.nn.Linear(3, 2)
-    optimizer = training.make_optimizer(recipe, net)
-    return training.Run({"lang": "anb2n"}, recipe, 1, length, net, optimizer)
-
-
-def train(run: training.Run, until: int, optimizer=None) -> None:
-    """Train on random numbers of the seed and the epoch."""
-    while run.done < until:
-        generator = torch.Generator().manual_seed(1000 * run.seed + run.done)
-        inputs, targets = torch.randn(2, 8, 3, generator=generator)
-        loss = (run.net(inputs) - targets[:, :2]).square().mean()
-        training.update(run, loss, run.done / run.length, clip=1.0)
-        run.done += 1
-        run.reports.append({"epoch": run.done, "loss": loss.item()})
-
-
-@pytest.mark.parametrize("optim", ["sgd", "adam", "adamw"])
-def test_a_resumed_run_equals_an_uninterrupted_one(optim, tmp_path):
-    recipe, path = replace(ADAM, optim=optim), tmp_path / "net.pth"
-    whole = new_run(recipe)
-    train(whole, 6)
-    part = new_run(recipe)
-    train(part, 3)
-    assert not part.complete
-    training.save(part, path)
-    state, saved = files.read_checkpoint(path, "--resume")
-    again = settings.restore(Recipe, saved["recipe"])
-    assert again == recipe
-    net = torch.nn.Linear(3, 2)
-    files.load_weights(net, state)
-    resumed = training.resume(saved, again, net)
-    assert (resumed.done, resumed.about) == (3, {"lang": "anb2n"})
-    train(resumed, 6)
-    assert resumed.complete
-    assert resumed.reports == whole.reports
-    for name, value in whole.net.state_dict().items():
-        assert torch.equal(net.state_dict()[name], value)
+    optimizer = optimizer(net.parameters()) if optimizer else training.make_optimizer(recipe, net)
+    run = training.Run({"lang": "anb2n"}, recipe, 1, 6, net, optimizer)
+    for step in range(6):
+        loss = (net(torch.randn(8, 3)) - 1).square().mean()
+        training.update(run, loss, step / 6, clip=1.0)
+    return run
 
 
 @pytest.mark.parametrize("optim", ["sgd", "adam", "adamw"])
 def test_updates_are_those_of_torch(optim):
     recipe = replace(ADAM, optim=optim, schedule="constant", weight_decay=0.1)
-    ours, theirs = new_run(recipe), new_run(recipe)
     kind = dict(sgd=torch.optim.SGD, adam=torch.optim.Adam, adamw=torch.optim.AdamW)[optim]
     options = dict(momentum=0.9) if optim == "sgd" else dict(betas=(0.9, 0.99))
-    theirs.optimizer = kind(theirs.net.parameters(), recipe.lr, weight_decay=0.1, **options)
-    train(ours, 6)
-    train(theirs, 6)
-    torch.testing.assert_close(ours.net.weight, theirs.net.weight)
-
-
-def test_a_checkpoint_is_a_plain_state_dict(tmp_path):
-    run = new_run(SGD)
-    train(run, 2)
-    training.save(run, tmp_path / "net.pth")
-    net = torch.nn.Linear(3, 2)
-    net.load_state_dict(torch.load(tmp_path / "net.pth", weights_only=True))
-    assert torch.equal(net.weight, run.net.weight)
-    # A file of another script has no run.
-    torch.save(net.state_dict(), tmp_path / "other.pth")
-    assert files.read_checkpoint(tmp_path / "other.pth", "--load")[1] is None
+    theirs = trained(recipe, partial(kind, lr=recipe.lr, weight_decay=0.1, **options))
+    torch.testing.assert_close(trained(recipe).net.weight, theirs.net.weight)
 
 
 def test_a_run_of_another_network_or_without_its_parts_is_refused(tmp_path):
-    run = new_run(ADAM)
-    train(run, 1)
-    training.save(run, tmp_path / "net.pth")
+    training.save(trained(ADAM), tmp_path / "net.pth")
     saved = files.read_checkpoint(tmp_path / "net.pth", "--resume")[1]
     with pytest.raises(ValueError, match="optimizer is that of another network"):
         training.resume(saved, ADAM, torch.nn.Linear(4, 2))
-    for broken in ({}, saved | {"done": "3"}, saved | {"optimizer": 3}, saved | {"reports": None}):
-        with pytest.raises(ValueError, match=r"it lacks|optimizer is"):
+    for broken in ({}, saved | {"done": "3"}, saved | {"optimizer": 3}):
+        with pytest.raises(ValueError, match="it lacks"):
             training.resume(broken, ADAM, torch.nn.Linear(3, 2))
 
 
@@ -727,7 +615,6 @@ def test_a_run_of_another_network_or_without_its_parts_is_refused(tmp_path):
 WEIGHTS = [
     ({"bias": None}, "without bias"),
     ({"more": torch.ones(1)}, "unexpected: more"),
-    ({"weight": torch.ones(3, 2)}, r"weight has the shape \(3, 2\), not \(2, 3\)"),
     ({"weight": 3}, r"weight has the shape \(\), not \(2, 3\)"),
     ({"weight": torch.full((2, 3), math.nan)}, "weight contains non-finite numbers"),
 ]
@@ -756,13 +643,3 @@ def test_a_table_has_columns_below_its_keys():
         "AAB    -1.25   100%   3",
     ]
     assert tables.table([]) == ""
-
-
-def test_in_short_wraps_its_sentences():
-    text = tables.in_short(["It counts.", "word " * 30])
-    assert text.splitlines()[:3] == ["", "In short", "It counts."]
-    assert max(map(len, text.splitlines())) <= 98
-    assert text.splitlines()[4].startswith("  word")
-    assert [tables.count(number, "state") for number in (1, 2, 1200)] == [
-        "1 state", "2 states", "1,200 states",
-    ]  # fmt: skip
