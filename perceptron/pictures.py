@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch
 from torch import Tensor, nn
 
-from perceptron.network import activations, dividing_lines, format_number, weights
+from perceptron.network import activations, weights
+from perceptron.summary import dividing_lines, format_number
 
 # Blue and orange, which colour-blind readers can distinguish, darker towards 0 and 1. The limits of
 # an activation's four colours are the same for step units, which have only the outer two.

@@ -10,14 +10,16 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.special import expit
 from shared import ROOT
 
 import check
 import check_main
 from perceptron import network, pictures
-from perceptron.points import read_table
-from perceptron.scales import SCALES, sigmoid_test, smallest_scale
-from perceptron.summary import summary
+from perceptron.design import SCALES, smallest_scale
+from perceptron.network import read_table
+from perceptron.summary import line_equation, summary
 
 POINTS, TARGET = read_table(ROOT / "data" / "check.csv")
 HAND = [[[1, -1], [-1, 1], [1, -1], [-1, 1]], [-0.5, -0.5, -1.5, -1.5], [[1, 1, -1, -1]], [-0.5]]
@@ -62,7 +64,7 @@ def test_forward_computes_the_equations(act, hid):
     ],
 )
 def test_line_equation_is_as_a_student_writes_it(weight, bias, line, active):
-    assert network.line_equation(weight, bias) == {"line": line, "active": active}
+    assert line_equation(weight, bias) == {"line": line, "active": active}
 
 
 number = st.floats(-20, 20).map(lambda value: round(value, 2))
@@ -72,7 +74,7 @@ number = st.floats(-20, 20).map(lambda value: round(value, 2))
 @settings(max_examples=100, deadline=None)
 def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
     assume(any(weight))
-    found = network.line_equation(list(weight), bias)
+    found = line_equation(list(weight), bias)
     name, right = found["line"].split(" = ")
     line = eval(re.sub(r"(\d) x1", r"\1 * x1", right), {"x1": point[0]})
     value = point[0] if name == "x1" else point[1]
@@ -121,14 +123,14 @@ def test_labels_of_a_diagram_keep_clear_of_other_lines_and_labels(seed):
 # Scales
 
 
-def scale_of(out_bias: float, scale: float = 1.0):
-    weights = [torch.tensor(value) * scale for value in (*HAND[:3], [out_bias])]
-    return smallest_scale(sigmoid_test(weights, POINTS, TARGET))
+def scale_of(weights, points=POINTS, target=TARGET):
+    return smallest_scale([torch.tensor(values) for values in weights], points, target)
 
 
-def test_the_smallest_scale_of_the_weights_of_the_assignment():
-    assert scale_of(-0.5) == pytest.approx(1.980399, abs=1e-6)
-    assert scale_of(-0.5, 10) == pytest.approx(0.1980399, abs=1e-7)
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_the_smallest_scale_of_the_weights_of_the_assignment(scale):
+    scaled = [torch.tensor(values) * scale for values in HAND]
+    assert smallest_scale(scaled, POINTS, TARGET) == pytest.approx(1.980399 / scale, rel=1e-6)
     for factor, correct in ((0.9999, False), (1.0001, True), (20, True)):
         net = network.make_net(4, "sig", [1.9804 * factor * torch.tensor(v) for v in HAND])
         assert bool(network.correct_points(net, POINTS, TARGET).all()) == correct
@@ -136,30 +138,27 @@ def test_the_smallest_scale_of_the_weights_of_the_assignment():
 
 def test_rounding_does_not_decide():
     # With -1 the output's net input is below 0 for all targets 1, but rounds to 0.
-    assert scale_of(-1.0) is None
-    assert scale_of(-1.0, 10) is None
+    assert scale_of([*HAND[:3], [-1.0]]) is None
     # 0.1 + 0.2 - 0.3 is not 0 in float32.
-    weights = [torch.tensor(v) for v in ([[1.0, 0]] * 2, [1.0, 1.0], [[0.1, 0.2]], [-0.3])]
-    test = sigmoid_test(weights, torch.ones(1, 2), torch.zeros(1, 1))
-    assert not test(1000)
-    assert test(1)
+    weights = [[1.0, 0]] * 2, [1.0, 1.0], [[0.1, 0.2]], [-0.3]
+    assert scale_of(weights, torch.ones(1, 2), torch.zeros(1, 1)) is None
 
 
 @pytest.mark.parametrize("threshold", [0.75, 0.9])
 def test_one_unit_has_a_smallest_scale_in_closed_form(threshold):
     # sigmoid(10 s) - threshold >= 0 for s >= log(threshold / (1 - threshold)) / 10.
-    weights = [torch.tensor(v) for v in ([[10.0, 0]], [0.0], [[1.0]], [-threshold])]
-    points = torch.tensor([[1.0, 0], [-1.0, 0]])
-    test = sigmoid_test(weights, points, torch.tensor([[1.0], [0.0]]))
+    weights, points = ([[10.0, 0]], [0.0], [[1.0]], [-threshold]), torch.tensor([[1.0, 0]])
     expected = math.log(threshold / (1 - threshold)) / 10
-    assert smallest_scale(test) == pytest.approx(expected, rel=1e-6)
-    assert smallest_scale(sigmoid_test(weights, points, torch.tensor([[0.0], [1.0]]))) is None
+    assert scale_of(weights, points, torch.ones(1, 1)) == pytest.approx(expected, rel=1e-6)
+    assert scale_of(weights, points, torch.zeros(1, 1)) is None
+    assert scale_of(weights, -points, torch.zeros(1, 1)) == SCALES[0]
 
 
-def test_the_scan_finds_the_last_change():
-    assert smallest_scale(lambda scale: True) == SCALES[0]
-    assert smallest_scale(lambda scale: scale < 5) is None
-    assert smallest_scale(lambda scale: not 2 < scale < 3) == pytest.approx(3)
+def test_the_last_of_several_changes_counts():
+    # Below 0 from scale 0.23 to 0.73.
+    weights, one = ([[4.0, 0], [1.0, 0]], [0.0, 0.0], [[-1.0, 2.0]], [-0.4]), torch.ones(1, 1)
+    root = brentq(lambda scale: -expit(4 * scale) + 2 * expit(scale) - 0.4, 0.5, 1)
+    assert scale_of(weights, torch.ones(1, 2), one) == pytest.approx(root, rel=1e-6)
 
 
 # In short: each sentence with a network that meets its condition, and one that just misses it

@@ -13,10 +13,9 @@ from shared import ROOT, check_refused, golden, run_here, run_script
 
 import check
 import check_main
-from perceptron import training
-from perceptron.points import read_table
+from perceptron import network
 
-POINTS, TARGET = read_table(ROOT / "data" / "check.csv")
+POINTS, TARGET = network.read_table(ROOT / "data" / "check.csv")
 EPOCH = re.compile(r"ep: (\d+) loss: (\d\.\d{4}) acc: (\d+\.\d\d)")
 # Text of check.py before, between and after the lines to replace.
 HEAD, REST = (ROOT / "check.py").read_text().split("        # One row per hidden unit")
@@ -201,10 +200,10 @@ def train_alone(weights, lr: float, epochs: int) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("restarts", [1, 3])
 def test_networks_side_by_side_train_as_if_alone(restarts):
-    recipe = training.Recipe(lr=0.05, init=1.0, epoch=100, restarts=restarts)
+    recipe = network.Recipe(lr=0.05, init=1.0, epoch=100, restarts=restarts)
     torch.manual_seed(4)
-    start = training.init_weights(recipe, 3)
-    best, results = training.train(start, recipe, POINTS, TARGET, check_main.Stop())
+    start = network.init_weights(recipe, 3)
+    best, results = network.train(start, recipe, POINTS, TARGET, check_main.Stop())
     assert (results["epochs"], results["restarts"]) == (100, restarts)
     alone = [train_alone([value[i] for value in start], 0.05, 100) for i in range(restarts)]
     assert any(
@@ -214,7 +213,7 @@ def test_networks_side_by_side_train_as_if_alone(restarts):
 
 
 def test_assignment_recipe_matches_course():
-    recipe = training.RECIPES["assignment"]
+    recipe = network.RECIPES["assignment"]
     assert (recipe.lr, recipe.init, recipe.epoch, recipe.restarts) == (0.001, 0.15, 200_000, 1)
 
 
@@ -232,7 +231,7 @@ def test_ctrl_c_ends_training_and_prints_the_weights(tmp_path, monkeypatch, capf
         if epoch == 300:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(training.Progress, "update", press)
+    monkeypatch.setattr(network.Progress, "update", press)
     words = ["--hid", 2, "--epoch", 1_000_000, "--plot", tmp_path]
     assert check_main.main([str(word) for word in words]) == 130
     printed, errors = capfd.readouterr()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceptron.dichotomies import dichotomies, separate, smallest_design
+from perceptron.design import dichotomies, separate, smallest_design
 
 GRID = np.array(list(itertools.product(range(3), repeat=2)), float)
 TARGET = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0])
