@@ -20,6 +20,7 @@ from cli.process import Stop, UserError
 from cli.tables import in_short, table
 
 import argparse
+import re
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 
 from perceptron import network, pictures
 from perceptron.design import MAX_UNITS, smallest_design, smallest_scale
-from perceptron.summary import dividing_lines, format_number, format_weights, summary
+from perceptron.summary import dividing_lines, format_number, summary
 
 
 def build_parser() -> settings.Parser:
@@ -160,8 +161,12 @@ def print_network(net: nn.Module, points: Tensor, target: Tensor, stage: str) ->
 
 
 def print_weights_to_paste(net: nn.Module, title: str) -> None:
+    """Print the weights as lines of check.py."""
     print(f'\n{title}, to paste under "Enter Weights Here" in check.py:')
-    print(format_weights(net))
+    for name, values in network.weights(net).items():
+        # Whole numbers as a student writes them.
+        text = re.sub(r"\.0\b", "", str(values.double().numpy().round(6).tolist()))
+        print(f"        {name} = {text}")
 
 
 def print_activations(results: dict) -> None:

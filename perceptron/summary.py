@@ -1,10 +1,9 @@
-"""A network in words: weights, dividing lines, and the answer to the assignment's questions."""
+"""A network in words: its dividing lines, and the answer to the assignment's questions."""
 
 from __future__ import annotations
 
 from cli.tables import count
 
-import re
 from collections.abc import Iterable
 
 from torch import nn
@@ -86,7 +85,7 @@ def _scale(smallest: float | None) -> str:
     )
 
 
-# Dividing lines and weights
+# Dividing lines
 
 
 def dividing_lines(net: nn.Module) -> list[dict]:
@@ -127,13 +126,3 @@ def format_sum(terms: Iterable[tuple[float, str]]) -> str:
 def format_number(value: float) -> str:
     """Return a number as text with up to three decimals, without trailing zeros, never -0."""
     return f"{round(value, 3) + 0:.10g}"
-
-
-def format_weights(net: nn.Module) -> str:
-    """Return the weights as lines of check.py, to paste under "Enter Weights Here"."""
-    lines = "\n".join(
-        f"        {name} = {value.double().numpy().round(6).tolist()}"
-        for name, value in weights(net).items()
-    )
-    # Whole numbers as a student writes them.
-    return re.sub(r"\.0\b", "", lines)
