@@ -104,15 +104,6 @@ def test_invalid_values_of_a_flag_are_reported_in_one_line(name, flag, workplace
         assert contents(workplace) == before, case
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_unknown_flags_are_reported_in_one_line(name, workplace, capsys):
-    # Abbreviations such as --see are not accepted.
-    for words in (["x"], ["--unknown"], ["--see", "1"], ["--seed"], ["--seed", "1", "2"]):
-        assert exit_status(name, *words) == 2, words
-        line = error_line(name, capsys.readouterr().err)
-        assert words[0] in line or words[-1] in line, line
-
-
 # Full disks
 
 # The first file of each script that does not fit on the simulated disk, and the script's flags.
