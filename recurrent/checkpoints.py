@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+import anb2n
 from recurrent import metrics
 from recurrent.task import BLOCK, Recipe, Task, make_language, resolve_recipe, resolve_task
 from seq_models import LSTM, SRN
@@ -65,17 +66,19 @@ def _from_layers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     layer, rest = {}, {}
     for name, value in weights.items():
         match = re.search(r"(weight_ih|weight_hh|bias_ih|bias_hh)_l0$", name)
-        (layer if match else rest)[match[1] if match else name.split(".")[-1]] = value
+        (layer if match else rest)[match[1] if match else name] = value
     if set(layer) != {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}:
         raise ValueError(f"these are not the weights of an SRN or LSTM: {', '.join(weights)[:80]}")
-    if set(rest) != {"weight", "bias"}:
-        raise ValueError(f"one linear output layer expected beside the recurrent layer: {[*rest]}")
+    linear = {name.split(".")[-1]: value for name, value in rest.items()}
+    # The count, because a second layer, such as an embedding, may have the same last names.
+    if set(linear) != {"weight", "bias"} or len(weights) > len(layer) + len(linear):
+        raise ValueError(f"not one recurrent and one linear layer: {', '.join(weights)[:80]}")
     found = {
         "W": layer["weight_ih"].T,
         "U": layer["weight_hh"].T,
         "hid_bias": layer["bias_ih"] + layer["bias_hh"],
-        "V": rest["weight"].T,
-        "out_bias": rest["bias"],
+        "V": linear["weight"].T,
+        "out_bias": linear["bias"],
     }
     hid = len(found["U"])
     return found | ({"H0": torch.zeros(hid)} if found["W"].shape[1] == hid else {})
@@ -120,14 +123,18 @@ def task_of(net: SRN | LSTM, run: dict, path: Path, args: argparse.Namespace) ->
     """Return the task of a network in a file: from its run, the flags, or the file's name.
 
     A network of seven symbols without any of these is scored on both of Reber's grammars; the
-    better one is taken and printed. Raises UserError if the language does not fit the network.
+    better one is taken and printed. Raises UserError if the language does not fit the network, or a
+    flag is given that says otherwise than the file.
     """
     model = "srn" if isinstance(net, SRN) else "lstm"
     named = FILE_NAME.fullmatch(path.name)
+    if named and named["lang"] != "reber" and not anb2n.multipliers(named["lang"]):
+        named = None
     if run.get("about"):
         try:
             task = settings.restore(Task, run["about"])
-        except ValueError as error:
+            language = task.language
+        except (ValueError, TypeError) as error:
             raise UserError(f"{path} does not fit: {error}") from None
     else:
         lang = args.lang or (named["lang"] if named else "reber" if net.symbols == 7 else None)
@@ -140,15 +147,20 @@ def task_of(net: SRN | LSTM, run: dict, path: Path, args: argparse.Namespace) ->
         embed = args.embed if args.embed is not None else bool(named and named["embed"])
         if lang == "reber" and args.embed is None and not embed:
             embed = _better_grammar(net, path)
-        args = argparse.Namespace(
-            lang=lang, embed=embed, length=args.length, model=model, hid=net.hid
+        task = resolve_task(
+            argparse.Namespace(lang=lang, embed=embed, length=args.length, model=model, hid=net.hid)
         )
-        task = resolve_task(args)
-    if task.language.classes != net.symbols or (task.model, task.hid) != (model, net.hid):
+        language = task.language
+    if language.classes != net.symbols or (task.model, task.hid) != (model, net.hid):
         raise UserError(
-            f"{path} does not fit: {task.language.name} has {task.language.classes} symbols, the "
+            f"{path} does not fit: {language.name} has {language.classes} symbols, the "
             f"{model.upper()} in the file {net.symbols} (and {net.hid} hidden units)"
         )
+    for name in settings.flag_names(Task):
+        # 0 is the default of --length and --hid.
+        given, found = getattr(args, name), getattr(task, name)
+        if given not in (None, found) and (given or name == "embed"):
+            raise UserError(f"{path} is a network of --{name} {found}, not {given}: leave it out")
     return task
 
 
@@ -168,8 +180,10 @@ def _better_grammar(net: SRN | LSTM, path: Path) -> bool:
 
 
 def matches(folder: Path, language: str) -> list[str]:
-    """Return the names of checkpoints of a language in a folder, of any network and length."""
-    names = [path.name for path in folder.glob(f"{language}_*.pth") if FILE_NAME.match(path.name)]
+    """Return the names of checkpoints of a language in a folder, of any network and length; for
+    Reber's grammars those of both, because the course's names do not tell them apart."""
+    pattern = f"{language.removesuffix('_embed')}_*.pth"
+    names = [path.name for path in folder.glob(pattern) if FILE_NAME.fullmatch(path.name)]
     return sorted(
         names, key=lambda name: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", name)]
     )
@@ -199,8 +213,8 @@ def resume(args: argparse.Namespace) -> Run:
         return _start_from(net, args)
     names = ("seed", *settings.flag_names(Task), *settings.flag_names(Recipe))
     settings.refuse_given(args, "--resume", names)
+    task_of(net, saved, args.resume, args)
     try:
-        settings.restore(Task, saved["about"])
         recipe = settings.restore(Recipe, saved.get("recipe"))
         run = training.resume(saved, recipe, net.to(args.device))
     except ValueError as error:
@@ -221,12 +235,6 @@ def _start_from(net: SRN | LSTM, args: argparse.Namespace) -> Run:
     Raises UserError if they do not fit the network of the flags.
     """
     task = task_of(net, {}, args.resume, args)
-    for name in ("model", "hid"):
-        wanted = getattr(args, name)
-        if wanted and wanted != getattr(task, name):
-            raise UserError(
-                f"--resume {args.resume}: it holds an {task.title}, not --{name} {wanted}"
-            )
     recipe = resolve_recipe(args, task)
     seed = process.seed_everything(args.seed)
     optimizer = training.make_optimizer(recipe, net.to(args.device))

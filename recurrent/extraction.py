@@ -3,10 +3,11 @@
 A network that has learned a language moves between groups of state vectors as a machine moves
 between its states. Two of its states are one state of the machine if no continuation of a word can
 tell them apart: same predictions where one symbol is certain to follow, and successors that are the
-same again (Myhill and Nerode). The successor of a state vector is the nearest vector to where the
-network's own step leads (Giles et al., 1992, cluster instead; Weiss, Goldberg and Yahav, 2018,
-query the network). No clusters and no tolerances: the result is the language's minimal machine
-exactly where the network predicts right and keeps different states apart.
+same again (Myhill and Nerode). The successor of a state vector is, of the vectors that the same
+symbol has led to, the nearest one to where the network's own step leads (Giles et al., 1992,
+cluster instead; Weiss, Goldberg and Yahav, 2018, query the network). No clusters and no
+tolerances: the result is the language's minimal machine exactly where the network predicts right
+and keeps different states apart.
 """
 
 from __future__ import annotations
@@ -86,13 +87,19 @@ def extract(net, language: Language, states: States) -> Extraction:
     outputs = np.where(language.deterministic[node], predicted, SEVERAL)
     # Nothing predicts the first symbol of a sequence.
     outputs[0] = language.first_symbol
-    tree, transitions = cKDTree(states.vectors[1:]), np.full(possible.shape, -1)
+    # Distances in standard deviations of each unit: a context unit that counts the symbols of long
+    # words would hide one that remembers a letter.
+    scale = np.maximum(states.vectors.std(axis=0), 1e-9)
+    transitions = np.full(possible.shape, -1)
     ends = possible & (language.transitions[node] == language.end) & (not language.chained)
     for symbol in range(language.classes):
         inner = possible[:, symbol] & ~ends[:, symbol]
         if inner.any():
             step = net.step(torch.full((int(inner.sum()),), symbol), vectors[inner])
-            transitions[inner, symbol] = 1 + tree.query(step.cpu().double().numpy())[1]
+            reached = np.flatnonzero(states.symbol == symbol)
+            tree = cKDTree(states.vectors[reached] / scale)
+            nearest = tree.query(step.cpu().double().numpy() / scale)[1]
+            transitions[inner, symbol] = reached[nearest]
     if ends.any():
         # One more state: the end of a word, after which nothing follows.
         transitions[ends] = len(node)
@@ -171,16 +178,3 @@ def transition_records(machine: Machine) -> list[dict]:
         record["predicts"] = machine.symbols[output] if output >= 0 else " or ".join(allowed) or "-"
         records.append(record)
     return records
-
-
-def as_dot(machine: Machine) -> str:
-    """Return the machine in Graphviz's DOT language, for `dot -Tpng`."""
-    lines = ["digraph machine {", "  rankdir=LR;", "  node [shape=circle];"]
-    lines += ['  "" [shape=none, width=0];', f'  "" -> "{machine.names[0]}";']
-    for name, row in zip(machine.names, machine.transitions, strict=True):
-        edges = {}
-        for letter, state in zip(machine.symbols, row, strict=True):
-            if state >= 0:
-                edges.setdefault(machine.names[state], []).append(letter)
-        lines += [f'  "{name}" -> "{to}" [label="{" ".join(edges[to])}"];' for to in edges]
-    return "\n".join([*lines, "}"]) + "\n"

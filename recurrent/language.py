@@ -78,7 +78,7 @@ def minimise(
     transitions: np.ndarray, outputs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the minimal machine's transitions (M, C) and outputs (M,), and the state (S,) of each
-    of the S given states, -1 if it is unreachable.
+    of the S given states, -1 if it is equivalent to none that can be reached.
 
     Partition refinement (Moore, 1956): states stay together while their outputs are equal and every
     symbol leads to states that are together. Minimal states are numbered breadth first from state

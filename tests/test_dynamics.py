@@ -1,161 +1,306 @@
-"""Maps, fixed points, cycles and predicted runs: linear maps, hand-made networks, brute force."""
+"""Margins, counters, predicted runs, maps of symbols: hand-made networks, brute force."""
 
-import itertools
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 from shared import automaton_net, counter_net
 
-from recurrent import dynamics, extraction
-from recurrent.dynamics import (
-    attracting_cycles,
-    fixed_points,
-    fixed_points_and_cycles,
-    indices_sum_to_one,
-)
-from recurrent.metrics import evaluation_set, exact
+from recurrent import dynamics, extraction, metrics
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
 
-def scalar_net(weight: float) -> SRN:
-    """Return the SRN h <- tanh(weight h) for every symbol, initially tanh(0.3)."""
-    net = SRN(2, 1, init=0.0, identity=False)
+def random_net(model, symbols: int, hid: int, seed: int = 1):
+    torch.manual_seed(seed)
+    net = model(symbols, hid)
     with torch.no_grad():
-        net.U[:] = weight
-        net.H0[:] = 0.3
+        for parameter in net.parameters():
+            parameter.normal_()
     return net
 
 
-def found_for(net, symbol: int = 0, lang: str = "anbn"):
-    """Return the fixed points and cycles found for a symbol of a network."""
-    language = make_language(lang)
-    trajectory = extraction.trajectory(net, language, evaluation_set(language))
-    return fixed_points_and_cycles(net, trajectory, symbol)
+def states_after(net, language, text: str) -> torch.Tensor:
+    """Return the states (T, D) after each symbol of a text, by single steps."""
+    state, found = net.initial_state(1), []
+    for symbol in language.encode(text):
+        state = net.step(torch.tensor([symbol]), state)
+        found.append(state[0])
+    return torch.stack(found).detach()
 
 
-# Fixed points and cycles
+# Margins
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("model", [SRN, LSTM])
+def test_margins_are_differences_of_logits_after_the_word_before(model):
+    net, language = random_net(model, 3, 2), make_language("anb2nc3n")
+    states = states_after(net, language, "AABBBBCCCCCC" + "AAABBBBBBCCCCCCCCC")[12:]
+    logits = (states[:, :2] @ net.V + net.out_bias).detach().numpy()
+    b_run, c_run = dynamics.margins(net, language, 3, before=2)
+    assert b_run == pytest.approx(logits[3:9, 2] - logits[3:9, 1], abs=1e-4)
+    assert c_run == pytest.approx(logits[9:, 0] - logits[9:, 2], abs=1e-4)
+    runs = dynamics.run_states(net, language, 3, before=2)
+    assert torch.allclose(torch.cat(runs), states, atol=1e-5)
+
+
+def test_margins_of_a_counter_depend_on_what_is_left():
+    language = make_language("anb2n")
+    # The context is half the number of B's left; A is predicted below 1/4.
+    expected = [20 * (np.tanh(0.25) - np.tanh(left / 2)) for left in range(12)]
+    records = dynamics.margin_records(counter_net(), language, 1)
+    assert [record["B's left"] for record in records] == [f"n = {n}" for n in range(1, 7)]
+    for n, record in enumerate(records, 1):
+        assert record["0"] == "+4.9"
+        for left in range(7):
+            cell = record[str(left)]
+            assert (
+                cell is None
+                if left >= 2 * n
+                else float(cell) == pytest.approx(expected[left], abs=0.06)
+            )
+    (found,) = dynamics.countdown(counter_net(), language)
+    assert (found["run"], found["up_to"]) == ("B", 6)
+    assert found["spread"] == pytest.approx(0, abs=1e-5)
+    assert found["change"] == pytest.approx(expected[6] - expected[7], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("offset", "up_to"), [(0.0, 2), (0.9, 2), (1.0, None), (1.1, None)],
+)  # fmt: skip
+def test_a_countdown_needs_changes_larger_than_the_spread(offset, up_to, monkeypatch):
+    """Margins are minus the number left, higher by `offset` in one word."""
+
+    def margins(net, language, n, before=1):
+        return [-np.arange(n)[::-1] + offset * (n == 4 and before == 2)]
+
+    monkeypatch.setattr(dynamics, "margins", margins)
+    (found,) = dynamics.countdown(None, make_language("anbn"))
+    assert found["up_to"] == up_to
+    if up_to:
+        assert (found["spread"], found["change"]) == (pytest.approx(offset), 1)
+
+
+def test_a_countdown_ends_where_the_margins_stop_changing(monkeypatch):
+    # With three left the margin is hardly lower than with two.
+    series = np.array([-2.1, -2.0, -1.0, 0.5])
+
+    def margins(net, language, n, before=1):
+        return [series[4 - n :] + 0.05 * before]
+
+    monkeypatch.setattr(dynamics, "margins", margins)
+    (found,) = dynamics.countdown(None, make_language("anbn"))
+    assert found["up_to"] == 1
+    assert found["spread"] == pytest.approx(0.15)
+    assert found["change"] == pytest.approx(1)
+
+
+# Counters
+
+
+@pytest.mark.parametrize("net", [counter_net(), random_net(SRN, 2, 3)])
+def test_counters_are_straight_lines_through_all_words_after_all_words(net):
+    language = make_language("anb2n")
+    rows = []
+    for before, n in product(language.all_words, repeat=2):
+        values = states_after(net, language, before + n)[len(before) :, -net.hid :].numpy()
+        size = n.count("A")
+        for place, value in enumerate(values):
+            run = int(place >= size)
+            read = place + 1 - size * run
+            rows.append((run, read, 2 * size - read, *value))
+    rows = np.array(rows)
+    found = dynamics.counters(net, language)
+    assert len(found) == 2 * net.hid
+    for record in found:
+        values = rows[rows[:, 0] == language.symbols.index(record["run"])]
+        y = values[:, 3 + record["unit"]]
+        for key, x in (("read", values[:, 1]), ("left", -values[:, 2])):
+            if record["run"] == "A" and key == "left":
+                assert record["left"] is record["left_r2"] is None
+                continue
+            slope, shift = np.polyfit(x, y, 1)
+            rest = y - slope * x - shift
+            assert record[key] == pytest.approx(slope, abs=1e-5)
+            assert record[f"{key}_r2"] == pytest.approx(1 - rest.var() / y.var(), abs=1e-5)
+    if net.hid == 1:
+        assert found[0]["read"] == pytest.approx(1)
+        assert found[1]["left"] == pytest.approx(-0.5)
+        assert found[1]["left_r2"] == pytest.approx(1)
+
+
+def test_units_that_do_not_move_are_left_out():
+    language = make_language("anbn")
+    net = automaton_net(language, spare=1)
+    records = dynamics.counters(net, language)
+    assert net.hid - 1 not in {record["unit"] for record in records}
+    # With n = 1 only, nothing is counted.
+    assert dynamics.counters(counter_net(), make_language("anb2n", 1)) == []
+
+
+# Predicted runs and clamped units
+
+
+@pytest.mark.parametrize(("model", "seed"), [(SRN, 9), (LSTM, 9), (LSTM, 11)])
+@torch.no_grad()
+def test_runs_with_and_without_a_clamped_unit_match_single_steps(model, seed, monkeypatch):
+    """Random networks, chosen because their runs end after 1, 2, 3 and 7 symbols, or not."""
+    monkeypatch.setattr(dynamics, "MAX_RUN", 12)
+    net, language = random_net(model, 2, 3, seed), make_language("anb2n", 3)
+    every = list(product((1, 2, 3), repeat=2))
+    starts = torch.stack([dynamics.run_states(net, language, n, b)[0][-1] for b, n in every])
+    n = np.array([n for _, n in every])
+    for unit in (None, 0, 1, 2):
+        lengths, rights = dynamics.predict_runs(net, language, starts, n, clamped=unit)
+        for row, (_, count) in enumerate(every):
+            state, predicted = starts[row : row + 1], []
+            kept = net.memory(state)[0, unit or 0].clone()
+            for _ in range(dynamics.MAX_RUN):
+                before = state
+                state = net.step(torch.tensor([1]), before)
+                if unit is not None:
+                    state[0, -3 + unit] = kept
+                    if model is LSTM:
+                        gate = net.gates(torch.tensor([1]), before)[3][0, unit]
+                        state[0, unit] = gate * kept.tanh()
+                predicted.append(int(net.read_out(state).argmax()))
+            length = predicted.index(0) + 1 if 0 in predicted else 0
+            assert lengths[0, row] == length
+            assert rights[row] == (length == 2 * count)
+
+
+@torch.no_grad()
+def test_later_runs_start_after_the_correct_number_of_symbols(monkeypatch):
+    monkeypatch.setattr(dynamics, "MAX_RUN", 20)
+    language, n = make_language("anbnc2n", 3), np.arange(1, 7)
+    net = automaton_net(language)
+    starts = torch.cat([dynamics.run_states(net, language, int(k))[0][-1:] for k in n])
+    lengths, right = dynamics.predict_runs(net, language, starts, n)
+    for run, k in product((1, 2), n.tolist()):
+        before = "ABCC" + "A" * k + "B" * k * (run - 1)
+        states = states_after(net, language, before + "ABC"[run] * dynamics.MAX_RUN)
+        predicted = net.read_out(states[len(before) :]).argmax(dim=1).numpy()
+        ends = np.flatnonzero(predicted != run)
+        assert lengths[run - 1, k - 1] == (ends[0] + 1 if len(ends) else 0)
+    # The network implements the language: its words are right, and no longer ones.
+    assert (lengths[:, :3] == [n[:3], 2 * n[:3]]).all()
+    assert right.tolist() == [True] * 3 + [False] * 3
+
+
+def test_a_clamped_counter_never_ends_a_run(monkeypatch):
+    monkeypatch.setattr(dynamics, "MAX_RUN", 30)
+    language = make_language("anb2n")
+    assert dynamics.ablations(counter_net(), language) == [
+        {"clamped unit": "none", "in the B's": "16/16"},
+        {"clamped unit": 0, "in the B's": "0/16"},
+    ]
+    language = make_language("anb2nc3n", 2)
+    found = dynamics.ablations(automaton_net(language), language)
+    assert found[0] == {"clamped unit": "none", "in the B's": "4/4", "in the C's": "4/4"}
+    assert any(record["in the B's"] != "4/4" for record in found[1:])
+
+
+def test_the_first_failure_of_a_network():
+    language = make_language("anb2n")
+    assert dynamics.first_failure(counter_net(), language, 30) is None
+    found = dynamics.first_failure(counter_net(stuck=True), language, 1)
+    assert found == {"n": 1, "before": 1, "run": "B", "ends": 0, "correct": 2}
+    net = counter_net()
+    with torch.no_grad():
+        # The threshold for A is at a context of 3/4: one B too early.
+        net.out_bias[1] = -20 * np.tanh(0.75)
+    found = dynamics.first_failure(net, language, 5)
+    assert found == {"n": 5, "before": 1, "run": "B", "ends": 9, "correct": 10}
+
+
+# Fixed points
+
+
+@settings(max_examples=10, deadline=None)
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_newton_finds_the_fixed_point_of_a_linear_map(size, seed):
     random = np.random.default_rng(seed)
     matrix, shift = random.normal(size=(size, size)), random.normal(size=size)
     # With an eigenvalue of 1 a linear map has no unique fixed point.
-    if np.abs(np.linalg.eigvals(matrix) - 1).min() < 0.05:
-        return
+    assume(np.abs(np.linalg.eigvals(matrix) - 1).min() > 0.05)
     a, b = torch.from_numpy(matrix), torch.from_numpy(shift)
     expected = np.linalg.solve(np.eye(size) - matrix, shift)
     starts = expected + random.normal(size=(20, size))
-    (found,) = fixed_points(lambda x: x @ a.T + b, starts, size)
-    assert np.allclose(found.point, expected, atol=1e-6)
-    values = np.linalg.eigvals(matrix)
-    assert np.allclose(np.sort(np.abs(found.eigenvalues)), np.sort(np.abs(values)))
-    expanding = np.abs(values) > 1
-    kind = "repeller" if expanding.all() else "saddle" if expanding.any() else "attractor"
-    assert found.kind == kind
-    assert found.index == np.sign(np.linalg.det(np.eye(size) - matrix))
+    (found,) = dynamics.find_fixed_points(lambda x: x @ a.T + b, starts, size)
+    assert np.allclose(found, expected, atol=1e-6)
+    values = dynamics.eigenvalues(lambda x: x @ a.T + b, found)
+    moduli = np.sort(np.abs(np.linalg.eigvals(matrix)))
+    assert np.allclose(np.abs(values)[::-1], moduli)
+    expanding = int((moduli > 1).sum())
+    kind = {0: "attractor", size: "repeller"}.get(expanding, "saddle")
+    assert dynamics.kind_of(values) == kind
+
+
+def words_states(net, language):
+    return extraction.states_on(net, language, metrics.evaluation_set(language))
+
+
+def scalar_net(weight: float, bias: float = 0.0) -> SRN:
+    """Return the SRN that B maps by h <- tanh(weight h + bias), and A by about -1."""
+    net = SRN(2, 1, init=0.0, identity=False)
+    with torch.no_grad():
+        net.U[:], net.hid_bias[:], net.W[0] = weight, bias, -20
+    return net
 
 
 def test_the_three_fixed_points_of_tanh():
-    net = scalar_net(2.0)
-    found = fixed_points(dynamics.symbol_map(net, 0), np.linspace(-1, 1, 9)[:, None], 1)
+    language, net = make_language("anbn"), scalar_net(2.0)
+    states = words_states(net, language)
+    found = dynamics.fixed_points(net, language, states)
     root = brentq(lambda h: np.tanh(2 * h) - h, 0.5, 1)
-    assert [round(float(fixed.point[0]), 6) for fixed in found] == [
-        round(-root, 6), 0.0, round(root, 6),
-    ]  # fmt: skip
-    assert [fixed.kind for fixed in found] == ["attractor", "repeller", "attractor"]
-    assert found[0].eigenvalues[0] == pytest.approx(2 * (1 - root**2))
-    assert found[1].eigenvalues[0] == pytest.approx(2)
-    assert indices_sum_to_one(found)
-    assert not indices_sum_to_one(found[:2])
-    assert not indices_sum_to_one(found[1:2])
+    rows = [row for row in found if row["symbol"] == "B"]
+    assert [row["kind"] for row in rows] == ["attractor", "repeller", "attractor"]
+    assert [float(row["point"][0]) for row in rows] == pytest.approx([-root, 0, root])
+    assert [float(row["eigenvalues"][0]) for row in rows] == pytest.approx(
+        [2 * (1 - root**2), 2, 2 * (1 - root**2)]
+    )
+    # B's begin at -1; four or fewer follow each other in words, and ten more are added.
+    reached = states.vectors[states.symbol == 1, 0]
+    for row in rows:
+        assert row["distance"] == pytest.approx(np.abs(reached - row["point"]).min())
+        later = reached.copy()
+        for _ in range(10):
+            later = np.tanh(2 * later)
+        assert row["after_10"] == pytest.approx(np.abs(later - row["point"]).min(), abs=1e-9)
+    (a,) = (row for row in found if row["symbol"] == "A")
+    assert float(a["point"][0]) == pytest.approx(-1)
 
 
 @pytest.mark.parametrize("expanding", [False, True])
 def test_fixed_points_of_an_lstm_far_from_its_words(expanding):
     # c <- f c + tanh(bias + 9 h) with 1 - f = 1 / 1001: c grows by 1 up to its fixed point 1001. If
     # h determines the sign (bias 0), 0 is a repelling fixed point.
-    net = LSTM(2, 1)
+    net, language = LSTM(2, 1), make_language("anbn")
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()
         net.hid_bias[:] = torch.tensor([30.0, np.log(1000.0), 0.0 if expanding else 30.0, 30.0])
         net.U[0, 2] = 9.0 if expanding else 0.0
-    found = found_for(net)
-    far = [fixed for fixed in found if fixed.kind == "attractor"]
-    assert sorted(round(float(fixed.point[1])) for fixed in far) == (
-        [-1001, 1001] if expanding else [1001]
-    )
-    assert all(fixed.eigenvalues[0] == pytest.approx(1000 / 1001) for fixed in far)
+    found = dynamics.fixed_points(net, language, words_states(net, language))
+    found = [row for row in found if row["symbol"] == "A"]
+    far = [row for row in found if row["kind"] == "attractor"]
+    contexts = sorted(round(float(row["point"][1])) for row in far)
+    assert contexts == ([-1001, 1001] if expanding else [1001])
     assert len(found) == (3 if expanding else 1)
-    assert indices_sum_to_one(found)
-    if not expanding:
-        # Sequences of five words with 4 A's and 4 B's have 40 symbols, each of which adds nearly 1.
-        distances = [1001 * (1000 / 1001) ** (40 + more) for more in dynamics.EXTRA_SYMBOLS]
-        assert found[0].distances == pytest.approx(distances, rel=0.05)
-
-
-@pytest.mark.parametrize("period", [2, 4])
-def test_an_attracting_cycle(period):
-    # The state is rotated by a fraction of a circle and scaled up.
-    angle = 2 * np.pi / period
-    net = SRN(2, 2, init=0.0, identity=False)
-    with torch.no_grad():
-        rotation = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
-        net.U[:] = 1.5 * torch.tensor(rotation)
-        net.H0[:] = torch.tensor([0.3, 0.1])
-    found = found_for(net)
-    f = dynamics.symbol_map(net, 0)
-    cycles = [cycle for cycle in found if cycle.period > 1 and cycle.kind == "attractor"]
-    assert cycles
-    assert indices_sum_to_one(found)
-    for cycle in cycles:
-        assert cycle.period == period
-        assert np.allclose(f(torch.from_numpy(cycle.cycle)), np.roll(cycle.cycle, -1, axis=0))
-        end = cycle.cycle[0]
-        for _ in range(period):
-            end = f(torch.from_numpy(end[None]))[0].numpy()
-        perturbed = torch.from_numpy(cycle.cycle[0] + 1e-6 * np.eye(2))
-        for _ in range(period):
-            perturbed = f(perturbed)
-        jacobian = (perturbed.numpy() - end).T / 1e-6
-        assert np.sort(np.abs(np.linalg.eigvals(jacobian))) == pytest.approx(
-            np.sort(np.abs(cycle.eigenvalues)), abs=1e-4
-        )
-        modulus = max(np.abs(cycle.eigenvalues))
-        assert cycle.rate**period == pytest.approx(modulus)
-
-
-def test_fixed_drifting_and_aperiodic_states_are_not_cycles():
-    angle = torch.tensor(1.0)
-    rotation = torch.stack(
-        [torch.stack([angle.cos(), angle.sin()]), torch.stack([-angle.sin(), angle.cos()])]
-    ).double()
-    start = np.array([[0.5, 0.0]])
-    assert attracting_cycles(lambda x: x, start) == []
-    assert attracting_cycles(lambda x: x + 1e-3, start) == []
-    assert attracting_cycles(lambda x: x @ rotation, start) == []
-    (cycle,) = attracting_cycles(lambda x: -x, start)
-    assert cycle.period == 2
+    assert all(row["eigenvalues"][0] == pytest.approx(1000 / 1001) for row in far)
 
 
 @pytest.mark.parametrize("model", [SRN, LSTM])
-def test_jacobians_match_finite_differences(model):
-    torch.manual_seed(0)
-    net = model(3, 2)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.normal_()
+def test_jacobians_match_finite_differences_of_one_step(model):
+    net = random_net(model, 3, 2)
     f = dynamics.symbol_map(net, 1)
     x = torch.rand(4, 2 * (1 + (model is LSTM)), dtype=torch.float64)
     y, jacobian = dynamics.jacobians(f, x)
-    assert torch.equal(y, f(x))
+    assert torch.allclose(y, net.double().step(torch.full((4,), 1), x).detach())
     for column in range(x.shape[1]):
         shift = torch.zeros(x.shape[1], dtype=torch.float64)
         shift[column] = 1e-6
@@ -163,101 +308,51 @@ def test_jacobians_match_finite_differences(model):
         assert torch.allclose(jacobian[:, :, column], difference, atol=1e-7)
 
 
-def test_a_symbol_map_is_one_step_of_the_network():
-    torch.manual_seed(0)
-    for net in (SRN(3, 4, init=1.0), LSTM(3, 4)):
-        symbols = torch.tensor([[0, 2, 1, 1, 2]]).T
-        run = net(symbols)
-        states = dynamics.states_along(net, symbols[:, 0].numpy())
-        assert np.allclose(states[1:, :4], run.hidden[:, 0].detach(), atol=1e-6)
-        mapped = dynamics.symbol_map(net, 2)(torch.from_numpy(states[-2:-1]))
-        assert np.allclose(mapped, states[-1:], atol=1e-6)
+# Slow points
 
 
-def test_the_distance_from_a_cycle_is_that_from_its_nearest_state():
-    cycle = dynamics.FixedPoint(np.array([[0.0, 0], [4, 0]]), np.array([0.5, 0.5]))
-    assert cycle.distances_from(np.array([[0.0, 1], [4, 3], [3, 0]])).tolist() == [1, 3, 1]
+def test_the_slow_point_is_the_bottleneck_beyond_a_saddle_node():
+    """tanh(2 h + bias) touches h at h = -sqrt(1/2); with a higher bias it passes at a distance."""
+    touch = -(0.5**0.5)
+    bias = np.arctanh(touch) - 2 * touch + 0.05
+    net, language = scalar_net(2.0, bias), make_language("anbn", 20)
+    states = extraction.states_on(net, language, language.from_strings([language.word(20)]))
+    found = dynamics.slow_point(net, language, states, 1)
+    exact = minimize_scalar(
+        lambda h: np.tanh(2 * h + bias) - h, bounds=(-0.9, -0.5), method="bounded"
+    )
+    assert found["symbol"] == "B"
+    assert float(found["point"][0]) == pytest.approx(exact.x, abs=1e-3)
+    assert found["speed"] == pytest.approx(exact.fun, abs=1e-5)
+    assert found["eigenvalues"][0] == pytest.approx(1, abs=0.01)
+    # The B's begin at -1.
+    path = [-1.0]
+    for _ in range(20):
+        path.append(np.tanh(2 * path[-1] + bias))
+    path = np.array(path[1:])
+    distance = np.abs(path - exact.x)
+    assert found["distance"] == pytest.approx(distance.min(), abs=1e-3)
+    nearest = [distance[:n].argmin() for n in range(1, 21)]
+    assert found["left"] == [n - 1 - place for n, place in enumerate(nearest, 1)]
+    apart = [distance[:n].min() for n in range(1, 21)]
+    assert found["apart"] == pytest.approx(apart, abs=1e-3)
+    steps = np.diff(path[nearest[-1] :])
+    assert found["growing"] == bool((np.diff(steps) > 0).all())
 
 
-# Counting
+@pytest.mark.parametrize("bias", [-0.05, 0.0])
+def test_a_map_with_a_fixed_point_in_its_way_has_no_slow_point(bias):
+    touch = -(0.5**0.5)
+    net = scalar_net(2.0, np.arctanh(touch) - 2 * touch + bias - 1e-3)
+    language = make_language("anbn")
+    assert dynamics.slow_point(net, language, words_states(net, language), 1) is None
 
 
-@pytest.mark.parametrize("lang", ["anb2n", "anbncn", "anb2nc3n"])
-def test_the_language_as_a_network_predicts_correct_run_lengths(lang):
-    language = make_language(lang)
-    runs = dynamics.predict_single_words(automaton_net(language), language, 6)
-    n = np.arange(1, 7)
-    assert (runs.lengths[:, :4] == np.outer(language.times[1:], n)[:, :4]).all()
-    assert runs.exact.tolist() == [True] * 4 + [False] * 2
-
-
-def test_a_counter_generalises_and_a_stuck_one_never_ends_a_run():
-    language = make_language("anb2n")
-    runs = dynamics.predict_single_words(counter_net(), language, 20)
-    assert runs.exact.all()
-    assert runs.lengths[0].tolist() == [2 * n for n in runs.n]
-    runs = dynamics.predict_single_words(counter_net(stuck=True), language, 20)
-    assert not runs.exact.any()
-    assert not runs.lengths.any()
-
-
-@pytest.mark.parametrize("model", [SRN, LSTM])
-def test_predicted_runs_match_single_steps_of_the_network(model):
-    torch.manual_seed(3)
-    net, language = model(3, 3), make_language("anbnc2n")
+def test_the_decision_boundary_is_where_two_logits_are_equal():
+    net = SRN(2, 2)
     with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.normal_()
-    runs = dynamics.predict_single_words(net, language, 7)
-    words = language.with_max_n(7)
-    assert runs.exact.tolist() == exact(net, words, list(words.all_words)).tolist()
-    for n, (run, letter) in itertools.product(range(1, 8), enumerate("BC", start=1)):
-        before = language.word(n)[: n * run]
-        text = before + letter * dynamics.MAX_RUN
-        output = net(torch.from_numpy(language.encode(text))[:, None]).logits[len(before) :, 0]
-        other = np.flatnonzero(output.argmax(dim=1).numpy() != run)
-        assert runs.lengths[run - 1, n - 1] == (other[0] + 1 if len(other) else 0)
-
-
-def test_countdown_alignment_compares_words_k_symbols_later():
-    torch.manual_seed(0)
-    net, language = SRN(3, 4, init=1.0), make_language("anb2nc3n")
-
-    def after(n: int, symbols: int) -> torch.Tensor:
-        text = "ABBCCC" + "A" * n + "B" * 2 * n + "C" * symbols
-        return net(torch.from_numpy(language.encode(text))[:, None]).hidden[-1].detach()
-
-    found = dynamics.countdown_alignment(net, language)
-    assert [n for n, _, _ in found] == [2, 3, 4]
-    for n, before, later in found:
-        assert before == pytest.approx(float((after(n, 1) - after(n - 1, 1)).norm()), abs=1e-5)
-        assert later == pytest.approx(float((after(n, 4) - after(n - 1, 1)).norm()), abs=1e-5)
-
-
-def test_run_states_are_consecutive():
-    net, language = SRN(3, 2, init=1.0), make_language("anbncn")
-    runs = dynamics.run_states(net, language, 3)
-    assert [len(states) for states in runs] == [4, 4, 4]
-    for before, after in itertools.pairwise(runs):
-        assert np.array_equal(before[-1], after[0])
-    symbols = language.encode("ABC" + "AAABBBCCC")
-    assert np.array_equal(runs[-1][-1], dynamics.states_along(net, symbols)[-1])
-
-
-def test_reversal_rate():
-    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [2, 1], [3, 1]])) == 0
-    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [0, 0], [1, 0]])) == 1
-    assert dynamics.reversal_rate(np.array([[0.0, 0], [1, 0], [0, 0], [-1, 0]])) == 0.5
-    assert dynamics.reversal_rate(np.zeros((2, 3))) == 0
-
-
-def test_near_distance_is_half_a_mean_step():
-    net, language = SRN(2, 2, init=1.0), make_language("anbn", 2)
-    steps = [
-        np.linalg.norm(after - before)
-        for n in (1, 2)
-        for before, after in itertools.pairwise(
-            dynamics.states_along(net, language.encode("AB" + language.word(n)))[2:]
-        )
-    ]
-    assert dynamics.near_distance(net, language) == pytest.approx(np.mean(steps) / 2)
+        net.V[:] = torch.tensor([[1.0, 3.5], [0.0, -1.25]])
+        net.out_bias[:] = torch.tensor([0.25, 1.0])
+    assert dynamics.decision_boundary(net) == "2.50 h0 - 1.25 h1 > -0.75"
+    assert dynamics.decision_boundary(SRN(3, 2)) is None
+    assert dynamics.decision_boundary(SRN(2, 3)) is None
