@@ -151,14 +151,12 @@ def test_a_command_names_the_folder_of_the_scripts(monkeypatch):
 
 
 def test_a_gpu_that_is_reported_but_fails_is_not_the_default(monkeypatch, capsys):
-    """A GPU too old for torch, or full, is emulated: torch reports one that it cannot use."""
+    """A GPU too old for torch is emulated: torch reports one that it cannot use."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    for error in (RuntimeError("CUDA error: no kernel image\nmore"), torch.OutOfMemoryError()):
-        monkeypatch.setattr(torch, "ones", lambda *size, error=error, **options: throw(error))
-        assert settings.default_device() == torch.device("cpu")
-        line = capsys.readouterr().err
-        assert line.startswith("computing on the CPU: 'cuda' cannot be used: ")
-        assert line.count("\n") == 1
+    monkeypatch.setattr(torch, "ones", mock.Mock(side_effect=RuntimeError("no kernel\nmore")))
+    assert settings.default_device() == torch.device("cpu")
+    line = "computing on the CPU: 'cuda' cannot be used: no kernel\n"
+    assert capsys.readouterr().err == line
 
 
 def throw(error: BaseException):
@@ -178,6 +176,8 @@ ERRORS = [
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "not enough memory for a"),
     (torch.OutOfMemoryError("Tried to allocate 2 GiB"), 1, "on the GPU: compute on the CPU"),
     (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), 1, "by --no_cuda"),
+    (OSError(errno.EINVAL, "Invalid argument"), 1, "error: standard output: Invalid argument"),
+    (BrokenPipeError(errno.EPIPE, "Broken pipe"), 0, ""),
 ]
 
 
@@ -192,7 +192,7 @@ def test_an_error_becomes_one_line_and_an_exit_status(error, status, message, ca
     assert exit_status(lambda: throw(error)) == status
     errors = capsys.readouterr().err
     assert message in errors
-    assert errors.count("\n") == 1
+    assert errors.count("\n") == bool(message)
 
 
 def test_a_bug_keeps_its_traceback():
@@ -200,15 +200,10 @@ def test_a_bug_keeps_its_traceback():
         process.run(lambda: throw(RuntimeError("a tensor that shares memory with another")))
 
 
-def test_a_closed_pipe_is_not_an_error(monkeypatch, capsys):
-    """Windows is emulated, where a closed pipe is EINVAL."""
-    assert exit_status(lambda: throw(BrokenPipeError(errno.EPIPE, "Broken pipe"))) == 0
-    assert capsys.readouterr().err == ""
-    invalid = OSError(errno.EINVAL, "Invalid argument")
-    assert exit_status(lambda: throw(invalid)) == 1
-    assert "standard output: Invalid argument" in capsys.readouterr().err
+def test_a_closed_pipe_of_windows_is_not_an_error(monkeypatch):
+    """Emulated by the name of the system."""
     monkeypatch.setattr(process, "os", WINDOWS)
-    assert exit_status(lambda: throw(invalid)) == 0
+    assert exit_status(lambda: throw(OSError(errno.EINVAL, "Invalid argument"))) == 0
 
 
 def test_a_notebook_gets_its_handlers_and_its_style_back(monkeypatch):
@@ -221,15 +216,10 @@ def test_a_notebook_gets_its_handlers_and_its_style_back(monkeypatch):
     assert signal.getsignal(signal.SIGINT) == handler
 
 
-def stopped() -> int:
-    with process.Stop() as stop:
-        return 5 + stop.status
-
-
 def test_a_script_runs_in_another_thread():
     """An IDE that runs scripts in a thread is emulated: no signals there."""
-    with ThreadPoolExecutor() as pool:
-        assert pool.submit(process.run, stopped).exception().code == 5
+    with ThreadPoolExecutor() as pool, pytest.raises(SystemExit, match="5"):
+        pool.submit(process.run, lambda: 5 + process.Stop().__enter__().status).result()
 
 
 class Shell(io.StringIO):
@@ -312,14 +302,6 @@ def test_an_old_python_is_named(monkeypatch):
     assert "error: Python 3.11 or newer is required, but this is 3.8" in start_error()
     for name in (*SCRIPTS, "cli/__init__"):
         ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 8))
-
-
-def test_scripts_import_cli_first():
-    for name in SCRIPTS:
-        nodes = ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8")).body
-        imports = [node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
-        modules = [getattr(node, "module", None) for node in imports]
-        assert modules[:2] == ["__future__", "cli"], name
 
 
 def test_requirements_are_what_is_imported():
@@ -534,22 +516,17 @@ def test_a_run_of_another_network_or_without_its_parts_is_refused(tmp_path):
             training.resume(broken, CONV, torch.nn.Linear(3, 2))
 
 
-# Values that do not fit a Linear(3, 2), and part of the error.
-WEIGHTS = [
-    ({"bias": None}, "without bias"),
-    ({"more": torch.ones(1)}, "unexpected: more"),
-    ({"weight": 3}, r"weight has the shape \(\), not \(2, 3\)"),
-    ({"weight": torch.full((2, 3), math.nan)}, "weight contains non-finite numbers"),
-]
-
-
-@pytest.mark.parametrize(("changes", "message"), WEIGHTS)
-def test_weights_that_do_not_fit_are_named(changes, message):
+def test_weights_that_do_not_fit_are_named():
     net = torch.nn.Linear(3, 2)
-    state = net.state_dict() | changes
-    state = {name: value for name, value in state.items() if value is not None}
-    with pytest.raises(ValueError, match=message):
-        files.load_weights(net, state)
+    for changes, message in {
+        ("more", torch.ones(1)): "unexpected: more",
+        ("weight", 3): r"weight has the shape \(\), not \(2, 3\)",
+        ("weight", torch.full((2, 3), math.nan)): "weight contains non-finite numbers",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            files.load_weights(net, net.state_dict() | dict([changes]))
+    with pytest.raises(ValueError, match="without bias"):
+        files.load_weights(net, {"weight": net.weight})
 
 
 # Text

@@ -99,8 +99,9 @@ def test_invalid_values_of_a_flag_are_reported_in_one_line(name, flag, workplace
         else:
             assert status == 2, case
             assert flag in line, case
-            # An item of a list is named without the spaces around it.
-            assert repr(value) in line or repr(value.strip()) in line or "," in value, case
+            # Items of a list are named without the spaces around them, own words in capitals.
+            named = value.strip().upper() if flag == "--words" else value.strip()
+            assert repr(value) in line or repr(named) in line or "," in value, case
         assert contents(workplace) == before, case
 
 
