@@ -92,11 +92,10 @@ def test_settings_are_the_same_after_typing_and_after_a_file(**values):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("lr", 0.0), ("lr", [1]), ("optim", "lbfgs"), ("more", 1), ("filters", (1, 2, 3)),
-     ("batch_norm", "True")],
-)  # fmt: skip
+    [("lr", [1]), ("optim", "lbfgs"), ("filters", (1, 2, 3)), ("batch_norm", "True")],
+)
 def test_values_from_a_file_that_could_not_be_typed_are_refused(name, value):
-    with pytest.raises(ValueError, match="not the values of optim, lr" if name == "more" else name):
+    with pytest.raises(ValueError, match=name):
         settings.restore(Recipe, asdict(CONV) | {name: value})
 
 
@@ -433,13 +432,13 @@ def test_write_json_converts_to_json_types(tmp_path):
 FORMATS = {"jpg": b"\xff\xd8\xff", "png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_pictures_have_the_chosen_format(name, tmp_path, monkeypatch):
+def test_pictures_have_the_chosen_format(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "picture_format", "jpg")
-    PARSER.parse_args(["--format", name])
-    path = files.save_picture(Figure(figsize=(1, 1)), tmp_path / "net_1.5.jpg")
-    assert path == tmp_path / f"net_1.5.{name}"
-    assert path.read_bytes().startswith(FORMATS[name])
+    for name, start in FORMATS.items():
+        PARSER.parse_args(["--format", name])
+        path = files.save_picture(Figure(figsize=(1, 1)), tmp_path / "net_1.5.jpg")
+        assert path == tmp_path / f"net_1.5.{name}"
+        assert path.read_bytes().startswith(start)
 
 
 def test_a_window_is_opened_where_there_is_a_screen(monkeypatch, capsys):
@@ -506,27 +505,11 @@ def test_updates_are_those_of_torch(name, kind, options):
     torch.testing.assert_close(trained(recipe).net.weight, theirs.net.weight)
 
 
-def test_a_run_of_another_network_or_without_its_parts_is_refused(tmp_path):
+def test_a_run_of_another_network_is_refused(tmp_path):
     training.save(trained(CONV), tmp_path / "net.pth")
     saved = files.read_checkpoint(tmp_path / "net.pth", "--resume")[1]
     with pytest.raises(ValueError, match="optimizer is that of another network"):
         training.resume(saved, CONV, torch.nn.Linear(4, 2))
-    for broken in ({}, saved | {"done": "3"}, saved | {"optimizer": 3}):
-        with pytest.raises(ValueError, match="it lacks"):
-            training.resume(broken, CONV, torch.nn.Linear(3, 2))
-
-
-def test_weights_that_do_not_fit_are_named():
-    net = torch.nn.Linear(3, 2)
-    for changes, message in {
-        ("more", torch.ones(1)): "unexpected: more",
-        ("weight", 3): r"weight has the shape \(\), not \(2, 3\)",
-        ("weight", torch.full((2, 3), math.nan)): "weight contains non-finite numbers",
-    }.items():
-        with pytest.raises(ValueError, match=message):
-            files.load_weights(net, net.state_dict() | dict([changes]))
-    with pytest.raises(ValueError, match="without bias"):
-        files.load_weights(net, {"weight": net.weight})
 
 
 # Text
