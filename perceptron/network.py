@@ -25,8 +25,6 @@ import check
 
 # The parameters, in their order, by their names under "Enter Weights Here".
 NAMES = ("in_hid_weight", "hid_bias", "hid_out_weight", "out_bias")
-# What a class edited by a student may raise when it is used.
-MISFITS = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 
 
 def make_net(hid: int, act: str, values: Iterable | None = None) -> nn.Module:
@@ -52,7 +50,8 @@ def make_net(hid: int, act: str, values: Iterable | None = None) -> nn.Module:
                 raise UserError(f"{name} in check.py contains a non-finite number")
         activations(net, torch.zeros(1, 2))
         net.act = act
-    except MISFITS as error:
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        # of a class edited by a student
         raise UserError(
             f'check.py: MLP({hid}, "{act}") or its weights cannot be used: {error}'
         ) from error
