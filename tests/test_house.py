@@ -72,11 +72,10 @@ def test_imports_are_at_the_top():
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
-    # Slow imports that most runs do not need: a window, a download, a proof by search.
+    # Slow imports that most runs do not need: a window, a proof by search.
     assert inside <= {
         "cli.files: pyplot",
         "cli.files: BackendFilter",
         "cli.files: backend_registry",
-        "kuzushiji.dataset: KMNIST",
         "perceptron.design: linprog",
     }
