@@ -20,27 +20,16 @@ from cli.process import Stop, UserError
 from cli.tables import in_short, table
 
 import argparse
+import re
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from perceptron import pictures
-from perceptron.dichotomies import MAX_UNITS, smallest_design
-from perceptron.network import (
-    activations,
-    correct_points,
-    dividing_lines,
-    format_number,
-    format_weights,
-    make_net,
-    weights,
-)
-from perceptron.points import read_table
-from perceptron.scales import sigmoid_test, smallest_scale
-from perceptron.summary import summary
-from perceptron.training import RECIPES, Recipe, init_weights, train, two_layers
+from perceptron import network, pictures
+from perceptron.design import MAX_UNITS, smallest_design, smallest_scale
+from perceptron.summary import dividing_lines, format_number, summary
 
 
 def build_parser() -> settings.Parser:
@@ -49,7 +38,7 @@ def build_parser() -> settings.Parser:
         description="Train a two-layer perceptron on points in the plane, or design its weights.",
         epilog="  ".join(
             f"--recipe {name} is {settings.format_flags(recipe)}."
-            for name, recipe in RECIPES.items()
+            for name, recipe in network.RECIPES.items()
         ),
     )
     add = parser.add_argument
@@ -72,8 +61,8 @@ def build_parser() -> settings.Parser:
     help = "find the minimum number of hidden step units for the data, with weights and proof"
     source.add_argument("--design", action="store_true", help=help)
     help = "defaults of --lr, --init, --epoch and --restarts, listed below"
-    add("--recipe", choices=RECIPES, default="tuned", help=help)
-    settings.add_flags(parser, Recipe)
+    add("--recipe", choices=network.RECIPES, default="tuned", help=help)
+    settings.add_flags(parser, network.Recipe)
     add(
         "--data",
         type=settings.path,
@@ -105,14 +94,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def trained(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[nn.Module, dict]:
     """Train from the seed; print the best network's weights and accuracy."""
     seed = process.seed_everything(args.seed)
-    recipe = settings.chosen(args, RECIPES[args.recipe])
+    recipe = settings.chosen(args, network.RECIPES[args.recipe])
     if recipe.restarts > 1:
         print(f"training {recipe.restarts} networks side by side, showing the best")
     data = points.to(args.device), target.to(args.device)
     with stop:
-        values, results = train(init_weights(recipe, args.hid), recipe, *data, stop)
-    net = make_net(args.hid, "sig", values)
-    if not net(points).allclose(two_layers(points, *values), atol=1e-4):
+        values, results = network.train(network.init_weights(recipe, args.hid), recipe, *data, stop)
+    net = network.make_net(args.hid, "sig", values)
+    if not net(points).allclose(network.two_layers(points, *values), atol=1e-4):
         raise UserError("check.py: its MLP is not two layers of sigmoid units, which are trained")
     print_network(net, points, target, "Final")
     return net, {"seed": seed, **results}
@@ -120,21 +109,21 @@ def trained(args, points: Tensor, target: Tensor, stop: Stop) -> tuple[nn.Module
 
 def entered(args, points: Tensor, target: Tensor) -> tuple[nn.Module, dict]:
     """Use the weights entered in check.py, rescaled if needed; print them and their accuracy."""
-    net = make_net(args.hid, args.act)
-    works = args.act == "step" or bool(correct_points(net, points, target).all())
+    net = network.make_net(args.hid, args.act)
+    works = args.act == "step" or bool(network.correct_points(net, points, target).all())
     scale = args.scale or (1.0 if works else 10.0)
-    values = list(weights(net).values())
-    net = make_net(args.hid, args.act, [value * scale for value in values])
+    values = list(network.weights(net).values())
+    net = network.make_net(args.hid, args.act, [value * scale for value in values])
     print_network(net, points, target, "Initial")
     results = {"scale": scale}
     if args.act == "sig":
-        step = make_net(args.hid, "step", weights(net).values())
-        difference = activations(net, points) - activations(step, points)
+        step = network.make_net(args.hid, "step", network.weights(net).values())
+        difference = network.activations(net, points) - network.activations(step, points)
         results["step_difference"] = difference.abs().max().item()
-        results["smallest_scale"] = smallest_scale(sigmoid_test(values, points, target))
+        results["smallest_scale"] = smallest_scale(values, points, target)
         if scale != 1:
             print(f"\nweights and biases of check.py multiplied by {scale:g}")
-            if correct_points(net, points, target).all():
+            if network.correct_points(net, points, target).all():
                 print_weights_to_paste(net, "Rescaled weights")
         elif not args.scale:
             print("\nweights and biases of check.py used as entered: they are large enough")
@@ -149,7 +138,7 @@ def designed(points: Tensor, target: Tensor) -> tuple[nn.Module, dict]:
     print(table(tried))
     if values is None:
         raise UserError(f"no network with up to {MAX_UNITS} hidden step units solves this table")
-    net = make_net(len(values[1]), "step", values)
+    net = network.make_net(len(values[1]), "step", values)
     print_weights_to_paste(net, "Weights")
     print("\nAccuracy: ", accuracy(net, points, target))
     return net, {"tried": tried}
@@ -160,7 +149,7 @@ def designed(points: Tensor, target: Tensor) -> tuple[nn.Module, dict]:
 
 def accuracy(net: nn.Module, points: Tensor, target: Tensor) -> float:
     """Return the percentage of points classified correctly."""
-    return 100 * correct_points(net, points, target).double().mean().item()
+    return 100 * network.correct_points(net, points, target).double().mean().item()
 
 
 def print_network(net: nn.Module, points: Tensor, target: Tensor, stage: str) -> None:
@@ -172,8 +161,12 @@ def print_network(net: nn.Module, points: Tensor, target: Tensor, stage: str) ->
 
 
 def print_weights_to_paste(net: nn.Module, title: str) -> None:
+    """Print the weights as lines of check.py."""
     print(f'\n{title}, to paste under "Enter Weights Here" in check.py:')
-    print(format_weights(net))
+    for name, values in network.weights(net).items():
+        # Whole numbers as a student writes them.
+        text = re.sub(r"\.0\b", "", str(values.double().numpy().round(6).tolist()))
+        print(f"        {name} = {text}")
 
 
 def print_activations(results: dict) -> None:
@@ -192,24 +185,24 @@ def print_activations(results: dict) -> None:
 
 def measure(net: nn.Module, points: Tensor, target: Tensor) -> dict:
     """Return a network's results, which are printed and written by --json."""
-    rows = activations(net, points)
+    rows = network.activations(net, points)
     return {
         "act": net.act,
         "accuracy": accuracy(net, points, target),
         # None for step units, whose outputs are not probabilities.
         "loss": F.binary_cross_entropy(rows[:, -1:], target).item() if net.act == "sig" else None,
-        "weights": weights(net),
+        "weights": network.weights(net),
         "dividing_lines": dividing_lines(net),
         "points": points,
         "target": target.flatten(),
         "activations": rows,
-        "misclassified": points[~correct_points(net, points, target)].tolist(),
+        "misclassified": points[~network.correct_points(net, points, target)].tolist(),
     }
 
 
 def save_pictures(net: nn.Module, args, points: Tensor, target: Tensor) -> None:
     """Save the pictures of the hidden units, the output and the network in `args.plot`."""
-    hid = len(weights(net)["hid_bias"])
+    hid = len(network.weights(net)["hid_bias"])
     # The assignment names the pictures; those of --design must not replace them.
     prefix = "design_" if args.design else ""
     diagram = f"net_{hid}_{net.act}" if args.set_weights else f"{prefix}net_{hid}"
@@ -235,7 +228,7 @@ def main(argv: list[str] | None = None) -> int:
         files.require_savable(args.json, "--json")
     # One thread is faster for matrices of this size.
     torch.set_num_threads(1)
-    points, target = read_table(args.data)
+    points, target = network.read_table(args.data)
     stop = Stop()
     if args.design:
         net, found = designed(points, target)

@@ -26,20 +26,19 @@ from cli.tables import processor, table
 
 import check
 import check_main
-from perceptron.points import read_table
-from perceptron.training import RECIPES, STABLE_EPOCHS, init_weights, train, two_layers
+from perceptron import network
 
 
 def train_course(hid: int, points: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Train one network as the course does; return its outputs."""
-    recipe, net = RECIPES["assignment"], check.MLP(hid, "sig")
+    recipe, net = network.RECIPES["assignment"], check.MLP(hid, "sig")
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, 0, recipe.init)
     data = torch.utils.data.TensorDataset(points, target)
     loader = torch.utils.data.DataLoader(data, batch_size=len(points))
     optimizer = torch.optim.Adam(net.parameters(), lr=recipe.lr, weight_decay=1e-5)
     epoch = epochs_correct = 0
-    while epoch < recipe.epoch and epochs_correct < STABLE_EPOCHS:
+    while epoch < recipe.epoch and epochs_correct < network.STABLE_EPOCHS:
         epoch += 1
         for batch, batch_target in loader:
             optimizer.zero_grad()
@@ -53,11 +52,11 @@ def train_course(hid: int, points: torch.Tensor, target: torch.Tensor) -> torch.
 
 def train_ours(hid: int, points: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Train by check_main.py's default recipe; return the best network's outputs."""
-    recipe = RECIPES["tuned"]
+    recipe = network.RECIPES["tuned"]
     # Discard the training lines.
     with Stop() as stop, contextlib.redirect_stdout(io.StringIO()):
-        weights, _ = train(init_weights(recipe, hid), recipe, points, target, stop)
-    return two_layers(points, *weights)
+        weights, _ = network.train(network.init_weights(recipe, hid), recipe, points, target, stop)
+    return network.two_layers(points, *weights)
 
 
 def measure(train, hid: int, seeds: int, points, target) -> dict:
@@ -86,7 +85,7 @@ def main() -> None:
     parser.add_argument("--hid", type=sizes, default=(5, 4, 3, 2), help="hidden units")
     args = parser.parse_args()
     torch.set_num_threads(1)  # as check_main.py does; it does not slow down the course's loop
-    points, target = read_table(check_main.parse([]).data)
+    points, target = network.read_table(check_main.parse([]).data)
     runs = [
         measure(train, hid, seeds, points, target)
         for hid in args.hid

@@ -11,7 +11,7 @@ import sys
 def _refuse_to_run():
     """End the script in one line if Python is too old or a package is missing."""
     # No syntax that an old Python lacks. pip installs further packages with these.
-    packages = ("matplotlib", "numpy", "sklearn", "torch")
+    packages = ("matplotlib", "numpy", "scipy", "torch")
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if sys.version_info < (3, 11):  # noqa: UP036
         reason = "Python 3.11 or newer is required, but this is {}.{}".format(*sys.version_info)

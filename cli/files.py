@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cli.process import UserError
 
+import contextlib
 import errno
 import io
 import json
@@ -27,38 +28,31 @@ RENAME_TIMEOUT = 1.0
 # Writing
 
 
-def _temporary(path: Path) -> Path:
-    """Return an unused name beside `path`, with its suffix."""
-    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(6)}{path.suffix}")
-
-
 def write(path: str | Path, content: bytes | str) -> None:
     """Write a file whole or not at all, text as UTF-8. Raises UserError if it cannot be written.
 
     The content is written to a temporary name in the same folder, which is then renamed, so that an
     older file is kept if anything fails. A symbolic link's target is written.
     """
-    path, content = _target(path), content.encode("utf-8") if isinstance(content, str) else content
+    target = Path(path).resolve()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if obstacle := _obstacle(path):
-            raise UserError(f"cannot write {path}: it is {obstacle}")
-        temporary = _temporary(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(target)
         try:
             with open(temporary, "xb") as file:
-                file.write(content)
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
                 file.flush()
                 _synchronise(file)
-            _rename(temporary, path)
+            _rename(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _target(path: str | Path) -> Path:
-    """Return the path to write: that of a symbolic link's target."""
-    return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+def _temporary(path: Path) -> Path:
+    """Return an unused name beside `path`, with its suffix."""
+    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(6)}{path.suffix}")
 
 
 def _synchronise(file) -> None:
@@ -82,22 +76,13 @@ def _rename(temporary: Path, path: Path) -> None:
             time.sleep(0.05)
 
 
-def _obstacle(path: Path) -> str:
-    """Return what prevents writing a file at `path`, "" if nothing does."""
-    if path.is_dir():
-        return "a folder"
-    # os.replace, run as root, would replace even /dev/null.
-    return "not a regular file" if path.exists() and not path.is_file() else ""
-
-
 def require_writable(folder: str | Path) -> Path:
     """Create and return `folder`. Raises UserError if files cannot be created in it."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = _temporary(folder / "probe")
-        with open(probe, "xb"):
-            pass
+        probe.touch(exist_ok=False)
         probe.unlink(missing_ok=True)
     except FileExistsError as error:
         raise UserError(f"cannot write into {folder}: it is not a folder") from error
@@ -108,12 +93,14 @@ def require_writable(folder: str | Path) -> Path:
 
 def require_savable(path: Path, flag: str) -> Path:
     """Create the folder of `path`; return `path`. Raises UserError if it cannot be written."""
+    # Checked here, because os.replace, run as root, would replace even /dev/null.
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "not a regular file"
+        raise UserError(f"{flag} {path} is {kind}: choose a file name")
     try:
-        require_writable(_target(path).parent)
+        require_writable(path.resolve().parent)
     except UserError as error:
         raise UserError(f"{flag} {path}: {error}") from error
-    if obstacle := _obstacle(path):
-        raise UserError(f"{flag} {path} is {obstacle}: choose a file name")
     return path
 
 
@@ -209,33 +196,20 @@ def read_checkpoint(path: Path, flag: str) -> tuple[dict, dict | None]:
         content = io.BytesIO(path.read_bytes())
     except OSError as error:
         raise UserError(f"{flag} {path}: {error.strerror or error}") from error
-    try:
-        with warnings.catch_warnings():
-            # torch warns about unusual pickles before it rejects them.
-            warnings.simplefilter("ignore")
-            _verify_checksums(content)
+    state = None
+    # A damaged or foreign file may raise almost any exception.
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        # torch warns about unusual pickles before it rejects them.
+        warnings.simplefilter("ignore")
+        # torch.load ignores the checksums of a zip archive, its format since 2020.
+        if not zipfile.is_zipfile(content) or zipfile.ZipFile(content).testzip() is None:
+            content.seek(0)
             state = torch.load(content, map_location="cpu", weights_only=True)
-    except Exception:  # a damaged or foreign file may raise almost any exception
-        state = None
     if not isinstance(state, dict):
         raise UserError(f"{flag} {path}: damaged, or not a checkpoint")
     metadata = getattr(state, "_metadata", None)
     run = metadata.get("run") if isinstance(metadata, dict) else None
     return state, run if isinstance(run, dict) else None
-
-
-def _verify_checksums(content: io.BytesIO) -> None:
-    """Raise ValueError if the content of a zip archive, torch.save's format, fails its checksums.
-
-    torch.load ignores them. Files written before 2020 are not archives and have no checksums.
-    """
-    if zipfile.is_zipfile(content):
-        with zipfile.ZipFile(content) as archive:
-            # torch.save does not compress, and a compressed part could expand to any size.
-            stored = all(part.compress_type == zipfile.ZIP_STORED for part in archive.infolist())
-            if not stored or archive.testzip():
-                raise ValueError("damaged")
-    content.seek(0)
 
 
 def load_weights(net: torch.nn.Module, state: dict) -> None:

@@ -85,50 +85,39 @@ def _status(main: Callable[[], int | None]) -> int | str:
         sys.stdout.flush()
         return status
     except UserError as error:
-        return _report_error(str(error), error.status)
+        message, status = str(error), error.status
     except KeyboardInterrupt as interrupt:
-        return _report_error("interrupted", 128 + (*interrupt.args, signal.SIGINT)[0])
+        message, status = "interrupted", 128 + (*interrupt.args, signal.SIGINT)[0]
     except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
+        message, status = error.strerror or str(error) or type(error).__name__, 1
         if error.filename:
-            return _report_error(f"{error.filename}: {reason}", 1)
-        _discard_output()
-        # Not an error: the reader of the output has ended (`| head`), which is EINVAL on Windows.
-        if error.errno == errno.EPIPE or (os.name == "nt" and error.errno == errno.EINVAL):
-            return 0
-        return _report_error(f"standard output: {reason}", 1)
+            message = f"{error.filename}: {message}"
+        else:
+            message = f"standard output: {message}"
+            # Discard what is buffered, because Python flushes it at exit.
+            with contextlib.suppress(OSError, AttributeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader of the output has ended (`| head`), which is EINVAL on Windows.
+            if error.errno == errno.EPIPE or (os.name == "nt" and error.errno == errno.EINVAL):
+                return 0
     except (MemoryError, RuntimeError) as error:
-        return _report_error(_memory_message(error), 1)
-
-
-def _interrupt(number: int, frame) -> NoReturn:
-    raise KeyboardInterrupt(number)
-
-
-def _discard_output() -> None:
-    """Discard buffered output, because Python flushes it at exit and would report an error."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _report_error(message: str, status: int) -> int:
-    _set_handlers(dict.fromkeys(SIGNALS, signal.SIG_IGN))
+        text, status = f"{type(error).__name__} {error}", 1
+        # torch raises OutOfMemoryError on a GPU, but a plain RuntimeError from its libraries and
+        # on the CPU.
+        if any(name in text for name in ("OutOfMemoryError", "out of memory", "ALLOC_FAILED")):
+            message = "not enough memory on the GPU: compute on the CPU by --no_cuda"
+        elif isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:
+            message = "not enough memory for a network of this size: choose a smaller one"
+        else:
+            raise
     # A message may quote a file: no line breaks, and no control characters for the terminal.
     message = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
     print(f"{Path(sys.argv[0]).name}: error: {message}", file=sys.stderr)
     return status
 
 
-def _memory_message(error: MemoryError | RuntimeError) -> str:
-    """Return which memory is full. Raises the error if it is another RuntimeError."""
-    text = f"{type(error).__name__} {error}"
-    # torch raises OutOfMemoryError on a GPU, but a plain RuntimeError from its libraries and on the
-    # CPU.
-    if any(name in text for name in ("OutOfMemoryError", "out of memory", "ALLOC_FAILED")):
-        return "not enough memory on the GPU: compute on the CPU by --no_cuda"
-    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:
-        return "not enough memory for a network of this size: choose a smaller one"
-    raise error
+def _interrupt(number: int, frame) -> NoReturn:
+    raise KeyboardInterrupt(number)
 
 
 def seed_everything(seed: int | None) -> int:

@@ -59,16 +59,18 @@ class Parser(argparse.ArgumentParser):
             word = re.sub("^-*[‐-―−]+-*(?=[A-Za-z])", "--", word)
             name = word.split("=")[0]
             if re.match("-+[A-Za-z]", word):
-                action = self._option_string_actions.get(name) or self._refuse(name)
+                action = self._option_string_actions.get(name)
+                if action is None:
+                    near = difflib.get_close_matches(
+                        f"--{name.lstrip('-')}", self._option_string_actions, n=1
+                    )
+                    hint = f": did you mean {near[0]}?" if near else ""
+                    self.error(f"unknown flag {name}{hint}")
             elif action and action.type not in (None, path) and result[-1][:1] != "-":
                 result[-1] += f",{word}"
                 continue
             result.append(word)
         return result
-
-    def _refuse(self, name: str) -> NoReturn:
-        near = difflib.get_close_matches(f"--{name.lstrip('-')}", self._option_string_actions, n=1)
-        self.error(f"unknown flag {name}" + (f": did you mean {near[0]}?" if near else ""))
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see --help)", status=2)
@@ -192,9 +194,8 @@ def add_flags(parser, settings: type) -> None:
 def chosen(args: argparse.Namespace, defaults):
     """Return `defaults`, a dataclass instance, with the flags that were given; a flag whose default
     is None does not apply and is ignored."""
-    given = {name: getattr(args, name) for name in applying(defaults)}
-    given = {name: value for name, value in given.items() if value is not None}
-    return dataclasses.replace(defaults, **given)
+    names = (name for name in applying(defaults) if getattr(args, name) is not None)
+    return dataclasses.replace(defaults, **{name: getattr(args, name) for name in names})
 
 
 def applying(settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The network of check.py as everything else sees it: fit, weights, activations, dividing lines.
+"""The network of check.py as the scripts use it, its points, and its training.
 
 Any class fits that computes sigmoid(V sigmoid(W x + b) + c), or the same with step units, has W, b,
 V and c as its parameters in this order, and keeps its hidden activations in `hid`.
@@ -6,20 +6,25 @@ V and c as its parameters in this order, and keeps its hidden activations in `hi
 
 from __future__ import annotations
 
-from cli.process import UserError
+from cli.files import require_file
+from cli.process import Progress, Stop, UserError
+from cli.settings import Number, flag
+from cli.training import Adam
 
-import re
+import csv
+from argparse import ArgumentTypeError
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import check
 
 # The parameters, in their order, by their names under "Enter Weights Here".
 NAMES = ("in_hid_weight", "hid_bias", "hid_out_weight", "out_bias")
-# What a class edited by a student may raise when it is used.
-MISFITS = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 
 
 def make_net(hid: int, act: str, values: Iterable | None = None) -> nn.Module:
@@ -45,7 +50,8 @@ def make_net(hid: int, act: str, values: Iterable | None = None) -> nn.Module:
                 raise UserError(f"{name} in check.py contains a non-finite number")
         activations(net, torch.zeros(1, 2))
         net.act = act
-    except MISFITS as error:
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        # of a class edited by a student
         raise UserError(
             f'check.py: MLP({hid}, "{act}") or its weights cannot be used: {error}'
         ) from error
@@ -69,54 +75,121 @@ def correct_points(net: nn.Module, points: Tensor, target: Tensor) -> Tensor:
     return (activations(net, points)[:, -1] >= 0.5) == (target[:, 0] >= 0.5)
 
 
-# Dividing lines
+# Points
+
+COLUMNS = {"X1": Number(-1e6, 1e6), "X2": Number(-1e6, 1e6), "T": Number(0, 1, int)}
 
 
-def dividing_lines(net: nn.Module) -> list[dict]:
-    """Return a record of each hidden unit's dividing line, and of where the unit is active."""
-    weight, bias, *_ = weights(net).values()
-    pairs = zip(weight.tolist(), bias.tolist(), strict=True)
-    return [{"unit": f"H{number}", **line_equation(*pair)} for number, pair in enumerate(pairs, 1)]
+def read_table(path: Path) -> tuple[Tensor, Tensor]:
+    """Return points (N, 2) and targets (N, 1), 0 or 1, from a CSV file with columns X1, X2 and T.
 
-
-def line_equation(weight: list[float], bias: float) -> dict[str, str]:
-    """Return the equation of a line w1 x1 + w2 x2 + bias = 0, and the side where it is positive.
-
-    Weights (-10, 10) and bias -5 give {"line": "x2 = x1 + 0.5", "active": "above"}. Where |w2| is
-    below 0.001 |w1|, the line counts as vertical: "x1 = 2". If both weights are 0 there is no line:
-    "(no line)", active "everywhere" or "nowhere".
+    Raises UserError, with row (line of the file) and column, if a value is missing or invalid.
     """
-    w1, w2 = weight
-    if not w1 and not w2:
-        return {"line": "(no line)", "active": "everywhere" if bias >= 0 else "nowhere"}
-    if abs(w2) < 0.001 * abs(w1):
-        line = f"x1 = {format_number(-bias / w1)}"
-        return {"line": line, "active": "to the right of" if w1 > 0 else "to the left of"}
-    line = format_sum([(-w1 / w2, "x1"), (-bias / w2, "")])
-    return {"line": f"x2 = {line}", "active": "above" if w2 > 0 else "below"}
+    require_file(path, "--data")
+    try:
+        reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"--data {path} is not a readable CSV file: {error}") from error
+    header, values = reader.fieldnames, []
+    if any(header.count(column) != 1 for column in COLUMNS) or not rows:
+        raise UserError(
+            f"--data {path}: {len(rows)} points below the header {','.join(header)!r}; expected "
+            "the columns X1, X2 and T, separated by commas, and a row for each point"
+        )
+    for line, row in rows:
+        if None in row:
+            raise UserError(f"--data {path}, row {line}: more values than the header has columns")
+        for column, kind in COLUMNS.items():
+            try:
+                values.append(kind((row[column] or "").strip()))
+            except ArgumentTypeError as error:
+                raise UserError(f"--data {path}, row {line}, column {column}: {error}") from None
+    table = torch.tensor(values, dtype=torch.float32).view(-1, len(COLUMNS))
+    return table[:, :2], table[:, 2:]
 
 
-def format_sum(terms: Iterable[tuple[float, str]]) -> str:
-    """Return a sum of coefficients and names: [(-1, "x1"), (0.5, "")] gives "-x1 + 0.5"."""
-    text = ""
-    for value, name in terms:
-        size = format_number(abs(value))
-        if size != "0":
-            size = name if name and size == "1" else f"{size} {name}".strip()
-            text += (" - " if value < 0 else " + ") + size if text else "-" * (value < 0) + size
-    return text or "0"
+# Training: networks side by side, each as if alone, so that restarts cost as much as one.
+
+# Epochs between two training lines.
+REPORT_EVERY = 100
+# Training ends when a network has classified all points correctly for this number of epochs.
+STABLE_EPOCHS = 2000
+# The course's weight decay for Adam.
+WEIGHT_DECAY = 1e-5
 
 
-def format_number(value: float) -> str:
-    """Return a number as text with up to three decimals, without trailing zeros, never -0."""
-    return f"{round(value, 3) + 0:.10g}"
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of training."""
 
-
-def format_weights(net: nn.Module) -> str:
-    """Return the weights as lines of check.py, to paste under "Enter Weights Here"."""
-    values = (
-        (name, value.double().numpy().round(6).tolist()) for name, value in weights(net).items()
+    lr: float = flag(Number(0, 100, low_excluded=True), "learning rate")
+    init: float = flag(Number(0, 100), "standard deviation of the initial weights")
+    epoch: int = flag(
+        Number(1, 10_000_000, int),
+        f"maximum number of epochs; training ends earlier after {STABLE_EPOCHS} epochs with all "
+        "points correct",
     )
-    lines = "\n".join(f"        {name} = {value}" for name, value in values)
-    # Whole numbers as a student writes them.
-    return re.sub(r"\.0\b", "", lines)
+    restarts: int = flag(
+        Number(1, 10_000, int), "networks with different initial weights, trained side by side"
+    )
+
+
+RECIPES = {
+    "assignment": Recipe(lr=0.001, init=0.15, epoch=200_000, restarts=1),
+    "tuned": Recipe(lr=0.1, init=1.0, epoch=6000, restarts=32),
+}
+
+
+def init_weights(recipe: Recipe, hid: int) -> list[Tensor]:
+    """Sample normally distributed W (R, hid, 2), b (R, 1, hid), V (R, 1, hid), c (R, 1, 1) for
+    R = `recipe.restarts` networks."""
+    shapes = (hid, 2), (1, hid), (1, hid), (1, 1)
+    return [torch.randn(recipe.restarts, *shape) * recipe.init for shape in shapes]
+
+
+def two_layers(points: Tensor, weight, bias, out_weight, out_bias) -> Tensor:
+    """Return the outputs (N, 1) of a network of sigmoid units, (R, N, 1) of R networks."""
+    return torch.sigmoid(torch.sigmoid(points @ weight.mT + bias) @ out_weight.mT + out_bias)
+
+
+def train(weights: list[Tensor], recipe: Recipe, points: Tensor, target: Tensor, stop: Stop):
+    """Train networks from the weights of `init_weights` on points (N, 2) and targets (N, 1).
+
+    Full batch. Prints the best network's loss and accuracy every REPORT_EVERY epochs. Ends at
+    `recipe.epoch`, at `stop`, or when a network has been correct for STABLE_EPOCHS. Returns the
+    best network's weights, and a dict: epochs, restarts, and how many of these are correct.
+
+    Each network trains as if alone, because its loss depends only on its own weights and Adam
+    updates every weight separately.
+    """
+    device, restarts = points.device, recipe.restarts
+    weights = [values.clone().to(device).requires_grad_() for values in weights]
+    optimizer = Adam(weights, recipe.lr, weight_decay=WEIGHT_DECAY, fused=True)
+    targets = target.expand(restarts, *target.shape)
+    epochs_correct = torch.zeros(restarts, dtype=torch.int64, device=device)
+    best, progress = 0, Progress(recipe.epoch)
+    for epoch in range(1, recipe.epoch + 1):
+        output = two_layers(points, *weights)
+        loss = F.binary_cross_entropy(output, targets, reduction="none").mean(dim=(1, 2))
+        optimizer.zero_grad()
+        loss.sum().backward()
+        optimizer.step()
+        correct = ((output.detach() >= 0.5) == (targets >= 0.5)).sum(dim=(1, 2))
+        epochs_correct = (epochs_correct + 1) * (correct == len(points))
+        done = stop or epoch == recipe.epoch or epochs_correct.max() >= STABLE_EPOCHS
+        if epoch % REPORT_EVERY == 0 or done:
+            best = max(range(restarts), key=lambda i: (correct[i], epochs_correct[i], -loss[i]))
+            progress.clear()
+            if epoch % REPORT_EVERY == 0:
+                accuracy = 100 * correct[best].item() / len(points)
+                print(f"ep: {epoch} loss: {loss[best]:.4f} acc: {accuracy:.2f}", flush=True)
+        if done:
+            break
+        progress.update(epoch, f"epoch {epoch} of at most {recipe.epoch}")
+    # After the last update, which `correct` precedes.
+    solved = ((two_layers(points, *weights) >= 0.5) == (targets >= 0.5)).all(dim=(1, 2))
+    results = {"epochs": epoch, "restarts": restarts, "restarts_correct": int(solved.sum())}
+    found = [values[best].detach().cpu() for values in weights]
+    return [found[0], found[1].flatten(), found[2], found[3].flatten()], results

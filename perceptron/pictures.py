@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch
 from torch import Tensor, nn
 
-from perceptron.network import activations, dividing_lines, format_number, weights
+from perceptron.network import activations, correct_points, weights
+from perceptron.summary import dividing_lines, format_number
 
 # Blue and orange, which colour-blind readers can distinguish, darker towards 0 and 1. The limits of
 # an activation's four colours are the same for step units, which have only the outer two.
@@ -49,36 +50,34 @@ def unit_picture(net: nn.Module, points: Tensor, target: Tensor, unit: int | Non
             *chosen.T.numpy(), s=90, c=face, marker=marker, edgecolors="black", zorder=5,
             label=f"target {value}",
         )  # fmt: skip
-    name = "output" if unit is None else f"H{unit + 1}"
+    for index in range(len(lines)) if unit is None else [unit]:
+        (w1, w2), b = weight[index].tolist(), bias[index].item()
+        corners = [w1 * x + w2 * y + b for x in (left, right) for y in (bottom, top)]
+        visible = min(corners) < 0 < max(corners)
+        style = dict(color="black", linewidth=2)
+        if unit is None:
+            style = dict(color=f"C{index % 10}", linestyle="--", linewidth=1.3)
+            if len(lines) <= MAX_LEGEND:
+                style |= dict(label=f"line of H{index + 1}")
+        if visible:
+            # The foot of the perpendicular from the origin is on the line.
+            foot = [-b * w / (w1**2 + w2**2) for w in (w1, w2)]
+            axes.axline(foot, slope=-w1 / w2 if w2 else math.inf, **style)
+
+    if unit is None:
+        name, correct = "output", int(correct_points(net, points, target).sum())
+        title = f"Network with {len(lines)} hidden units: {correct} of {len(points)} points correct"
+    else:
+        name, line, active = lines[unit].values()
+        title = f"{name}: active {active} {line}"
+        if not visible and line != "(no line)":
+            title += " (outside this picture)"
+    axes.set_title(title, fontsize=11)
     names = (f"{name} below 0.1", "0.1 to 0.5", "0.5 to 0.9", "above 0.9")
     shown = list(zip(COLOURS, names, strict=True))
     if net.act == "step":
         shown = [(COLOURS[0], f"{name} = 0"), (COLOURS[-1], f"{name} = 1")]
     handles = [Patch(color=colour, label=label) for colour, label in shown]
-
-    def draw_line(index: int, **style) -> bool:
-        """Draw a hidden unit's dividing line; return False if it is outside the picture."""
-        (w1, w2), b = weight[index].tolist(), bias[index].item()
-        corners = [w1 * x + w2 * y + b for x in (left, right) for y in (bottom, top)]
-        if not min(corners) < 0 < max(corners):
-            return False
-        # The foot of the perpendicular from the origin is on the line.
-        foot = [-b * w / (w1**2 + w2**2) for w in (w1, w2)]
-        axes.axline(foot, slope=-w1 / w2 if w2 else math.inf, **style)
-        return True
-
-    if unit is None:
-        correct = int(((activations(net, points)[:, -1:] >= 0.5) == (target >= 0.5)).sum())
-        title = f"Network with {len(lines)} hidden units: {correct} of {len(points)} points correct"
-        for index in range(len(lines)):
-            label = {"label": f"line of H{index + 1}"} if len(lines) <= MAX_LEGEND else {}
-            draw_line(index, color=f"C{index % 10}", linestyle="--", linewidth=1.3, **label)
-    else:
-        active, line = lines[unit]["active"], lines[unit]["line"]
-        title = f"{name}: active {active} {line}"
-        if not draw_line(unit, color="black", linewidth=2) and line != "(no line)":
-            title += " (outside this picture)"
-    axes.set_title(title, fontsize=11)
     handles += axes.get_legend_handles_labels()[0]
     figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=9)
     return figure

@@ -9,19 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from shared import Bomb, check_refused
-
-
-def examples(count: int):
-    """Return hypothesis settings: the same examples in every run, without shrinking."""
-    phases = [phase for phase in Phase if phase is not Phase.shrink]
-    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(
-        max_examples=count, derandomize=True, deadline=None, phases=phases,
-        suppress_health_check=checks,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +49,7 @@ def test_an_intact_file_is_read_and_a_truncated_one_is_rejected(saved):
         assert read(path, intact[:length]) is None
 
 
-@examples(60)
+@settings(max_examples=60, derandomize=True, deadline=None, phases=[Phase.generate])
 @given(data=st.data())
 def test_flipped_bits_and_inserted_bytes_do_not_change_weights(saved, data):
     path, intact, weights = saved

@@ -1,4 +1,5 @@
-"""Minimum number of hidden step units for a table of points, by exhaustive search.
+"""Weights by design: the fewest hidden step units for a table of points, by exhaustive search, and
+the smallest scale of their weights at which sigmoid units classify as they do.
 
 A step unit divides the points by a line. Infinitely many lines yield only finitely many divisions,
 the dichotomies of the points (Cover, 1965). A network with k hidden step units uses k of them, and
@@ -11,14 +12,23 @@ units cannot solve the table.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from operator import itemgetter
 
 import numpy as np
+import torch
+from torch import Tensor
 
 # Maximum number of hidden units for which all sets of lines are tried. With more units the search
 # ends at the first solution, because there are too many sets.
 MAX_EXHAUSTIVE_UNITS = 4
 MAX_UNITS = 6
+# Factors for all weights and biases, in steps of 2.3 %. A smaller gap is not noticed, so that a
+# sentence has to speak "of the scales tried".
+SCALES = np.geomspace(0.01, 1000, 500)
+# Minimum distance of the output's net input from 0. Below it, rounding may decide, because the
+# sigmoid of a net input above 37 rounds to 1.
+MARGIN = 1e-9
 
 
 def separate(inputs: np.ndarray, target: np.ndarray) -> np.ndarray | None:
@@ -100,3 +110,29 @@ def smallest_design(points: np.ndarray, target: np.ndarray) -> tuple[list | None
 def _cost(solution: tuple[np.ndarray, np.ndarray]) -> float:
     hidden, output = solution
     return np.abs(hidden[:, :2]).sum() + np.abs(output[:-1]).sum()
+
+
+def smallest_scale(weights: Iterable[Tensor], points: Tensor, target: Tensor) -> float | None:
+    """Return the smallest scale from which on sigmoid units are right on all points at all SCALES.
+
+    weights: W (hid, 2), b (hid,), V (1, hid), c (1,); points: (N, 2); target: (N, 1), 0 or 1. The
+    scale has seven digits. Returns SCALES[0] if all are right, None if the largest is not.
+    """
+    # In float64, because float32 has fewer digits than MARGIN; rounded to the decimals entered.
+    weight, bias, out_weight, out_bias, points = (
+        values.double().round(decimals=6) for values in (*weights, points)
+    )
+
+    def correct_at(scale: float) -> bool:
+        hidden = torch.sigmoid(scale * (points @ weight.T + bias))
+        output = scale * (hidden @ out_weight.T + out_bias)
+        return bool((output * (2 * target - 1) >= MARGIN).all())
+
+    scales = SCALES
+    # Each time, the gap that contains the last change is divided.
+    for _ in range(3):
+        wrong = np.flatnonzero([not correct_at(scale) for scale in scales])
+        if not wrong.size or wrong[-1] == len(scales) - 1:
+            return None if wrong.size else float(scales[0])
+        scales = np.geomspace(*scales[wrong[-1] : wrong[-1] + 2], 500)
+    return float(scales[-1])
