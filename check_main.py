@@ -244,6 +244,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         net, found = trained(args, points, target, stop)
     results = measure(net, points, target) | found
+    results["sentences"] = summary(results)
     print("\nDividing lines of the hidden units (active: activation at least 0.5)")
     print(table(results["dividing_lines"]))
     print_activations(results)
@@ -251,7 +252,7 @@ def main(argv: list[str] | None = None) -> int:
     save_pictures(net, args, points, target)
     if args.json:
         files.write_json(args.json, results)
-    print(in_short(summary(results)))
+    print(in_short(results["sentences"]))
     return stop.status or (3 if results["misclassified"] else 0)
 
 

@@ -71,12 +71,8 @@ def build_parser() -> settings.Parser:
         "--epochs", type=Number(1, 1_000_000, int), help="passes over the images (default: 10)"
     )
     settings.add_common_flags(parser, default_device=None)
-    parser.add_argument(
-        "--num_threads",
-        type=Number(1, 1024, int),
-        metavar="N",
-        help="threads on the CPU (default: 1 for lin and full, torch's default for conv)",
-    )
+    text = "threads on the CPU (default: 1 for lin and full, torch's default for conv)"
+    parser.add_argument("--num_threads", type=Number(1, 1024, int), metavar="N", help=text)
     settings.add_flags(parser.add_argument_group("training and network"), Recipe)
 
     group = parser.add_argument_group("images and files")
@@ -141,17 +137,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.split is not None and args.dataset == "kmnist":
         parser.error(f"--split {args.split} needs --dataset kuzushiji10k: KMNIST has one split")
     return args
-
-
-def choose_device(given: torch.device | None) -> torch.device:
-    """Return --device, by default the GPU if torch can compute on it."""
-    if given or not torch.cuda.is_available():
-        return given or torch.device("cpu")
-    try:
-        return settings.device("cuda")
-    except argparse.ArgumentTypeError as error:
-        print(f"{error}: computing on the CPU", file=sys.stderr)
-        return torch.device("cpu")
 
 
 # Training
@@ -255,10 +240,13 @@ def train_several(
     Return their records, and the answer.
     """
     if args.sweep:
-        full, sizes = recipe_for(args, "full"), dict.fromkeys(args.sweep)
-        plan = [("full", replace(full, hid=hid)) for hid in sizes]
+        full = recipe_for(args, "full")
+        plan = [("full", replace(full, hid=hid)) for hid in dict.fromkeys(args.sweep)]
     else:
         plan = [(net, recipe_for(args, net)) for net in NETS]
+    for net, recipe in plan:
+        # A student's unfinished network is reported before the others are trained.
+        build(net, recipe)
     networks = []
     for net, recipe in plan:
         set_threads(args, net)
@@ -275,10 +263,9 @@ def train_several(
             result.show()
             show_network(run, result, networks[-1], images, forms, args.plot)
             print()
-    sentences = []
-    if networks:
-        sentences = show_networks(networks, images, forms, args.plot, bool(args.sweep))
-    return networks, sentences
+    if not networks:
+        return [], []
+    return networks, show_networks(networks, images, forms, args.plot, bool(args.sweep))
 
 
 # The script
@@ -338,7 +325,7 @@ def main(argv: list[str] | None = None) -> int:
         split = saved[-1]["about"]["split"]
 
     np.set_printoptions(precision=4, suppress=True)
-    images = load_images(args.dataset, split, args.data).to(choose_device(args.device))
+    images = load_images(args.dataset, split, args.data).to(args.device)
     counts = f"{len(images.train)} training images, {len(images.test)} test images"
     print(f"images: {images.name}, {counts}")
     args.epochs, args.default_threads = args.epochs or 10, torch.get_num_threads()
@@ -401,7 +388,7 @@ def finish(run: Run, save_to: Path | None, stop: Stop) -> None:
     if saved:
         print(f"weights: {save_to}" + (f", after epoch {run.done}" if stopped else ""))
     if stopped and saved:
-        print(f"to go on: python3 kuzu_main.py --resume {save_to}")
+        print(f"to go on: {settings.command('kuzu_main.py', '--resume', save_to)}")
     elif stopped:
         hint = "interrupted in epoch 1" if save_to else "--save FILE saves after every epoch"
         print(f"nothing was saved: {hint}", file=sys.stderr)

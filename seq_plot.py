@@ -45,6 +45,8 @@ SECTIONS = ("scatter", "states", "dynamics", "context", "page", "film")
 DEFAULT_SECTIONS = SECTIONS[:-1]
 # Maximum number of units of which all pairs are drawn: 10 units have 45 pairs, a picture each.
 MAX_UNITS_ALL_PAIRS = 10
+# Highest n of the words that the page does not mark as foreign.
+MAX_N_ON_PAGE = 20
 # Maximum number of checkpoints listed when one is missing.
 MAX_LISTED = 12
 
@@ -84,9 +86,10 @@ def build_parser() -> settings.Parser:
     )
     parser.add_argument(
         "--words",
-        type=CommaSeparated(str),
+        type=CommaSeparated(str.upper),
         metavar="TEXT,...",
-        help="print the activations on these texts instead, such as AABBBB,AAAB",
+        help="print the activations on these texts instead, such as AABBBB,AAAB, and draw the "
+        "units over time on the longest",
     )
     settings.add_common_flags(parser)
     parser.add_argument(
@@ -138,15 +141,18 @@ def find_checkpoint(task: Task, epoch: int, args: argparse.Namespace) -> Path:
     meant, or if training is interrupted.
     """
     path = task.checkpoint(args.out_path, epoch)
-    # The course's name of an embedded network is without _embed.
-    for found in (path, path.with_name(path.name.replace("_embed", ""))):
-        if found.exists():
-            return found
+    if path.exists():
+        return path
+    # The course's name of an embedded network is without _embed, as ours of a plain one.
+    course = path.with_name(path.name.replace("_embed", ""))
+    if task.embed and course.exists() and not checkpoints.read_network(course, "checkpoint")[1]:
+        return course
     check_epoch(epoch)
     others = checkpoints.matches(args.out_path, task.language.name)
     if others:
         listed = ", ".join(others[:MAX_LISTED]) + (", ..." if len(others) > MAX_LISTED else "")
-        command = settings.command("seq_train.py", *task.words, *_epoch_words(task, epoch))
+        words = [*task.words, *_epoch_words(task, epoch), *seq_train.folder_flags(args)]
+        command = settings.command("seq_train.py", *words)
         raise UserError(
             f"{path} does not exist, but {args.out_path} has {listed}: choose one by --model, "
             f"--hid and --epoch, or by --load FILE, or train this one by {command}"
@@ -167,6 +173,7 @@ def train_first(task: Task, epoch: int, args: argparse.Namespace) -> Path:
     files.require_writable(args.out_path)
     seed = process.seed_everything(args.seed)
     words = [*task.words, *_epoch_words(task, epoch), "--seed", seed]
+    words += seq_train.folder_flags(args)
     path = task.checkpoint(args.out_path, epoch)
     command = settings.command("seq_train.py", *words)
     print(f"{path} does not exist; training the network first: {command} ...", end="", flush=True)
@@ -209,6 +216,19 @@ class Analysis:
 
     def save(self, figure, name: str) -> None:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{name}.jpg")
+
+
+def check_word(language: Language, text: str) -> None:
+    """Raise UserError unless a network can read a text of --words."""
+    # The last letter of a word that is not followed by another is only predicted.
+    least, foreign = 1 if language.chained else 2, set(text) - set(language.symbols)
+    if foreign or len(text) < least:
+        reason = f"{min(foreign)!r} is not one of" if foreign else f"it needs {least} or more of"
+        raise UserError(
+            f"argument --words: {text!r}: {reason} the symbols of {language.name}, "
+            f"{language.symbols}",
+            status=2,
+        )
 
 
 # Sections
@@ -255,7 +275,8 @@ def show_states(found: Analysis, args: argparse.Namespace) -> None:
     language, machine, drawn = found.language, found.extraction.machine, _is_drawn(found)
     print("\nMachine on the words: states of the network that no continuation tells apart are one")
     if drawn:
-        print(table(extraction.transition_records(machine)))
+        found.results["machine"] = extraction.transition_records(machine)
+        print(table(found.results["machine"]))
     else:
         right = found.results["fresh_words"]
         print(
@@ -271,9 +292,6 @@ def show_states(found: Analysis, args: argparse.Namespace) -> None:
     if drawn:
         picture = diagrams.machine_picture(machine, f"Machine on the words: {found.title}")
         found.save(picture, "fsm")
-        dot = found.folder / f"{found.task.stem}_fsm.dot"
-        files.write(dot, extraction.as_dot(machine))
-        print(f"for Graphviz: {dot}")
 
 
 def _is_drawn(found: Analysis) -> bool:
@@ -300,9 +318,6 @@ def show_dynamics(found: Analysis, args: argparse.Namespace) -> None:
         "words,\nand after ten more of the symbol"
     )
     print(report.fixed_point_table(points) or "none found")
-    boundary = dynamics.decision_boundary(net, language)
-    if boundary:
-        print(f"decision boundary: {boundary}")
     slow = results.get("slow_point")
     if slow and report.slow_sentence(results, language):
         points = [*points, slow | {"kind": "slow point"}]
@@ -335,7 +350,8 @@ def show_context(found: Analysis, args: argparse.Namespace) -> None:
             found.save(figure, "context_{}{}".format(*pair))
         if net.hid > 2:
             found.save(_cube(found, context=True), "context_3d")
-    found.save(pictures.time_picture(net, language, f"Units over time: {found.title}"), "time")
+    title, own = f"Units over time: {found.title}", max(args.words or ("",), key=len)
+    found.save(pictures.time_picture(net, language, title, own), "time")
 
 
 def show_page(found: Analysis, args: argparse.Namespace) -> None:
@@ -343,6 +359,7 @@ def show_page(found: Analysis, args: argparse.Namespace) -> None:
     net, language, states = found.net, found.language, found.states
     machine, drawn = found.extraction.machine, _is_drawn(found)
     words = pictures.words_shown(language)
+    wide = language.with_max_n(MAX_N_ON_PAGE) if language.times else language
     data = {
         "title": found.title,
         "model": found.task.model,
@@ -365,7 +382,8 @@ def show_page(found: Analysis, args: argparse.Namespace) -> None:
         }
         if drawn
         else None,
-        "language": {"transitions": language.transitions, "start": 0, "end": language.end},
+        # For more n than in training, so that words to generalise to are not marked.
+        "language": {"transitions": wide.transitions, "start": 0, "end": language.end},
     }
     path = found.folder / f"{found.task.stem}.html"
     files.write(path, page(data))
@@ -400,6 +418,7 @@ def measure(net, language: Language, states: States, machine: Extraction) -> dic
         "isomorphic": machine.isomorphic,
         "likeliest_mistake": metrics.likeliest_mistake(net, language, fresh),
         "fixed_points": dynamics.fixed_points(net, language, states),
+        "boundary": dynamics.decision_boundary(net),
     } | extraction.agreement(net, language, machine.machine, fresh)
     if language.long_range:
         results["remembered"] = metrics.remembered(net, language, fresh)
@@ -436,11 +455,14 @@ def main(argv: list[str] | None = None) -> int:
     if args.seed is not None and run.get("seed") not in (None, args.seed):
         print(f"--seed {args.seed} chooses the sequences; the network's own is {run['seed']}")
     title = checkpoints.title(task, run)
-    print(title)
     if run.get("reports"):
-        recipe = settings.format_flags(settings.restore(Recipe, run["recipe"]))
-        print(f"recipe: {recipe}; loss: {run['reports'][-1]['loss']:.4f}")
+        print(f"{title}, loss {run['reports'][-1]['loss']:.4f}")
+        print(f"recipe: {settings.format_flags(settings.restore(Recipe, run['recipe']))}")
+    else:
+        print(title)
     net, language = net.to(args.device), task.language
+    for text in args.words or ():
+        check_word(language, text)
     seed = process.seed_everything(seed)
     texts = language.to_strings(language.batch(args.num_plot, np.random.default_rng(seed)))
     sampled = extraction.states_on(net, language, language.from_strings(texts))
@@ -450,7 +472,7 @@ def main(argv: list[str] | None = None) -> int:
     results |= measure(net, language, states, machine)
     results["sentences"] = report.sentences(results, language)
     plane = pictures.Plane(net, states.vectors)
-    texts = list(args.words) if args.words else texts
+    texts = list(args.words or texts)
     found = Analysis(net, task, title, args.plot, states, machine, plane, sampled, texts, results)
     sections = (show_scatter, show_states, show_dynamics, show_context, show_page, show_film)
     with report.course_numbers():

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cli.process import Stop
 from cli.settings import CommaSeparated, Number
-from cli.tables import table
+from cli.tables import processor, table
 
 import check
 import check_main
@@ -93,7 +93,7 @@ def main() -> None:
         for train, seeds in ((train_course, args.course), (train_ours, args.seeds))
         if seeds
     ]
-    print(f"torch {torch.__version__}, one thread; seconds of processor time")
+    print(f"{processor()}, torch {torch.__version__}, one thread; seconds of processor time")
     print(table(runs, {"median seconds": ".2f", "slowest": ".2f"}))
 
 

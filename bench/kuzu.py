@@ -25,6 +25,7 @@ from torchvision.datasets import KMNIST
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cli.process import Progress, Stop
+from cli.tables import processor
 
 import kuzu_main
 from kuzushiji.dataset import load_kmnist
@@ -99,7 +100,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(0)
     threads = torch.get_num_threads()
-    print(f"torch {torch.__version__}, {threads} threads; seconds per 60,000 images")
+    print(f"{processor()}, torch {torch.__version__}, {threads} threads; seconds per 60,000 images")
     print("network   course   ours   ratio")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

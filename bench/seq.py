@@ -28,7 +28,8 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from cli.flags import CommaSeparated, Integer
+from cli.settings import CommaSeparated, Number
+from cli.tables import processor, table
 
 import seq_models
 import seq_train
@@ -126,12 +127,12 @@ def run_command(words: list[str]) -> tuple[float, dict]:
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Print a table of time and success with one row per task."""
-    print(f"torch {torch.__version__}, one thread")
-    print("speedup: the course's time / ours, in training and for the whole command of seed 0")
-    print("max loss: maximum of the last 10 evaluations; mean and worst of all runs")
-    print(" ms per sequence          whole command                   max loss")
-    print("course     ours speedup  seconds speedup  successful     mean   worst  task")
+    """Print a record for each task: times of one sequence and of the whole command, success."""
+    print(f"{processor()}, torch {torch.__version__}, one thread")
+    print(
+        "milliseconds a sequence and their ratio; seconds of the whole command of seed 0, and the"
+    )
+    print("ratio; successful runs; mean and worst of the highest loss in the last 10 evaluations")
     for number in args.tasks:
         words = TASKS[number - 1].split()
         task = resolve_task(seq_train.build_parser().parse_args(words))
@@ -142,15 +143,19 @@ def bench(args: argparse.Namespace) -> None:
         our_ms = 1000 * results["seconds"] / results["reports"][-1]["seen"]
         runs = [[*words, "--seed", str(seed)] for seed in range(args.seeds)]
         with ThreadPool(args.jobs) as pool:
-            all_results = [results for _, results in pool.map(run_command, runs, chunksize=1)]
-        losses = [results["max_loss"] for results in all_results]
-        successes = f"{sum(results['succeeded'] for results in all_results)} of {args.seeds}"
-        print(
-            f"{course_ms:6.2f} {our_ms:8.4f} {course_ms / our_ms:7.0f}  {seconds:7.1f} "
-            f"{course_ms * epoch / seconds:7.0f}  {successes:>10} "
-            f"{statistics.mean(losses):8.4f} {max(losses):7.4f}  {' '.join(words)}",
-            flush=True,
-        )
+            every = [results for _, results in pool.map(run_command, runs, chunksize=1)]
+        losses = [results["max_loss"] for results in every]
+        record = {
+            "course ms": f"{course_ms:.2f}",
+            "ours ms": f"{our_ms:.4f}",
+            "ratio": f"{course_ms / our_ms:.0f}",
+            "command s": f"{seconds:.1f}",
+            "command ratio": f"{course_ms * epoch / seconds:.0f}",
+            "successful": f"{sum(results['succeeded'] for results in every)} of {args.seeds}",
+            "mean loss": f"{statistics.mean(losses):.4f}",
+            "worst loss": f"{max(losses):.4f}",
+        }
+        print(f"\n{' '.join(words)}\n{table([record])}", flush=True)
 
 
 # Engines
@@ -181,7 +186,7 @@ def lstm_in_torch(net):
         state, steps = net.initial_state(symbols.shape[1]), []
         for symbol in symbols:
             state = net.step(symbol, state)
-            steps.append(state[0])
+            steps.append(state)
         return net.read_out(torch.stack(steps))
 
     return forward
@@ -194,16 +199,14 @@ def torch_module(net):
 
     def forward(symbols):
         inputs = F.one_hot(symbols, net.symbols).float()
-        state = tuple(part[None].contiguous() for part in net.initial_state(symbols.shape[1]))
-        hidden, _ = module(inputs, state if len(state) > 1 else state[0])
-        return hidden @ net.V + net.out_bias
+        return net.read_out(module(inputs)[0])
 
     return forward
 
 
 def ours(net):
     """Return the network of seq_models.py."""
-    return lambda symbols: net(symbols).logits
+    return net
 
 
 def print_engine_times(language, net, engines: dict, batch_sizes: list[int], repeats: int) -> None:
@@ -228,6 +231,7 @@ def print_engine_times(language, net, engines: dict, batch_sizes: list[int], rep
 def engines(args: argparse.Namespace) -> None:
     """Print the times of several implementations of the SRN and the LSTM."""
     sizes = [1, 20, 50]
+    print(f"{processor()}, torch {torch.__version__}, one thread")
     print("forward and backward pass in ms, minimum of 30 (SRN) or 10 (LSTM) repetitions")
     print("SRN with 2 hidden units, anb2n")
     srn = {"torch, autograd": srn_in_torch, "nn.RNN": torch_module, "numpy (ours)": ours}
@@ -250,7 +254,7 @@ def main() -> None:
     all_tasks = tuple(range(1, len(TASKS) + 1))
     parser.add_argument(
         "--tasks",
-        type=CommaSeparated(Integer(1, len(TASKS))),
+        type=CommaSeparated(Number(1, len(TASKS), int)),
         default=all_tasks,
         help=f"numbers from 1 to {len(TASKS)}, see TASKS (default: all)",
     )

@@ -5,8 +5,10 @@ What is measured is a list of dicts, which `table` prints and --json writes.
 
 from __future__ import annotations
 
+import platform
 import textwrap
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 
 def table(records: Iterable[Mapping], formats: Mapping[str, str] | None = None) -> str:
@@ -43,3 +45,11 @@ def in_short(sentences: Iterable[str]) -> str:
     """Return the answer at the end of a command's output: the heading "In short", and sentences."""
     lines = [textwrap.fill(text, 98, subsequent_indent="  ") for text in sentences]
     return "\n".join(["", "In short", *lines])
+
+
+def processor() -> str:
+    """Return the processor's name, which stands beside every time that is printed."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,1 +1,1 @@
-"""Part 1: images and their augmentation, recipes and runs, confusions and what explains them."""
+"""Part 1: images and their augmentation, recipes, forms, confusions, pictures, and the answer."""

@@ -28,7 +28,8 @@ def confusion_picture(matrix: np.ndarray, images: Images, title: str) -> Figure:
     for (row, column), count in np.ndenumerate(counts):
         correct = row == column
         color = "white" if not correct and count > 0.6 * top else "black" if count else "0.75"
-        how = {"ha": "center", "va": "center", "weight": "bold" if correct else "normal"}
+        # in_layout=False, because measuring a hundred texts takes half of the time.
+        how = dict(ha="center", va="center", weight="bold" if correct else None, in_layout=False)
         axes.text(column, row, f"{count}", color=color, fontsize=10, **how)
     axes.set_xticks(range(10), images.classes)
     axes.set_yticks(range(10), images.classes)

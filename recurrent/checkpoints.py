@@ -123,7 +123,8 @@ def task_of(net: SRN | LSTM, run: dict, path: Path, args: argparse.Namespace) ->
     """Return the task of a network in a file: from its run, the flags, or the file's name.
 
     A network of seven symbols without any of these is scored on both of Reber's grammars; the
-    better one is taken and printed. Raises UserError if the language does not fit the network.
+    better one is taken and printed. Raises UserError if the language does not fit the network, or a
+    flag is given that says otherwise than the file.
     """
     model = "srn" if isinstance(net, SRN) else "lstm"
     named = FILE_NAME.fullmatch(path.name)
@@ -146,16 +147,20 @@ def task_of(net: SRN | LSTM, run: dict, path: Path, args: argparse.Namespace) ->
         embed = args.embed if args.embed is not None else bool(named and named["embed"])
         if lang == "reber" and args.embed is None and not embed:
             embed = _better_grammar(net, path)
-        args = argparse.Namespace(
-            lang=lang, embed=embed, length=args.length, model=model, hid=net.hid
+        task = resolve_task(
+            argparse.Namespace(lang=lang, embed=embed, length=args.length, model=model, hid=net.hid)
         )
-        task = resolve_task(args)
         language = task.language
     if language.classes != net.symbols or (task.model, task.hid) != (model, net.hid):
         raise UserError(
             f"{path} does not fit: {language.name} has {language.classes} symbols, the "
             f"{model.upper()} in the file {net.symbols} (and {net.hid} hidden units)"
         )
+    for name in settings.flag_names(Task):
+        # 0 is the default of --length and --hid.
+        given, found = getattr(args, name), getattr(task, name)
+        if given not in (None, found) and (given or name == "embed"):
+            raise UserError(f"{path} is a network of --{name} {found}, not {given}: leave it out")
     return task
 
 
@@ -175,8 +180,10 @@ def _better_grammar(net: SRN | LSTM, path: Path) -> bool:
 
 
 def matches(folder: Path, language: str) -> list[str]:
-    """Return the names of checkpoints of a language in a folder, of any network and length."""
-    names = [path.name for path in folder.glob(f"{language}_*.pth") if FILE_NAME.match(path.name)]
+    """Return the names of checkpoints of a language in a folder, of any network and length; for
+    Reber's grammars those of both, because the course's names do not tell them apart."""
+    pattern = f"{language.removesuffix('_embed')}_*.pth"
+    names = [path.name for path in folder.glob(pattern) if FILE_NAME.fullmatch(path.name)]
     return sorted(
         names, key=lambda name: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", name)]
     )
@@ -228,12 +235,6 @@ def _start_from(net: SRN | LSTM, args: argparse.Namespace) -> Run:
     Raises UserError if they do not fit the network of the flags.
     """
     task = task_of(net, {}, args.resume, args)
-    for name in ("model", "hid"):
-        wanted = getattr(args, name)
-        if wanted and wanted != getattr(task, name):
-            raise UserError(
-                f"--resume {args.resume}: it holds an {task.title}, not --{name} {wanted}"
-            )
     recipe = resolve_recipe(args, task)
     seed = process.seed_everything(args.seed)
     optimizer = training.make_optimizer(recipe, net.to(args.device))

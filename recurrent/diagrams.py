@@ -11,7 +11,9 @@ from collections import defaultdict
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import cdist
 
 from recurrent.extraction import Extraction, States
 from recurrent.language import NOTHING, Language, Machine
@@ -27,19 +29,25 @@ LETTER, LINE = 0.82, 1.6
 PADDING = 7.0
 # Shortest arrow, in pixels, on which there is room for a letter; on others the colour says it.
 MIN_LABELLED = 16
+# Maximum distance of crowded states, in pixels; minimum number of states that are magnified,
+# and the side length of the inset relative to the axes.
+CROWDED, MIN_CROWD, INSET = 38, 4, 0.36
+# Distance of arrows' and of loops' ends from the dots of states, in pixels.
+GAP, LOOP = 11, 17
 
 
-def draw_arrows(axes, places: np.ndarray, machine: Machine, gap: float, fontsize=9) -> None:
+def draw_arrows(
+    axes, places: np.ndarray, machine: Machine, gap: float, fontsize: float, loop: float = 0
+) -> None:
     """Draw a machine's transitions as labelled arrows between places (M, 2) in data units.
 
-    gap: distance of an arrow's ends from its places, in pixels. Transitions to or from a place that
-    is nan are left out.
+    gap: distance of an arrow's ends from its places, in pixels; loop: the same of loops, if more.
+    Transitions to or from a place that is nan are left out.
     """
     arrows = defaultdict(list)
     for state, symbol in np.argwhere(machine.transitions >= 0).tolist():
         arrows[state, int(machine.transitions[state, symbol])].append(symbol)
     pixels = axes.transData.transform(places)
-    centre = np.nanmean(pixels, axis=0)
     for (a, b), read in arrows.items():
         colour = symbol_colour(read[0]) if len(read) == 1 else "0.25"
         start, end = pixels[[a, b]]
@@ -47,17 +55,16 @@ def draw_arrows(axes, places: np.ndarray, machine: Machine, gap: float, fontsize
             continue
         style = dict(arrowstyle="-|>", color=colour, mutation_scale=10, linewidth=1.1)
         if a == b:
-            # A loop on the side away from the centre.
-            out = start - centre
-            out = (
-                out / max(np.linalg.norm(out), 1e-9)
-                if np.linalg.norm(out) > 1
-                else np.array([0, 1])
-            )
+            # A loop on the side away from the state's other arrows.
+            others = [x for pair in arrows if a in pair for x in pair if x != a]
+            away = start - pixels[others]
+            away = away / np.linalg.norm(away, axis=1, keepdims=True).clip(1e-9)
+            out, size = np.nansum([[0, 1e-6], *away], axis=0), max(gap + 1, loop)
+            out = out / np.linalg.norm(out)
             across = np.array([-out[1], out[0]])
-            ends = start + (gap + 1) * (0.85 * out + 0.5 * np.array([[1], [-1]]) * across)
+            ends = start + size * (0.85 * out + 0.5 * np.array([[1], [-1]]) * across)
             start, end, bend, shrink = *ends, -1.6, 0
-            label = pixels[a] + out * (gap * 2.1 + 9)
+            label = pixels[a] + out * (size * 2.1 + 7)
         else:
             bend, shrink = 0.16 if (b, a) in arrows else 0.08, gap * 72 / DPI
             along = end - start
@@ -115,7 +122,7 @@ def machine_picture(machine: Machine, title: str) -> Figure:
     size = np.ptp(machine.places, axis=0) * SCALE + 4.6 * RADIUS
     scale = min(1.0, *(MAX_SIDE / size))
     # Room for the title and the legend.
-    width, height = max(size[0] * scale, 7.4 * len(title) + 30, 560), size[1] * scale + 74
+    width, height = max(size[0] * scale, 7.9 * len(title) + 40, 560), size[1] * scale + 74
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((0, 30 / height, 1, 1 - 74 / height))
     draw_machine(axes, machine)
@@ -188,41 +195,120 @@ def states_picture(
     axes = figure.add_axes((0.08, 0.08, 0.81, 0.86))
     dots = draw_states(axes, states, extraction if named else None, language, plane)
     axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
-    axes.set_title(f"{title}\n×: initial state, before the first symbol", fontsize=11)
     colour_bar(figure, dots, language, cax=figure.add_axes((0.915, 0.12, 0.016, 0.76)))
+    meaning, names = "before the first symbol", np.array(extraction.machine.names, dtype=object)
     if named:
-        positions = plane.project(states.vectors)
+        positions, fontsize = plane.project(states.vectors), 8 if many else 10
         centres = _centres(positions, extraction)
-        draw_arrows(axes, centres, extraction.machine, 11, 8 if many else 10)
-        place_names(axes, centres, extraction.machine.names, positions, 8 if many else 10)
+        draw_arrows(axes, centres, extraction.machine, GAP, fontsize, LOOP)
+        zoom, magnified = _inset(axes, centres, extraction.machine, positions)
+        if zoom:
+            draw_states(zoom, states, extraction, language, plane, _box(centres[magnified], 0.18))
+            inside = np.where(magnified[:, None], centres, np.nan)
+            draw_arrows(zoom, inside, extraction.machine, GAP, fontsize, LOOP)
+            place_names(zoom, inside, names, positions, fontsize)
+            zoom.set(xticks=[], yticks=[])
+        shown, anchors = np.where(magnified, "", names), centres
+        if (extraction.state == 0).sum() > 1:
+            meaning += f", the same state of the machine as {names[0]}"
+            shown = np.append(shown, names[0])
+            anchors = np.vstack([centres, positions[0]])
+        place_names(axes, anchors, shown, positions, fontsize)
+        for symbol, letter in enumerate(language.symbols):
+            axes.plot([], [], color=symbol_colour(symbol), label=letter)
+        figure.legend(
+            title="arrow: symbol read", loc="lower left", fontsize=8, title_fontsize=8, ncols=7,
+            frameon=False, bbox_to_anchor=(0.0, -0.005),
+        )  # fmt: skip
+    axes.set_title(f"{title}\n×: initial state, {meaning}", fontsize=11)
     return figure
 
 
-def draw_states(axes, states: States, extraction: Extraction | None, language, plane: Plane):
+def _box(points: np.ndarray, room: float) -> np.ndarray:
+    """Return the corners (2, 2) of a box round points (P, 2), with room relative to its size."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = np.maximum((high - low) * room, 1e-3)
+    return np.array([low - room, high + room])
+
+
+def _inset(axes, centres: np.ndarray, machine: Machine, dots: np.ndarray):
+    """Return axes to magnify the largest crowd of states whose arrows are too short to be drawn,
+    and which states (M,) bool it has; None and no state if there is none or no room.
+
+    The place is the one that covers no dot and the fewest arrows.
+    """
+    pixels, size = axes.transData.transform(np.nan_to_num(centres)), axes.get_window_extent()
+    near = cdist(pixels, pixels) < CROWDED
+    near &= np.isfinite(centres).all(axis=1) & np.isfinite(centres).all(axis=1)[:, None]
+    group = connected_components(near)[1]
+    crowd = group == np.bincount(group).argmax()
+    nothing = None, np.zeros(len(centres), dtype=bool)
+    if crowd.sum() < MIN_CROWD or (np.ptp(pixels[crowd], axis=0) > 0.3 * size.size).any():
+        return nothing
+    state, symbol = np.nonzero(machine.transitions >= 0)
+    ends = centres[state], centres[machine.transitions[state, symbol]]
+    along = np.concatenate([ends[0] * (1 - t) + ends[1] * t for t in np.linspace(0, 1, 20)])
+    dots, along = (
+        axes.transAxes.inverted().transform(axes.transData.transform(x)) for x in (dots, along)
+    )
+
+    def covered(points: np.ndarray, place: tuple[float, float]) -> int:
+        return (
+            ((points > np.array(place) - 0.03) & (points < np.array(place) + INSET + 0.03))
+            .all(axis=1)
+            .sum()
+        )
+
+    across = np.linspace(0.02, 0.98 - INSET, 9)
+    free = [(x, y) for x in across for y in across if not covered(dots, (x, y))]
+    if not free:
+        return nothing
+    place = min(free, key=lambda place: covered(along, place))
+    zoom = axes.inset_axes((*place, INSET, INSET), zorder=8)
+    low, high = _box(centres[crowd], 0.18)
+    axes.indicate_inset((*low, *(high - low)), zoom, edgecolor="0.3", alpha=0.6)
+    return zoom, crowd
+
+
+def draw_states(
+    axes, states: States, extraction: Extraction | None, language, plane: Plane, box=None
+):
     """Draw dots, the initial one as a cross, and an outline round each state of the machine, if
-    given; return the dots. The limits of the axes are fixed, because outlines depend on them."""
+    given; return the dots. The limits of the axes are fixed, because outlines depend on them: the
+    corners of `box`, or else round all dots."""
     positions = plane.project(states.vectors)
-    low, high = positions.min(axis=0), positions.max(axis=0)
-    room = np.maximum((high - low) * 0.07, 1e-3)
-    axes.set_xlim(low[0] - room[0], high[0] + room[0])
-    axes.set_ylim(low[1] - room[1], high[1] + room[1])
+    limits = _box(positions, 0.07) if box is None else box
+    axes.set(xlim=limits[:, 0], ylim=limits[:, 1])
     dots = axes.scatter(
         *positions.T, c=states.number, cmap="jet", s=14, edgecolors="0.25", linewidths=0.3, vmin=0,
         vmax=language.numbers.max(), zorder=4,
     )  # fmt: skip
     axes.plot(*positions[0], "x", color="black", markersize=11, markeredgewidth=2.4, zorder=6)
     if extraction is not None:
-        for state in range(extraction.machine.count):
-            members = positions[extraction.state == state]
+        _outline(axes, positions[:1])
+        for members in _members(extraction):
             if len(members):
-                _outline(axes, members)
+                _outline(axes, positions[members])
     return dots
 
 
+def _members(extraction: Extraction) -> list[np.ndarray]:
+    """Return the indices of each machine state's dots, without the cross if others share its state,
+    because it lies apart from them."""
+    found = [np.flatnonzero(extraction.state == s) for s in range(extraction.machine.count)]
+    found[0] = found[0][1:] if len(found[0]) > 1 else found[0]
+    return found
+
+
 def _centres(positions: np.ndarray, extraction: Extraction) -> np.ndarray:
-    """Return the mean position (M, 2) of each machine state's dots, nan for a state without."""
-    groups = (positions[extraction.state == s] for s in range(extraction.machine.count))
-    return np.array([group.mean(axis=0) if len(group) else (np.nan, np.nan) for group in groups])
+    """Return the position (M, 2) of each machine state's middle dot, nan for a state without."""
+    found = np.full((extraction.machine.count, 2), np.nan)
+    for state, members in enumerate(_members(extraction)):
+        group = positions[members]
+        if len(group):
+            apart = np.linalg.norm(group - np.median(group, axis=0), axis=1)
+            found[state] = group[apart.argmin()]
+    return found
 
 
 def _outline(axes, positions: np.ndarray) -> None:
@@ -231,9 +317,9 @@ def _outline(axes, positions: np.ndarray) -> None:
     try:
         ring = positions[ConvexHull(positions).vertices]
     except (QhullError, ValueError):
-        # Fewer than three points, or all on a line; a line of length 0 would not be drawn.
+        # Fewer than three points, or all on a line; a line shorter than a pixel would not be drawn.
         order = np.lexsort(positions.T)
-        pixel = np.ptp(axes.get_ylim()) / 500
+        pixel = 1.5 * np.ptp(axes.get_ylim()) / axes.get_window_extent().height
         ring = positions[[order[0], order[-1]]] + np.array([[0, 0], [0, pixel]])
     ring = np.vstack([ring, ring[:1]])
     for colour, width, layer in (("0.35", PADDING * 2, 1), ("#f3efe2", PADDING * 2 - 2.4, 1.1)):

@@ -389,16 +389,11 @@ def _passage(net, language: Language, point: np.ndarray, run: int) -> dict:
     return {"left": left, "apart": apart, "growing": growing}
 
 
-def decision_boundary(net, language: Language) -> str | None:
-    """Return the equation of the line between the two symbols' regions, for two hidden units and
-    two symbols: "10.92 h0 + 2.08 h1 = -7.89 (B above)"; None for other networks."""
+def decision_boundary(net) -> str | None:
+    """Return where two hidden units predict the second of two symbols: "10.92 h0 + 2.08 h1 >
+    -7.89"; None for other networks."""
     if net.hid != 2 or net.symbols != 2:
         return None
-    with torch.no_grad():
-        weight = (net.V[:, 1] - net.V[:, 0]).tolist()
-        bias = float(net.out_bias[1] - net.out_bias[0])
-    sign = "+" if weight[1] >= 0 else "-"
-    return (
-        f"{weight[0]:.2f} h0 {sign} {abs(weight[1]):.2f} h1 = {-bias:.2f} "
-        f"({language.symbols[1]} where it is greater)"
-    )
+    V, out_bias = net.V.detach(), net.out_bias.detach()
+    (w0, w1), bias = (V[:, 1] - V[:, 0]).tolist(), out_bias[1] - out_bias[0]
+    return f"{w0:.2f} h0 {'+' if w1 >= 0 else '-'} {abs(w1):.2f} h1 > {-float(bias):.2f}"

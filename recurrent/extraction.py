@@ -19,7 +19,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from recurrent.language import NOTHING, SEVERAL, Language, Machine, Sequences, minimise
-from recurrent.metrics import evaluation_set, logits
+from recurrent.metrics import logits
 
 # Decimals to which two state vectors of the same node and symbol count as one.
 DECIMALS = 3
@@ -78,36 +78,18 @@ class Extraction:
         return self.machine.isomorphic(self.reference)
 
 
-def extract(net, language: Language, states: States) -> Extraction:
-    """Return the machine of a network on the words whose States are given.
-
-    An LSTM's vectors are compared twice, by all units and by the hidden units alone, because a
-    context unit may count where its hidden unit is saturated, or drift where the output gate hides
-    it: the machine that predicts as the network on more of the evaluation words is returned, and
-    of equal ones the one with fewer states, because a wrong successor separates equal states.
-    """
-    sizes = dict.fromkeys((states.vectors.shape[1], net.hid))
-    found = [_extract(net, language, states, size) for size in sizes]
-    if len(found) == 1:
-        return found[0]
-    sequences = evaluation_set(language)
-
-    def merit(one: Extraction) -> tuple[int, int]:
-        words = agreement(net, language, one.machine, sequences)["agreement"]
-        return words, -one.machine.count
-
-    return max(found, key=merit)
-
-
 @torch.no_grad()
-def _extract(net, language: Language, states: States, size: int) -> Extraction:
-    """Return the machine if vectors are compared by their first `size` components."""
+def extract(net, language: Language, states: States) -> Extraction:
+    """Return the machine of a network on the words whose States are given."""
     node, possible = states.node, language.transitions[states.node] >= 0
     vectors = torch.from_numpy(states.vectors).to(net.V)
     predicted = net.read_out(vectors).argmax(dim=1).cpu().numpy()
     outputs = np.where(language.deterministic[node], predicted, SEVERAL)
     # Nothing predicts the first symbol of a sequence.
     outputs[0] = language.first_symbol
+    # Distances in standard deviations of each unit: a context unit that counts the symbols of long
+    # words would hide one that remembers a letter.
+    scale = np.maximum(states.vectors.std(axis=0), 1e-9)
     transitions = np.full(possible.shape, -1)
     ends = possible & (language.transitions[node] == language.end) & (not language.chained)
     for symbol in range(language.classes):
@@ -115,8 +97,8 @@ def _extract(net, language: Language, states: States, size: int) -> Extraction:
         if inner.any():
             step = net.step(torch.full((int(inner.sum()),), symbol), vectors[inner])
             reached = np.flatnonzero(states.symbol == symbol)
-            tree = cKDTree(states.vectors[reached, :size])
-            nearest = tree.query(step[:, :size].cpu().double().numpy())[1]
+            tree = cKDTree(states.vectors[reached] / scale)
+            nearest = tree.query(step.cpu().double().numpy() / scale)[1]
             transitions[inner, symbol] = reached[nearest]
     if ends.any():
         # One more state: the end of a word, after which nothing follows.
@@ -196,16 +178,3 @@ def transition_records(machine: Machine) -> list[dict]:
         record["predicts"] = machine.symbols[output] if output >= 0 else " or ".join(allowed) or "-"
         records.append(record)
     return records
-
-
-def as_dot(machine: Machine) -> str:
-    """Return the machine in Graphviz's DOT language, for `dot -Tpng`."""
-    lines = ["digraph machine {", "  rankdir=LR;", "  node [shape=circle];"]
-    lines += ['  "" [shape=none, width=0];', f'  "" -> "{machine.names[0]}";']
-    for name, row in zip(machine.names, machine.transitions, strict=True):
-        edges = {}
-        for letter, state in zip(machine.symbols, row, strict=True):
-            if state >= 0:
-                edges.setdefault(machine.names[state], []).append(letter)
-        lines += [f'  "{name}" -> "{to}" [label="{" ".join(edges[to])}"];' for to in edges]
-    return "\n".join([*lines, "}"]) + "\n"

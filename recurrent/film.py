@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import io
 
 import numpy as np
 import torch
-from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from PIL import Image
 
 from recurrent.diagrams import draw_machine, draw_states
 from recurrent.extraction import Extraction, States
-from recurrent.language import Language
+from recurrent.language import Language, Machine
 from recurrent.pictures import DPI, Plane, symbol_colour, words_shown
 
 # Maximum number of symbols in a film, unless a single word is longer.
 MAX_SYMBOLS = 44
-# Frames per second: one frame a symbol.
-SPEED = 1.6
+# Milliseconds per frame; a frame is a symbol.
+FRAME_TIME = 620
 # Colour of the current state vector, machine state and letter.
 HIGHLIGHT = "#ffcc00"
 
@@ -52,7 +51,7 @@ def make_film(
         # The last symbol of an unchained word is not read.
         for step in range(len(text) + (1 if language.chained else 0)):
             frames.append((text, step, path[: step + 1], int(state[step]), probs[step]))
-    figure = Figure(figsize=(8, 5), dpi=DPI)
+    figure = Figure(figsize=(10, 6), dpi=DPI)
     FigureCanvasAgg(figure)
     background = _draw_background(figure, language, states, extraction, plane, title)
     return _animate(figure, background, frames, language, machine, plane)
@@ -64,7 +63,7 @@ def _draw_background(figure, language, states, extraction, plane, title) -> dict
     The panels are drawn once and shown as one image, because drawing a hundred arrows takes half a
     second and a film has fifty frames.
     """
-    figure.text(0.5, 0.965, title, fontsize=9.5, ha="center", va="center")
+    figure.text(0.5, 0.965, title, fontsize=11, ha="center", va="center")
     left = figure.add_axes((0.075, 0.31, 0.39, 0.56))
     draw_states(left, states, extraction, language, plane)
     left.set_xlabel(plane.labels[0], fontsize=8)
@@ -73,8 +72,8 @@ def _draw_background(figure, language, states, extraction, plane, title) -> dict
     left.locator_params(nbins=5)
     left.set_title("state vectors", fontsize=9)
     right = figure.add_axes((0.485, 0.25, 0.51, 0.62))
-    radius = draw_machine(right, extraction.machine, 8)
-    right.set_title("machine on the words", fontsize=9)
+    radius = draw_machine(right, extraction.machine)
+    right.set_title("machine on the words", fontsize=9, pad=14)
     bars = figure.add_axes((0.075, 0.06, 0.39, 0.13))
     bars.set(xlim=(-0.6, language.classes - 0.4), ylim=(0, 1))
     bars.set_xticks(range(language.classes), list(language.symbols), fontsize=9, weight="bold")
@@ -111,31 +110,41 @@ def _animate(figure, background, frames, language, machine, plane) -> bytes:
     heights = bars.bar(range(language.classes), [0.0] * language.classes, 0.7)
     for symbol, bar in enumerate(heights):
         bar.set_color(symbol_colour(symbol))
-    read = figure.text(0.5, 0.15, "", fontsize=9.5, family="monospace")
-    says = figure.text(0.5, 0.09, "", fontsize=9.5)
+    lines = [figure.text(0.5, y, "", fontsize=11, family="monospace") for y in (0.15, 0.105, 0.06)]
 
-    def show(number: int) -> None:
-        text, step, path, state, probs = frames[number]
+    def show(text: str, step: int, path: np.ndarray, state: int, probs: np.ndarray) -> Image.Image:
         positions = plane.project(path)
         trail.set_data(*positions[-6:].T)
         dot.set_data(*positions[-1:].T)
         marker.set_visible(state >= 0)
-        label.set_text(machine.names[state].replace(" ", "\n") if state >= 0 else "")
+        name = machine.names[state] if state >= 0 else ""
+        label.set_text(name.replace(" ", "\n"))
         if state >= 0:
             marker.set_center(machine.places[state])
             label.set_position(machine.places[state])
         for bar, height in zip(heights, probs, strict=True):
             bar.set_height(height)
-        read.set_text(f"read: {text[:step][-34:] or '-'}")
-        output = machine.outputs[state] if state >= 0 else -1
-        if step and output >= 0:
-            says.set_text(f"next: {language.symbols[output]}")
-        else:
-            allowed = machine.transitions[state] >= 0
-            says.set_text(f"next: {' or '.join(language.decode(np.flatnonzero(allowed)))}")
+        lines[0].set_text(f"read:  {text[:step][-34:] or '-'}")
+        lines[1].set_text(f"state: {name or 'none of the machine'}")
+        lines[2].set_text(f"next:  {_following(machine, state)}")
+        figure.canvas.draw()
+        return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
 
-    film = FuncAnimation(figure, show, len(frames), init_func=lambda: None)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "film.gif")
-        film.save(path, PillowWriter(SPEED), dpi=DPI)
-        return path.read_bytes()
+    # One palette for all frames, with the colours of all bars, and no dithering: only what moves
+    # differs from frame to frame, and takes room in the file.
+    palette = show(*frames[0][:4], np.ones(language.classes)).quantize()
+    images = [show(*frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    buffer = io.BytesIO()
+    images[0].save(
+        buffer, "GIF", save_all=True, append_images=images[1:], duration=FRAME_TIME, loop=0
+    )
+    return buffer.getvalue()
+
+
+def _following(machine: Machine, state: int) -> str:
+    """Return what a machine predicts in a state, "" for state -1."""
+    if state < 0:
+        return ""
+    output, allowed = machine.outputs[state], np.flatnonzero(machine.transitions[state] >= 0)
+    symbols = [output] if output >= 0 else allowed
+    return " or ".join(machine.symbols[symbol] for symbol in symbols) or "-"

@@ -89,22 +89,22 @@ def _choices(data: dict) -> str:
     kinds = {"hidden": "hidden units", "context": "context units"}
     both = data["model"] == "lstm" and data["hid"] > 1
     menus = {"kind": ("units", kinds if both else {"hidden": "hidden units"}, "hidden")}
-    # Principal components have the numbers -3 to -1.
-    axes = {j: f"unit {j}" if j >= 0 else f"component {j + 4}" for j in range(-3, data["hid"])}
+    # The principal components (PC) have the numbers -3 to -1.
+    axes = {j: f"unit {j}" if j >= 0 else f"PC {j + 4}" for j in range(-3, data["hid"])}
     for d in range(3):
-        many = data["hid"] > 3
-        menus[f"axis{d}"] = f"axis {d + 1}", axes if many else {d: ""}, d - 3 if many else d
+        options, picked = (axes, d - 3) if data["hid"] > 3 else ({d: ""}, d)
+        menus[f"axis{d}"] = f"axis {d + 1}, PC: principal component", options, picked
     colours = {"number": "state number", "machine": "machine state"}
     menus["colour"] = "colours", colours if data["machine"] else {"number": ""}, "number"
-    return "".join(
-        f'<select id="{key}" aria-label="{label}"{" hidden" if len(options) == 1 else ""}>'
-        + "".join(
-            f'<option value="{value}"{" selected" if value == picked else ""}>{text}</option>'
-            for value, text in options.items()
-        )
-        + "</select>"
-        for key, (label, options, picked) in menus.items()
-    )
+    text = ""
+    for key, (label, options, picked) in menus.items():
+        hidden = " hidden" if len(options) == 1 else ""
+        text += f'<select id="{key}" aria-label="{label}" title="{label}"{hidden}>'
+        for value, name in options.items():
+            selected = " selected" if value == picked else ""
+            text += f'<option value="{value}"{selected}>{name}</option>'
+        text += "</select>"
+    return text
 
 
 def _distinct(states: np.ndarray) -> np.ndarray:
@@ -116,6 +116,8 @@ def _distinct(states: np.ndarray) -> np.ndarray:
 
 def _components(units: np.ndarray) -> dict:
     """Return the mean (H,) and the first three principal components (3, H) of units (P, H)."""
+    # A network that diverged has no components, but still a page.
+    units = np.nan_to_num(units)
     mean = units.mean(axis=0)
     return {"mean": mean, "axes": np.linalg.svd(units - mean, full_matrices=True)[2][:3]}
 

@@ -138,7 +138,7 @@ def cube_picture(
     units.
     """
     figure = figure or Figure(figsize=(7.4, 5.6), dpi=DPI)
-    axes = figure.add_axes((0.0, 0.06, 0.82, 0.88), projection="3d")
+    axes = figure.add_axes((0.0, 0.1, 0.82, 0.84), projection="3d")
     for text in words_shown(language):
         states, symbols = word_states(net, language, text)
         path = states[:, net.hid :][:, :3] if context else states[:, : net.hid][:, :3]
@@ -221,9 +221,10 @@ def word_states(net, language: Language, text: str) -> tuple[np.ndarray, np.ndar
 
 
 @torch.no_grad()
-def time_picture(net, language: Language, title: str) -> Figure:
-    """Draw units, gates and probabilities over the longest shown word, read after another word."""
-    before, text = word_before(language), words_shown(language)[-1]
+def time_picture(net, language: Language, title: str, own: str = "") -> Figure:
+    """Draw units, gates and probabilities over the text `own`, or else over the longest shown word,
+    read after another word."""
+    before, text = ("", own) if own else (word_before(language), words_shown(language)[-1])
     symbols = torch.from_numpy(language.encode(before + text))[:, None]
     states = net.states(symbols)
     rows = [("hidden units", states[..., : net.hid])]
@@ -252,11 +253,8 @@ def time_picture(net, language: Language, title: str) -> Figure:
             axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
     axes.set_xticks(steps, list(before + text), fontsize=8)
     axes.set_xlim(-0.5, len(symbols) - 0.5)
-    axes.set_xlabel(
-        f"symbol read: {word_name(language, before)}, then {word_name(language, text)}"
-        if language.times
-        else "symbol read"
-    )
+    named = f": {word_name(language, before)}, then {word_name(language, text)}" if before else ""
+    axes.set_xlabel(f"symbol read{named}")
     figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 
@@ -328,7 +326,8 @@ def maps_picture(
             _draw_decisions(axes, net, language)
         else:
             axes.plot(*positions.T, ".", color="0.82", markersize=3, zorder=1)
-        for text, colour in zip(words, colours, strict=True):
+        # The longest word first, because its path begins with those of the others.
+        for text, colour in reversed(list(zip(words, colours, strict=True))):
             path, read = word_states(net, language, text)
             for (start, end), letter in zip(pairwise(plane.project(path)), read, strict=True):
                 if letter == symbol:

@@ -183,9 +183,10 @@ def counter_sentence(facts: dict, language: Language) -> str | None:
                 best = max(good, key=lambda row: row[f"{key}_r2"])
                 parts.append(
                     f"{facts['unit_name']} {best['unit']} counts the {symbol}'s {what} "
-                    f"({best[key]:+.2f} at each, R² {best[f'{key}_r2']:.3f})"
+                    f"({best[key]:+.2f} at each, a straight line of R² {best[f'{key}_r2']:.3f})"
                 )
-    return f"Straight lines: {'; '.join(parts)}." if parts else None
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if parts else None
 
 
 def handed_on_sentence(facts: dict, language: Language) -> str | None:
@@ -240,6 +241,14 @@ def countdown_sentence(facts: dict, language: Language) -> str | None:
     )
 
 
+def boundary_sentence(facts: dict, language: Language) -> str | None:
+    """Return where a network of two hidden units and two symbols predicts which."""
+    if not facts.get("boundary"):
+        return None
+    one, other = language.symbols
+    return f"It predicts {other} where {facts['boundary']}, else {one} (h0, h1: hidden units)."
+
+
 def leads_sentence(facts: dict, language: Language) -> str | None:
     """Return where repeating each symbol leads an SRN: the attractors that ten more of it reach."""
     if facts.get("unit_name") != "hidden unit":
@@ -268,16 +277,19 @@ def slow_sentence(facts: dict, language: Language) -> str | None:
         if row["symbol"] == found["symbol"] and np.linalg.norm(row["point"] - point) < SLOW_DISTANCE
     ]
     pairs = zip(found["left"], found["apart"], strict=True)
-    passing = {n: left for n, (left, apart) in enumerate(pairs, 1) if apart <= SLOW_DISTANCE}
+    # With none left a word has reached the point, and not passed it.
+    passing = {
+        n: left for n, (left, apart) in enumerate(pairs, 1) if left and apart <= SLOW_DISTANCE
+    }
     if abs(leading - 1) > SLOW_EIGENVALUE or near or not passing:
         return None
     low, high = min(passing.values()), max(passing.values())
     left = f"{low}" if low == high else f"{low} to {high}"
-    growing = " and leave it in growing steps" if found["growing"] else ""
+    growing = ", and leave it in growing steps" if found["growing"] else ""
     return (
         f"{found['symbol']}'s pass a bottleneck at {format_vector(point)}, a slow point and not a "
-        f"fixed one (speed {found['speed']:.2f}, eigenvalue {leading.real:.2f}): the words n = "
-        f"{', '.join(map(str, passing))} pass it with {left} {found['symbol']}'s left{growing}."
+        f"fixed one (speed {found['speed']:.2f}, eigenvalue {leading.real:.2f}), with {left} "
+        f"{found['symbol']}'s left (n = {', '.join(map(str, passing))}){growing}."
     )
 
 
@@ -297,8 +309,8 @@ def sentences(facts: dict, language: Language) -> list[str]:
     """Return the sentences of seq_plot.py's answer."""
     kinds = (remembered_sentence, words_sentence, machine_sentence)
     if language.times:
-        kinds += (counter_sentence, handed_on_sentence, countdown_sentence, leads_sentence)
-        kinds += (slow_sentence, generalisation_sentence)
+        kinds += (counter_sentence, handed_on_sentence, countdown_sentence, boundary_sentence)
+        kinds += (leads_sentence, slow_sentence, generalisation_sentence)
     else:
         kinds += (mistake_sentence,)
     found = [kind(facts, language) for kind in kinds]

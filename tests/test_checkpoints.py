@@ -207,7 +207,7 @@ def test_weights_start_a_new_run(tmp_path):
     run = checkpoints.resume(flags(resume=path, seed=4, lr=0.01))
     assert (run.done, run.length, run.seed, run.recipe.lr) == (0, 100, 4, 0.01)
     assert run.about == asdict(Task("anb2n", False, 4, "srn", 3))
-    with pytest.raises(UserError, match="it holds an SRN with 3 hidden units, not --hid 4"):
+    with pytest.raises(UserError, match="a network of --hid 3, not 4: leave it out"):
         checkpoints.resume(flags(resume=path, hid=4))
 
 

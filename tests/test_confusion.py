@@ -156,23 +156,6 @@ def test_mistakes_picture_shows_only_misclassified_images(images, found, drawn):
     assert pictures.mistakes_picture(matrix, outputs(target), images, found, "x") is None
 
 
-def test_single_errors_are_drawn_only_if_there_are_no_others(images, found):
-    target = images.test_target.numpy()
-    of_two, of_three = np.flatnonzero(target == 2), np.flatnonzero(target == 3)
-
-    def counts(wrong: dict) -> list[str]:
-        chosen = target.copy()
-        for index, other in wrong.items():
-            chosen[index] = other
-        matrix = confusion.confusion_matrix(target, chosen)
-        figure = pictures.mistakes_picture(matrix, outputs(chosen), images, found, "x")
-        return [text for text in texts(figure) if text[:1].isdigit() and "\nof " in text]
-
-    once, twice = {of_two[0]: 5}, {of_three[0]: 4, of_three[1]: 4}
-    assert [text[0] for text in counts(once)] == ["1"]
-    assert [text[0] for text in counts(once | twice)] == ["2"]
-
-
 def test_forms_picture_shows_shares_and_rates_of_each_network(images, found, drawn):
     wrong = np.random.default_rng(0).random((2, 360)) < 0.3
     records = {

@@ -56,24 +56,6 @@ def test_an_exact_counter_has_the_language_s_machine():
     assert agree == ALL
 
 
-def test_a_context_unit_that_drifts_unseen_does_not_separate_states():
-    """A second unit adds 1 for each symbol, behind a closed output gate."""
-    language, net, counter = make_language("anb2n", 2), LSTM(2, 2), counter_net()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.zero_()
-        # Blocks: input gate, forget gate, cell input, output gate.
-        net.hid_bias.view(4, 2)[:, 0] = counter.hid_bias
-        net.W.view(2, 4, 2)[:, :, 0] = counter.W
-        net.V[0], net.out_bias[:] = counter.V[0], counter.out_bias
-        net.hid_bias.view(4, 2)[:, 1] = torch.tensor([20.0, 20.0, 20.0, -40.0])
-    found, agree = extracted(net, language)
-    assert found.isomorphic
-    assert agree == ALL
-    states = states_on(net, language, metrics.evaluation_set(language))
-    assert not extraction._extract(net, language, states, 4).isomorphic
-
-
 def refitted(net, language, node: int, predicted: str):
     """Change the output weights so that after one state another symbol is predicted."""
     edges = np.argwhere(language.transitions >= 0).tolist()
@@ -126,7 +108,7 @@ def test_a_network_that_forgets_has_one_state_for_several_of_the_language():
     forgotten = {"T+P", *(f"T{k}+P{k}" for k in range(1, 7))}
     assert set(found.machine.names) - {"T?", "P?"} == {"start", "B", *forgotten, "E?", "end"}
     assert found.machine.count == 12
-    # At the symbol to be repeated it predicts T. Its machine goes on as after one of the two.
+    # At the symbol to be repeated it always predicts T; its machine goes on as after either.
     with_t = metrics.remembered(net, language, metrics.fresh_words(language))["correct"]
     assert 400 < with_t < 624
     assert agree["agreement"] in (with_t, 1024 - with_t)
@@ -198,14 +180,9 @@ MACHINE = Machine(
 )
 
 
-def test_a_record_and_an_arrow_for_each_transition():
+def test_a_record_for_each_state():
     assert extraction.transition_records(MACHINE) == [
         {"state": "start", "A": "A1", "B": "-", "predicts": "A"},
         {"state": "A1", "A": "A1", "B": "end", "predicts": "A or B"},
         {"state": "end", "A": "-", "B": "-", "predicts": "-"},
     ]
-    dot = extraction.as_dot(MACHINE)
-    assert dot.startswith("digraph machine {")
-    for edge in ('"" -> "start";', '"start" -> "A1" [label="A"];', '"A1" -> "end" [label="B"];'):
-        assert edge in dot
-    assert dot.count("->") == 4

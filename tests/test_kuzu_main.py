@@ -41,9 +41,12 @@ def test_assignment_commands(net, least, tmp_path, capsys):
     done = run_here("kuzu_main.py", "--net", net, cwd=tmp_path, capsys=capsys)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == 1
-    assert "Kuzushiji-10k" in done.stderr
+    assert "data/KMNIST/raw lacks KMNIST's train-images-idx3-ubyte.gz" in done.stderr
+    assert "using Kuzushiji-10k" in done.stderr
+    assert "not KMNIST results" in done.stderr
     # Per epoch: the training lines, the type, the matrix, an empty line, the test line.
     lines = done.stdout.splitlines()
+    assert lines[0] == "images: Kuzushiji-10k split 0, 8000 training images, 2000 test images"
     trained = [match.groups()[:3] for line in lines if (match := TRAIN.fullmatch(line))]
     assert trained == [(str(n), seen, "8000") for n in range(1, 11) for seen in ("0", "6400")]
     tested = [match.groups() for line in lines if (match := TEST.fullmatch(line))]
@@ -123,17 +126,6 @@ def test_the_printed_seed_and_recipe_repeat_a_run(small, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("no_explanation")
-@pytest.mark.parametrize("words", [["--net", "full", "--hid", 10], ["--net", "conv", "--fc", 0]])
-def test_saved_weights_give_the_same_test(words, small, tmp_path, capsys):
-    saved = tmp_path / "some folder" / "重み.pth"
-    words = [*words, "--epochs", 1, "--save", saved]
-    printed = run(*words, "--plot", tmp_path, capsys=capsys, data=small)
-    again = run("--load", saved, "--plot", tmp_path, capsys=capsys, data=small)
-    assert matrices(again)[0].tolist() == matrices(printed)[0].tolist()
-    assert TEST.findall(again) == TEST.findall(printed)
-
-
-@pytest.mark.usefixtures("no_explanation")
 @pytest.mark.parametrize("words", [CONV, ["--net", "lin", "--optim", "sgd"]])
 def test_a_resumed_run_equals_an_uninterrupted_one(words, small, tmp_path, capsys, monkeypatch):
     whole, part = tmp_path / "whole.pth", tmp_path / "part.pth"
@@ -145,7 +137,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(words, small, tmp_path, capsy
         stopped = run(*words, "--save", part, "--plot", tmp_path, capsys=capsys, data=small,
                       status=130)  # fmt: skip
     assert f"weights: {part}, after epoch 1\n" in stopped
-    assert f"to go on: python3 kuzu_main.py --resume {part}" in stopped
+    assert f"to go on: {settings.command('kuzu_main.py', '--resume', part)}" in stopped
     rest = run("--resume", part, "--plot", tmp_path, capsys=capsys, data=small)
     assert "resuming after epoch 1 of 3" in rest
     assert matrices(rest)[-1].tolist() == matrices(printed)[-1].tolist()
@@ -304,24 +296,22 @@ def test_a_student_s_unfinished_network_costs_one_line(
         run(*words, capsys=capsys)
 
 
-def test_a_sweep_needs_a_class_with_hid(students, small, tmp_path, capsys):
-    words = ["--sweep", "10", "--epochs", 1, "--plot", tmp_path, "--data", small]
-    check_refused("kuzu_main", words, 1, "unexpected keyword argument 'hid'", capsys)
+@pytest.mark.parametrize(
+    ("several", "message"),
+    [
+        (["--sweep", "10"], "unexpected keyword argument 'hid'"),
+        (["--compare"], "NetConv in kuzu.py"),
+    ],
+)
+def test_several_networks_are_checked_before_one_is_trained(
+    students, several, message, small, tmp_path, capsys
+):
+    words = ["--plot", tmp_path, "--data", small]
+    check_refused("kuzu_main", [*several, *words], 1, message, capsys)
+    assert not list(tmp_path.glob("*.jpg"))
 
 
-# Devices
-
-
-@pytest.mark.usefixtures("no_explanation")
-def test_a_gpu_that_cannot_be_used_costs_a_line(small, tmp_path, monkeypatch, capsys):
-    # Emulated: a driver that reports a GPU of which this machine's torch has no kernels.
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    words = ["--net", "lin", "--epochs", 1, "--plot", tmp_path, "--data", small]
-    assert kuzu_main.main(list(map(str, words))) == 0
-    captured = capsys.readouterr()
-    assert captured.err.count("\n") == 1
-    assert "computing on the CPU" in captured.err
-    assert "Test set" in captured.out
+# Devices; tests/test_cli.py has a GPU that cannot be used.
 
 
 class WithoutFloat64(torch.Tensor):

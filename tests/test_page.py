@@ -15,6 +15,7 @@ from recurrent.page import MAX_SIZE, RADIUS, page
 from seq_models import SRN
 
 EXAMPLES = examples()
+NINE = {"number": np.zeros(9), "group": np.zeros(9, int)}
 
 
 class Page(HTMLParser):
@@ -110,11 +111,10 @@ def test_what_is_too_large():
 
 
 def test_a_diverged_network_has_null_weights():
-    net = random_net(SRN, 2, 2)
-    net.U.data[0, 1] = np.nan
-    weights = dict(net.state_dict())
-    shown = Page(page(EXAMPLES["srn"].data | {"weights": weights})).data
-    assert shown["weights"]["U"][0][1] is None
+    data = EXAMPLES["large"].data
+    weights = data["weights"] | {"V": np.full((8, 7), np.nan)}
+    shown = Page(page(data | {"weights": weights, "states": np.full((9, 16), np.nan)} | NINE)).data
+    assert shown["weights"]["V"][0][0] is shown["states"][0][0] is None
 
 
 def test_principal_components():

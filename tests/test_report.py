@@ -116,8 +116,8 @@ def test_the_best_counter_of_each_kind_is_named():
     ]  # fmt: skip
     facts = {"counters": rows, "unit_name": "context unit"}
     assert report.counter_sentence(facts, AN_B2N) == (
-        "Straight lines: context unit 1 counts the A's read (-0.50 at each, R² 0.970); context "
-        "unit 0 counts the B's left (-0.50 at each, R² 1.000)."
+        "Context unit 1 counts the A's read (-0.50 at each, a straight line of R² 0.970); context "
+        "unit 0 counts the B's left (-0.50 at each, a straight line of R² 1.000)."
     )
     assert report.counter_sentence(facts | {"counters": [rows[2], rows[4]]}, AN_B2N) is None
     assert report.counter_sentence({}, AN_B2N) is None
@@ -202,11 +202,10 @@ def test_a_slow_point_near_the_words_is_a_bottleneck():
     facts = {"slow_point": SLOW, "fixed_points": [POINT]}
     assert report.slow_sentence(facts, AN_B2N) == (
         "B's pass a bottleneck at (0.10, 0.20), a slow point and not a fixed one (speed 0.10, "
-        "eigenvalue 1.05): the words n = 2, 3, 4 pass it with 2 to 3 B's left and leave it in "
-        "growing steps."
+        "eigenvalue 1.05), with 2 to 3 B's left (n = 2, 3, 4), and leave it in growing steps."
     )
     one = facts | {"slow_point": SLOW | {"left": [3] * 4, "growing": False}}
-    assert report.slow_sentence(one, AN_B2N).endswith("pass it with 3 B's left.")
+    assert report.slow_sentence(one, AN_B2N).endswith(", with 3 B's left (n = 2, 3, 4).")
 
 
 @pytest.mark.parametrize(

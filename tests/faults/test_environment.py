@@ -27,9 +27,10 @@ RUNS = {
 }  # fmt: skip
 # Exit statuses: seq_train.py does not reach success in one epoch.
 STATUS = {"kuzu_main": 0, "check_main": 0, "seq_train": 3, "seq_plot": 0}
+PICTURES = ("confusion", "decision", "features", "forms", "mistakes")
 # Files that the four runs write.
 WRITTEN = {
-    *(f"{PLOT}/kuzu_lin_{kind}.jpg" for kind in ("confusion", "mistakes", "features")),
+    *(f"{PLOT}/kuzu_lin_{kind}.jpg" for kind in PICTURES),
     *(f"{PLOT}/{name}.jpg" for name in ("out_4", "net_4_step")),
     *(f"{PLOT}/hid_4_{unit}.jpg" for unit in range(4)),
     *(f"{PLOT}/anb2n_srn3_{kind}.jpg" for kind in ("loss", "01", "02", "12", "3d")),

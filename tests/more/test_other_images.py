@@ -3,11 +3,9 @@
 from cli.process import UserError
 
 import json
-import os
 import re
 
 import pytest
-import torch
 from shared import write_characters
 from test_kuzu_main import CONV, check_assignment_recipe, matrices, run
 
@@ -94,22 +92,3 @@ def test_training_on_test_images_is_reported(tmp_path, monkeypatch, capsys):
         assert printed.startswith(f"images: Kuzushiji-10k split {2 if known else 1},")
         assert told.count("\n") == known
         assert ("accuracy on Kuzushiji-10k split 2 is not an accuracy on unseen" in told) == known
-
-
-def test_without_a_network_the_characters_of_the_repository_serve(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert kuzu_main.main(["--net", "lin", "--epochs", "1", "--seed", "0", "--save", "a.pth"]) == 0
-    printed, told = capsys.readouterr()
-    assert told.count("\n") == 1
-    assert "data/KMNIST/raw lacks KMNIST's train-images-idx3-ubyte.gz" in told
-    assert "using Kuzushiji-10k" in told
-    assert "not KMNIST results" in told
-    assert printed.startswith(
-        "images: Kuzushiji-10k split 0, 8000 training images, 2000 test images\n"
-    )
-    assert "NetLin on Kuzushiji-10k split 0: " in printed
-    assert (
-        torch.load("a.pth", weights_only=True)._metadata["run"]["about"]["images"]
-        == "Kuzushiji-10k split 0"
-    )
-    assert sorted(os.listdir(tmp_path)) == ["a.pth", "plot"]
