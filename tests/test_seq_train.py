@@ -153,8 +153,8 @@ def check_resumed(words, tmp_path, capsys, monkeypatch) -> None:
     words = [*words, "--epoch", 3, "--seed", 2, "--batch", "20,25"]
     _, printed = run(*words, folder=tmp_path / "whole", capsys=capsys)
     with monkeypatch.context() as patch:
-        # Within the first blocks, which are then completed.
-        patch.setattr(seq_train, "Stop", lambda: StopAfter(4))
+        # After two of three blocks.
+        patch.setattr(seq_train, "Stop", lambda: StopAfter(2))
         status, interrupted = run(*words, folder=tmp_path / "part", capsys=capsys)
     assert status == 130
     path = max((tmp_path / "part" / "net").iterdir(), key=lambda path: int(path.stem[-1]))
