@@ -243,9 +243,7 @@ def countdown_sentence(facts: dict, language: Language) -> str | None:
     if not parts:
         return None
     text = "; ".join(parts)
-    return (
-        f"{text[0].upper()}{text[1:]}: near the end only the number left matters, whatever n was."
-    )
+    return f"{text[0].upper()}{text[1:]}: near the end the number left decides, whatever n was."
 
 
 def boundary_sentence(facts: dict, language: Language) -> str | None:

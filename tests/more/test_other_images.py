@@ -8,9 +8,20 @@ from pathlib import Path
 
 import pytest
 from shared import write_characters
-from test_kuzu_main import CONV, check_assignment_recipe, here, matrices, run  # noqa: F401
+from test_kuzu_main import (  # noqa: F401
+    CONV,
+    check_assignment_command,
+    check_assignment_recipe,
+    here,
+    matrices,
+    run,
+)
 
 from kuzushiji import report
+
+
+def test_the_assignment_s_netconv_in_full(tmp_path, capsys):
+    check_assignment_command("conv", 0.93, None, tmp_path, capsys)
 
 
 @pytest.mark.usefixtures("no_explanation", "small")
