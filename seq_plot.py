@@ -219,17 +219,19 @@ class Analysis:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{name}.jpg")
 
 
-def check_word(language: Language, text: str) -> None:
-    """Raise UserError unless a network can read a text of --words."""
+def check_words(language: Language, words: tuple[str, ...] | None) -> None:
+    """Raise UserError unless a network can read the texts of --words."""
     # The last letter of a word that is not followed by another is only predicted.
-    least, foreign = 1 if language.chained else 2, set(text) - set(language.symbols)
-    if foreign or len(text) < least:
-        reason = f"{min(foreign)!r} is not one of" if foreign else f"it needs {least} or more of"
-        raise UserError(
-            f"argument --words: {text!r}: {reason} the symbols of {language.name}, "
-            f"{language.symbols}",
-            status=2,
-        )
+    least = 1 if language.chained else 2
+    for text in words or ():
+        foreign = set(text) - set(language.symbols)
+        if foreign or len(text) < least:
+            reason = f"{min(foreign)!r} is not one" if foreign else f"it needs {least} or more"
+            raise UserError(
+                f"argument --words: {text!r}: {reason} of the symbols of {language.name}, "
+                f"{language.symbols}",
+                status=2,
+            )
 
 
 # Sections
@@ -448,6 +450,8 @@ def main(argv: list[str] | None = None) -> int:
         path, flag = args.load, "--load"
     else:
         task = resolve_task(args)
+        # Before a network is trained.
+        check_words(task.language, args.words)
         epoch = task.default_epoch if args.epoch is None else args.epoch
         path, flag = find_checkpoint(task, epoch, args), "checkpoint"
     net, run = checkpoints.read_network(path, flag)
@@ -462,8 +466,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         print(title)
     net, language = net.to(args.device), task.language
-    for text in args.words or ():
-        check_word(language, text)
+    check_words(language, args.words)
     seed = process.seed_everything(seed)
     texts = language.to_strings(language.batch(args.num_plot, np.random.default_rng(seed)))
     sampled = extraction.states_on(net, language, language.from_strings(texts))

@@ -99,7 +99,8 @@ class Task:
 
 def resolve_task(args: argparse.Namespace) -> Task:
     """Return the Task of the flags. Raises UserError if the language does not exist."""
-    lang, model, length = args.lang or "anb2n", args.model or "srn", args.length or 0
+    lang = "anb2n" if args.lang is None else args.lang
+    model, length = args.model or "srn", args.length or 0
     if args.embed and lang != "reber":
         raise UserError(f"--embed requires --lang reber, not --lang {lang}", status=2)
     try:
