@@ -219,18 +219,16 @@ class Analysis:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{name}.jpg")
 
 
-def check_words(language: Language, texts: tuple[str, ...] | None) -> None:
+def check_words(language: Language, words: tuple[str, ...] | None) -> None:
     """Raise UserError unless a network can read the texts of --words."""
     # The last letter of a word that is not followed by another is only predicted.
     least = 1 if language.chained else 2
-    for text in texts or ():
+    for text in words or ():
         foreign = set(text) - set(language.symbols)
         if foreign or len(text) < least:
-            reason = (
-                f"{min(foreign)!r} is not one of" if foreign else f"it needs {least} or more of"
-            )
+            reason = f"{min(foreign)!r} is not one" if foreign else f"it needs {least} or more"
             raise UserError(
-                f"argument --words: {text!r}: {reason} the symbols of {language.name}, "
+                f"argument --words: {text!r}: {reason} of the symbols of {language.name}, "
                 f"{language.symbols}",
                 status=2,
             )

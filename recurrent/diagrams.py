@@ -211,8 +211,9 @@ def states_picture(
         shown, anchors = np.where(magnified, "", names), centres
         if (extraction.state == 0).sum() > 1:
             meaning += f", the same state of the machine as {names[0]}"
-            shown = np.append(shown, names[0])
-            anchors = np.vstack([centres, positions[0]])
+            apart = np.diff(axes.transData.transform([positions[0], centres[0]]), axis=0)
+            if np.linalg.norm(apart) > 2 * GAP:
+                shown, anchors = np.append(shown, names[0]), np.vstack([centres, positions[0]])
         place_names(axes, anchors, shown, positions, fontsize)
         for symbol, letter in enumerate(language.symbols):
             axes.plot([], [], color=symbol_colour(symbol), label=letter)

@@ -36,17 +36,29 @@ def texts(figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(lambda x: hasattr(x, "get_text"))]
 
 
-def test_the_states_picture_names_every_state(network):
-    _, language, states, extraction, plane = network
+def states_texts(language, states, extraction, plane) -> list[str]:
+    """Return the texts in the picture of a network's states."""
     figure = diagrams.states_picture(states, extraction, language, plane, "a title", named=True)
     figure.savefig(io.BytesIO(), format="png")
-    drawn, names = texts(figure), extraction.machine.names
+    return texts(figure)
+
+
+def test_the_states_picture_names_every_state(network):
+    _, language, states, extraction, plane = network
+    drawn = states_texts(language, states, extraction, plane)
     # The end of a Reber word has no state vector, because nothing is read after it.
-    assert set(names) - {"end"} <= set(drawn)
-    # The cross is named as the state in which it is.
+    assert set(extraction.machine.names) - {"end"} <= set(drawn)
     together = (extraction.state == 0).sum() > 1
-    assert drawn.count(names[0]) == (2 if together else 1)
     assert any("the same state of the machine as start" in text for text in drawn) == together
+    assert drawn.count("start") == 1
+
+
+def test_a_cross_apart_from_its_state_has_the_state_s_name():
+    language = make_language("anbn")
+    net = automaton_net(language)
+    with torch.no_grad():
+        net.H0[net.H0 > 0] = 0.3
+    assert states_texts(language, *analysed(net, language)).count("start") == 2
 
 
 def test_a_crowd_of_states_is_magnified_where_nothing_is_covered():

@@ -25,17 +25,6 @@ from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
 
-def save_automaton(folder, lang="anb2n", embed=False, epoch=100, length=0) -> list:
-    """Save a network that implements a language, as bare weights; return the flags."""
-    language = make_language(lang, length, embed)
-    net = automaton_net(language)
-    folder.mkdir(exist_ok=True)
-    torch.save(net.state_dict(), folder / f"{language.name}_srn{net.hid}_{epoch}.pth")
-    words = ["--lang", lang, "--hid", net.hid, "--epoch", epoch, "--out_path", folder]
-    words += ["--embed"] if embed else []
-    return [*words, "--length", length] if length else words
-
-
 def save_untrained(folder, model="srn") -> list:
     """Save an untrained network of two units; return the flags."""
     torch.manual_seed(0)
