@@ -305,13 +305,6 @@ def show_dynamics(found: Analysis, args: argparse.Namespace) -> None:
     """Print and draw how the network counts: margins, and the maps of the symbols."""
     net, language, results = found.net, found.language, found.results
     if language.times:
-        for run in range(1, language.classes):
-            letter, after = language.symbols[run], language.symbols[(run + 1) % language.classes]
-            print(
-                f"\nMargin after each {letter} (logit of {after} minus logit of {letter}; "
-                f"positive: the {letter}'s end)"
-            )
-            print(table(dynamics.margin_records(net, language, run)))
         found.save(
             pictures.countdown_picture(net, language, f"Countdown: {found.title}"), "countdown"
         )
@@ -431,6 +424,7 @@ def measure(net, language: Language, states: States, machine: Extraction) -> dic
             "max_exact_n": largest,
             "failure": dynamics.first_failure(net, language, largest[1] + 1),
             "counters": dynamics.counters(net, language),
+            "margins": dynamics.margin_records(net, language),
             "countdown": dynamics.countdown(net, language),
             "ablations": dynamics.ablations(net, language),
         }

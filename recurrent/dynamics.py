@@ -101,17 +101,14 @@ def countdown(net, language: Language) -> list[dict]:
     return records
 
 
-def margin_records(net, language: Language, run: int, columns: int = 7) -> list[dict]:
-    """Return the margins of a later run for n = 1 .. max_n + 2 after the word 1, a record for each
-    n, by the number of symbols left."""
-    records = []
-    for n in range(1, language.max_n + 3):
-        values = margins(net, language, n)[run - 1][::-1]
-        record = {f"{language.symbols[run]}'s left": f"n = {n}"}
-        for left in reversed(range(columns)):
-            record[str(left)] = f"{values[left]:+.1f}" if left < len(values) else None
-        records.append(record)
-    return records
+def margin_records(net, language: Language) -> list[dict]:
+    """Return the margins after each symbol of each later run, for n = 1 .. max_n + 2 after the word
+    1."""
+    return [
+        {"n": n, "run": language.symbols[run], "margins": values}
+        for n in range(1, language.max_n + 3)
+        for run, values in enumerate(margins(net, language, n), 1)
+    ]
 
 
 # Counters
