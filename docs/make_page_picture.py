@@ -28,7 +28,7 @@ def main() -> None:
         picture = Image.open(io.BytesIO(browser.get_screenshot_as_png()))
     finally:
         browser.quit()
-    picture.convert("RGB").crop((0, 0, 1280, 860)).save(DOCS / "img" / "page.jpg", quality=88)
+    picture.convert("RGB").crop((0, 0, 1280, 852)).save(DOCS / "img" / "page.jpg", quality=88)
 
 
 if __name__ == "__main__":
