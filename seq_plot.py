@@ -30,11 +30,12 @@ import seq_train
 from recurrent import checkpoints, diagrams, dynamics, extraction, film, metrics, pictures, report
 from recurrent.extraction import Extraction, States
 from recurrent.language import Language
-from recurrent.page import page
+from recurrent.page import page, page_data
 from recurrent.task import (
     Recipe,
     Task,
     check_epoch,
+    check_words,
     resolve_recipe,
     resolve_task,
 )
@@ -46,8 +47,6 @@ DEFAULT_SECTIONS = SECTIONS[:-1]
 # Maximum number of hidden and of context units of which all pairs are drawn: 8 units have 28 pairs,
 # a picture each.
 MAX_HIDDEN, MAX_CONTEXT = 8, 4
-# Highest n of the words that the page does not mark as foreign.
-MAX_N_ON_PAGE = 20
 # Maximum number of checkpoints listed when one is missing.
 MAX_LISTED = 12
 
@@ -68,10 +67,8 @@ def build_parser() -> settings.Parser:
         help="checkpoint, in thousands of training sequences (default: the last one of a run with "
         "default settings)",
     )
-    parser.add_argument(
-        "--out_path", type=settings.path, default=Path("net"), metavar="DIR",
-        help="folder of the checkpoints",
-    )  # fmt: skip
+    out_path = dict(type=settings.path, default=Path("net"), metavar="DIR")
+    parser.add_argument("--out_path", help="folder of the checkpoints", **out_path)
     parser.add_argument(
         "--load",
         type=settings.path,
@@ -106,23 +103,13 @@ def build_parser() -> settings.Parser:
         "--context", action="store_true", help="lstm: print context units as well as hidden units"
     )
     show = parser.add_mutually_exclusive_group()
-    # Not as the flags' defaults, because the help would print True for both.
-    parser.set_defaults(show=True)
     show.add_argument(
         "--show",
-        dest="show",
         action="store_true",
-        default=argparse.SUPPRESS,
         help="open a window with a rotatable 3D plot, if there are 3 or more hidden units and a "
         "screen (default)",
     )
-    show.add_argument(
-        "--no_show",
-        dest="show",
-        action="store_false",
-        default=argparse.SUPPRESS,
-        help="open no window",
-    )
+    show.add_argument("--no_show", action="store_true", help="open no window")
     return parser
 
 
@@ -206,7 +193,7 @@ class Analysis:
     folder: Path
     states: States
     extraction: Extraction
-    plane: pictures.Plane
+    plane: extraction.Plane
     sampled: States
     texts: list[str]
     results: dict
@@ -217,21 +204,6 @@ class Analysis:
 
     def save(self, figure, name: str) -> None:
         files.save_picture(figure, self.folder / f"{self.task.stem}_{name}.jpg")
-
-
-def check_words(language: Language, words: tuple[str, ...] | None) -> None:
-    """Raise UserError unless a network can read the texts of --words."""
-    # The last letter of a word that is not followed by another is only predicted.
-    least = 1 if language.chained else 2
-    for text in words or ():
-        foreign = set(text) - set(language.symbols)
-        if foreign or len(text) < least:
-            reason = f"{min(foreign)!r} is not one" if foreign else f"it needs {least} or more"
-            raise UserError(
-                f"argument --words: {text!r}: {reason} of the symbols of {language.name}, "
-                f"{language.symbols}",
-                status=2,
-            )
 
 
 # Sections
@@ -288,9 +260,8 @@ def show_states(found: Analysis, args: argparse.Namespace) -> None:
         )
     print(report.mistake_sentence(found.results, language))
     title = f"States: {found.title}"
-    figure = diagrams.states_picture(
-        found.states, found.extraction, language, found.plane, title, named=drawn
-    )
+    what = (found.states, found.extraction, language, found.plane)
+    figure = diagrams.states_picture(*what, title, named=drawn)
     found.save(figure, "states")
     if drawn:
         picture = diagrams.machine_picture(machine, f"Machine on the words: {found.title}")
@@ -352,35 +323,9 @@ def show_context(found: Analysis, args: argparse.Namespace) -> None:
 
 def show_page(found: Analysis, args: argparse.Namespace) -> None:
     """Write a page in which the network runs."""
-    net, language, states = found.net, found.language, found.states
-    machine, drawn = found.extraction.machine, _is_drawn(found)
-    words = pictures.words_shown(language)
-    wide = language.with_max_n(MAX_N_ON_PAGE) if language.times else language
-    data = {
-        "title": found.title,
-        "model": found.task.model,
-        "hid": net.hid,
-        "symbols": language.symbols,
-        "chained": language.chained,
-        "weights": net.state_dict(),
-        "sequence": pictures.word_before(language) + words[-1],
-        "times": language.times,
-        "states": states.vectors,
-        "number": states.number,
-        "max_number": language.numbers.max(),
-        "group": found.extraction.state if drawn else np.full(len(states.vectors), -1),
-        "machine": {
-            "names": machine.names,
-            "places": machine.places,
-            "transitions": machine.transitions,
-            "start": 0,
-            "outputs": machine.outputs,
-        }
-        if drawn
-        else None,
-        # For more n than in training, so that words to generalise to are not marked.
-        "language": {"transitions": wide.transitions, "start": 0, "end": language.end},
-    }
+    data = page_data(
+        found.net, found.language, found.states, found.extraction, found.title, _is_drawn(found)
+    )
     path = found.folder / f"{found.task.stem}.html"
     files.write(path, page(data))
     print(f"page: {path} (open it in a browser)")
@@ -391,46 +336,14 @@ def show_film(found: Analysis, args: argparse.Namespace) -> None:
     if not _is_drawn(found):
         print(f"no film: the machine has more than {extraction.MAX_DRAWN} states")
         return
-    content = film.make_film(
-        found.net, found.language, found.states, found.extraction, found.plane, found.title
-    )
+    what = (found.states, found.extraction, found.plane, found.title)
+    content = film.make_film(found.net, found.language, *what)
     path = found.folder / f"{found.task.stem}_film.gif"
     files.write(path, content)
     print(f"film: {path}")
 
 
 # The script
-
-
-def measure(net, language: Language, states: States, machine: Extraction) -> dict:
-    """Return the measurements of a network from which In short is made."""
-    fresh = metrics.fresh_words(language)
-    results = {
-        "unit_name": "hidden unit" if net.blocks == 1 else "context unit",
-        "fresh_words": metrics.wrong_words(net, language, fresh),
-        "state_vectors": len(states.vectors),
-        "states": machine.machine.count,
-        "minimal_states": machine.reference.count,
-        "isomorphic": machine.isomorphic,
-        "likeliest_mistake": metrics.likeliest_mistake(net, language, fresh),
-        "fixed_points": dynamics.fixed_points(net, language, states),
-        "boundary": dynamics.decision_boundary(net),
-    } | extraction.agreement(net, language, machine.machine, fresh)
-    if language.long_range:
-        results["remembered"] = metrics.remembered(net, language, fresh)
-    if language.times:
-        largest = metrics.max_exact_n(net, language)
-        results |= {
-            "max_exact_n": largest,
-            "failure": dynamics.first_failure(net, language, largest[1] + 1),
-            "counters": dynamics.counters(net, language),
-            "margins": dynamics.margin_records(net, language),
-            "countdown": dynamics.countdown(net, language),
-            "ablations": dynamics.ablations(net, language),
-        }
-        if net.blocks == 1:
-            results["slow_point"] = dynamics.slow_point(net, language, states, 1)
-    return results
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -467,9 +380,9 @@ def main(argv: list[str] | None = None) -> int:
     states = extraction.states_on(net, language, metrics.evaluation_set(language))
     machine = extraction.extract(net, language, states)
     results = {"title": title, "task": asdict(task), "seed": seed, "file": path}
-    results |= measure(net, language, states, machine)
+    results |= report.measure(net, language, states, machine)
     results["sentences"] = report.sentences(results, language)
-    plane = pictures.Plane(net, states.vectors)
+    plane = extraction.Plane(net, states.vectors)
     texts = list(args.words or texts)
     found = Analysis(net, task, title, args.plot, states, machine, plane, sampled, texts, results)
     sections = (show_scatter, show_states, show_dynamics, show_context, show_page, show_film)
@@ -480,7 +393,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         files.write_json(args.json, results)
     print(in_short(results["sentences"]))
-    if args.show and net.hid > 2 and "scatter" in args.only:
+    if not args.no_show and net.hid > 2 and "scatter" in args.only:
         files.show_window(lambda figure: _cube(found, False, figure), (8, 7))
     return 0
 

@@ -15,9 +15,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import cdist
 
-from recurrent.extraction import Extraction, States
+from recurrent.extraction import Extraction, Plane, States
 from recurrent.language import NOTHING, Language, Machine
-from recurrent.pictures import DPI, Plane, colour_bar, symbol_colour
+from recurrent.pictures import DPI, colour_bar, symbol_colour
 
 # Radius of a machine's states, and pixels per unit of their places.
 RADIUS, SCALE = 21.0, 86.0

@@ -60,6 +60,37 @@ def states_on(net, language: Language, sequences: Sequences) -> States:
     return States(vectors, symbol, node, number)
 
 
+class Plane:
+    """The plane onto which state vectors are projected: up to two units themselves, else the first
+    two principal components of the states.
+
+    direct: whether it is the plane of units; labels: of its two axes.
+    """
+
+    def __init__(self, net, vectors: np.ndarray):
+        width = vectors.shape[1]
+        names = [f"{kind} unit {k}" for kind in ("hidden", "context") for k in range(net.hid)]
+        self.direct = width <= 2
+        if self.direct:
+            self._mean, self._axes = np.zeros(width), np.eye(width, 2)
+            self.labels = tuple([*names[:width], ""][:2])
+        else:
+            self._mean = vectors.mean(axis=0)
+            # Signs are arbitrary: the largest component of an axis is positive.
+            _, spread, axes = np.linalg.svd(vectors - self._mean, full_matrices=False)
+            signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
+            self._axes = (axes * signs[:, None])[:2].T
+            share = 100 * spread**2 / max((spread**2).sum(), 1e-12)
+            self.labels = tuple(
+                f"{order} principal component ({part:.0f} % of the variance)"
+                for order, part in zip(("first", "second"), share, strict=False)
+            )
+
+    def project(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the positions (N, 2) of states (N, D)."""
+        return (vectors - self._mean) @ self._axes
+
+
 @dataclass(frozen=True, eq=False)
 class Extraction:
     """The machine of a network on words.

@@ -12,9 +12,9 @@ from matplotlib.patches import Circle
 from PIL import Image
 
 from recurrent.diagrams import draw_machine, draw_states
-from recurrent.extraction import Extraction, States
+from recurrent.extraction import Extraction, Plane, States
 from recurrent.language import Language, Machine
-from recurrent.pictures import DPI, Plane, symbol_colour, words_shown
+from recurrent.pictures import DPI, symbol_colour, words_shown
 
 # Maximum number of symbols in a film, unless a single word is longer.
 MAX_SYMBOLS = 44

@@ -14,10 +14,42 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from scipy.spatial.distance import pdist
 
+from recurrent.extraction import Extraction, States
+from recurrent.language import Language
+from recurrent.pictures import word_before, words_shown
+
+# Highest n of the words that the page does not mark as foreign.
+MAX_N = 20
 # Maximum size of a page, and of a language's table in it, in bytes.
 MAX_SIZE, MAX_TABLE = 400_000, 100_000
 # Radius of a machine's states, distance of the closest two, and size of a loop, in pixels.
 RADIUS, GAP, LOOP = 24, 92, 70
+
+
+def page_data(
+    net, language: Language, states: States, extraction: Extraction, title: str, drawn: bool
+) -> dict:
+    """Return the data of a network's page; drawn: whether its machine is shown."""
+    machine, words = extraction.machine, words_shown(language)
+    # For more n than in training, so that words to generalise to are not marked.
+    wide = language.with_max_n(MAX_N) if language.times else language
+    keys = ("names", "places", "transitions", "outputs")
+    return {
+        "title": title,
+        "model": "srn" if net.blocks == 1 else "lstm",
+        "hid": net.hid,
+        "symbols": language.symbols,
+        "chained": language.chained,
+        "weights": net.state_dict(),
+        "sequence": word_before(language) + words[-1],
+        "times": language.times,
+        "states": states.vectors,
+        "number": states.number,
+        "max_number": language.numbers.max(),
+        "group": extraction.state if drawn else np.full(len(states.vectors), -1),
+        "machine": {key: getattr(machine, key) for key in keys} | {"start": 0} if drawn else None,
+        "language": {"transitions": wide.transitions, "start": 0, "end": language.end},
+    }
 
 
 def page(data: dict) -> str:

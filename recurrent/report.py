@@ -14,6 +14,8 @@ from functools import partial
 import numpy as np
 import torch
 
+from recurrent import dynamics, extraction, metrics
+from recurrent.extraction import Extraction, States
 from recurrent.language import Language
 from recurrent.metrics import MAX_N_TESTED, MAX_N_TESTED_PAIRS
 
@@ -105,6 +107,40 @@ def format_eigenvalue(value: complex) -> str:
     """Return "0.26" or "0.19+1.16i"."""
     real = f"{value.real:z.2f}"
     return real if abs(value.imag) < 0.005 else f"{real}{value.imag:+.2f}i"
+
+
+# Measurements
+
+
+def measure(net, language: Language, states: States, machine: Extraction) -> dict:
+    """Return the measurements of a network from which In short is made."""
+    fresh = metrics.fresh_words(language)
+    results = {
+        "unit_name": "hidden unit" if net.blocks == 1 else "context unit",
+        "fresh_words": metrics.wrong_words(net, language, fresh),
+        "state_vectors": len(states.vectors),
+        "states": machine.machine.count,
+        "minimal_states": machine.reference.count,
+        "isomorphic": machine.isomorphic,
+        "likeliest_mistake": metrics.likeliest_mistake(net, language, fresh),
+        "fixed_points": dynamics.fixed_points(net, language, states),
+        "boundary": dynamics.decision_boundary(net),
+    } | extraction.agreement(net, language, machine.machine, fresh)
+    if language.long_range:
+        results["remembered"] = metrics.remembered(net, language, fresh)
+    if language.times:
+        largest = metrics.max_exact_n(net, language)
+        results |= {
+            "max_exact_n": largest,
+            "failure": dynamics.first_failure(net, language, largest[1] + 1),
+            "counters": dynamics.counters(net, language),
+            "margins": dynamics.margin_records(net, language),
+            "countdown": dynamics.countdown(net, language),
+            "ablations": dynamics.ablations(net, language),
+        }
+        if net.blocks == 1:
+            results["slow_point"] = dynamics.slow_point(net, language, states, 1)
+    return results
 
 
 # In short

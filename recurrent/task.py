@@ -120,6 +120,21 @@ def check_epoch(epoch: int | None) -> None:
         )
 
 
+def check_words(language: Language, words: tuple[str, ...] | None) -> None:
+    """Raise UserError unless a network can read the texts of --words."""
+    # The last letter of a word that is not followed by another is only predicted.
+    least = 1 if language.chained else 2
+    for text in words or ():
+        foreign = set(text) - set(language.symbols)
+        if foreign or len(text) < least:
+            reason = f"{min(foreign)!r} is not one" if foreign else f"it needs {least} or more"
+            raise UserError(
+                f"argument --words: {text!r}: {reason} of the symbols of {language.name}, "
+                f"{language.symbols}",
+                status=2,
+            )
+
+
 def build_network(task: Task, recipe: Recipe | None = None) -> SRN | LSTM:
     """Return the task's network with random weights, by the recipe's initialisation if given."""
     network_class = SRN if task.model == "srn" else LSTM

@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 from shared import automaton_net, counter_net
 
 from recurrent import diagrams, film, pictures
-from recurrent.extraction import extract, states_on
+from recurrent.extraction import Plane, extract, states_on
 from recurrent.language import SEVERAL, Machine
 from recurrent.metrics import evaluation_set
 from recurrent.task import make_language
@@ -21,7 +21,7 @@ from seq_models import SRN
 def analysed(net, language):
     """Return a network's states, machine and plane."""
     states = states_on(net, language, evaluation_set(language))
-    return states, extract(net, language, states), pictures.Plane(net, states.vectors)
+    return states, extract(net, language, states), Plane(net, states.vectors)
 
 
 @pytest.fixture(scope="module", params=["anbn", "reber", "counter"])
@@ -142,15 +142,15 @@ def test_the_best_view_is_not_along_the_line_between_two_clusters():
 def test_the_plane_is_that_of_two_units_or_of_the_principal_components():
     random = np.random.default_rng(0)
     vectors = random.normal(size=(50, 5)) @ random.normal(size=(5, 5))
-    plane = pictures.Plane(SRN(2, 5), vectors)
+    plane = Plane(SRN(2, 5), vectors)
     values, axes = np.linalg.eigh(np.cov(vectors.T))
     expected = (vectors - vectors.mean(axis=0)) @ axes[:, ::-1][:, :2]
     assert np.allclose(np.abs(plane.project(vectors)), np.abs(expected))
     assert f"({100 * values[-1] / values.sum():.0f} %" in plane.labels[0]
-    two = pictures.Plane(SRN(2, 2), vectors[:, :2])
+    two = Plane(SRN(2, 2), vectors[:, :2])
     assert two.direct
     assert np.array_equal(two.project(vectors[:, :2]), vectors[:, :2])
-    one = pictures.Plane(SRN(2, 1), vectors[:, :1])
+    one = Plane(SRN(2, 1), vectors[:, :1])
     assert np.array_equal(one.project(vectors[:, :1])[:, 0], vectors[:, 0])
 
 
