@@ -3,12 +3,10 @@
     python3 seq_plot.py --lang anb2n --epoch 100                       the assignment's SRN
     python3 seq_plot.py --lang anb2nc3n --model lstm --epoch 50        the assignment's LSTM
     python3 seq_plot.py --load FILE                                    any SRN or LSTM
-    python3 seq_plot.py --lang reber --only states                     the machine only
 
 Reads a checkpoint of seq_train.py or of the course's script, or trains the network first. Sections:
 weights and activations (scatter), the machine on the words (states), counting and maps of symbols
-(dynamics), units over time (context), a page in which the network runs (page), a film (film). The
-last lines, "In short", answer the assignment's questions.
+(dynamics), units over time (context), a page in which the network runs (page), a film (film).
 """
 
 from __future__ import annotations
