@@ -15,7 +15,7 @@ from shared import ROOT, environment
         (["check.py", "--seeds", 1, "--course", 0, "--hid", 5], r"5 +ours +1 of 1 +[\d.]+ +[\d.]+"),
         (
             ["seq.py", "--seeds", 1, "--course", 1, "--epoch", 1, "--tasks", "4", "--jobs", 1],
-            r"[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +0 of 1 .*--lang anbn",
+            r"--lang anbn --epoch 1\ncourse ms .*\n[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +\d+ +0 of 1 +",
         ),
         (["seq.py", "--engines"], r"numpy \(ours\) +[\d.]+ +[\d.]+ +[\d.]+"),
     ],
