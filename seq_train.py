@@ -6,6 +6,10 @@
     python3 seq_train.py --lang reber --embed --model lstm         a long-range dependency
     python3 seq_train.py --resume net/anb2n_srn2_40.pth            resume from a checkpoint
 
+The first two succeed with 20 of 20 seeds (bench/seq.py --tasks 1,2 --seeds 20): loss of the SRN
+0.0322 (mean; worst 0.0327; required: below 0.05), of the LSTM 0.0098 (0.0101; 0.02), in about 10
+and 20 s on one core of an AMD EPYC.
+
 A sequence is five words of a counting language, or one word of Reber's grammars. The printed
 "epoch" counts sequences, as in the course's script; --epoch counts thousands of sequences.
 """
