@@ -145,7 +145,8 @@ def run_training(run: Run, folder: Path, stop: Stop, example=None) -> Path:
     task = settings.restore(Task, run.about)
     language, path, progress = task.language, None, Progress(run.length, run.done)
     everything = metrics.evaluation_set(language)
-    quick, threshold = everything.part(0, QUICK_EVALUATION), threshold_of(run)
+    quick = everything.part(0, QUICK_EVALUATION)
+    threshold = metrics.loss_threshold(language, everything)
 
     def report() -> None:
         # Not where it was interrupted: a resumed run has the reports of an uninterrupted one.
@@ -182,12 +183,6 @@ def run_training(run: Run, folder: Path, stop: Stop, example=None) -> Path:
 
 
 # Reports, results and pictures
-
-
-def threshold_of(run: Run) -> float:
-    """Return the loss below which a run is successful."""
-    language = settings.restore(Task, run.about).language
-    return metrics.loss_threshold(language, metrics.evaluation_set(language))
 
 
 def training_status(reports: list[dict], threshold: float) -> str:
@@ -260,7 +255,7 @@ def run_results(run: Run, task: Task) -> dict:
     """
     language, net = task.language, run.net
     sequences = metrics.evaluation_set(language)
-    fresh, threshold = metrics.fresh_words(language), threshold_of(run)
+    fresh, threshold = metrics.fresh_words(language), metrics.loss_threshold(language, sequences)
     return {
         "task": asdict(task),
         "recipe": settings.applying(run.recipe),

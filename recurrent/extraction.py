@@ -19,7 +19,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from recurrent.language import NOTHING, SEVERAL, Language, Machine, Sequences, minimise
-from recurrent.metrics import evaluation_set, logits
+from recurrent.metrics import evaluation_set, logits, word_numbers
 
 # Decimals to which two state vectors of the same node and symbol count as one.
 DECIMALS = 3
@@ -205,9 +205,7 @@ def agreement(net, language: Language, machine: Machine, sequences: Sequences) -
     outputs = np.append(machine.outputs, NOTHING)[state]
     asked = language.deterministic[sequences.nodes.numpy()] & sequences.mask.numpy()
     differs = asked & (outputs != predicted)
-    ends = (sequences.nodes == language.end).numpy() & sequences.mask.numpy()
-    number = ends.cumsum(axis=0) - ends
-    words = int(ends.sum()) if language.chained else sequences.count
+    number, words = word_numbers(language, sequences)
     wrong = {(row, number[step, row]) for step, row in np.argwhere(differs)}
     return {"agreement": words - len(wrong), "agreement_of": words}
 

@@ -101,6 +101,14 @@ def loss_threshold(language: Language, sequences: Sequences) -> float:
 # Words
 
 
+def word_numbers(language: Language, sequences: Sequences) -> tuple[np.ndarray, int]:
+    """Return the number (T, N) of each step's word within its sequence, and the count of words."""
+    ends = ((sequences.nodes == language.end) & sequences.mask).numpy()
+    # Unless words are chained, a sequence is one, whose last symbol is predicted, but not read.
+    count = int(ends.sum()) if language.chained else sequences.count
+    return ends.cumsum(axis=0) - ends, count
+
+
 def wrong_words(net, language: Language, sequences: Sequences) -> dict:
     """Return a network's record on the words of sequences.
 
@@ -109,13 +117,8 @@ def wrong_words(net, language: Language, sequences: Sequences) -> dict:
     """
     output = logits(net, sequences)
     _, wrong = wrong_mask(language, sequences, output)
-    ends = (sequences.nodes == language.end) & sequences.mask
-    if not language.chained:
-        # The last symbol of a word is predicted, but not read.
-        ends = sequences.mask & ~torch.cat([sequences.mask[1:], sequences.mask[:1] & False])
-    # The number of each step's word within its sequence.
-    number = (ends.cumsum(dim=0) - ends.long()).numpy()
-    count, failed = int(ends.sum()), {}
+    number, count = word_numbers(language, sequences)
+    failed = {}
     for step, row in wrong.nonzero().tolist():
         failed.setdefault((row, number[step, row]), step)
     record = {"words": count, "wrong": len(failed)}

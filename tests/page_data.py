@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from shared import counter_net
 
 from seq_models import LSTM, SRN
 
@@ -22,20 +23,6 @@ def random_net(kind, symbols: int, hid: int):
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_(0, 1.5)
-    return net
-
-
-def counter() -> LSTM:
-    """Return a one-unit LSTM that counts a^n b^2n: A adds 1 to the context, B subtracts 1/2; it
-    predicts B for a context above 1/4 and A below."""
-    net = LSTM(2, 1)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.zero_()
-        net.hid_bias[:] = torch.tensor([20.0, 20.0, 0.0, 20.0])
-        net.W[:, 2] = torch.tensor([20.0, np.arctanh(-0.5)])
-        net.V[0, 1] = 20
-        net.out_bias[1] = -20 * np.tanh(0.25)
     return net
 
 
@@ -92,6 +79,6 @@ def examples() -> dict[str, SimpleNamespace]:
         "srn": example(random_net(SRN, 2, 2), "AB", ANB2N),
         "lstm": example(random_net(LSTM, 3, 3), "ABC", ANB2NC3N),
         "reber": example(random_net(SRN, 7, 2), "BTSXPVE", REBER),
-        "counter": example(counter(), "AB", ANB2N),
+        "counter": example(counter_net(), "AB", ANB2N),
         "large": example(random_net(LSTM, 7, 8), "BTSXPVE", REBER),
     }

@@ -25,7 +25,7 @@ import pytest
 import torch
 
 from kuzushiji import dataset
-from seq_models import SRN
+from seq_models import LSTM, SRN
 
 # A port on which no server listens.
 NOWHERE = "http://127.0.0.1:9/"
@@ -253,10 +253,6 @@ def counter_net(stuck: bool = False):
 
     It predicts B for a context above 1/4 and A below; if `stuck`, always B.
     """
-    import torch
-
-    from seq_models import LSTM
-
     net = LSTM(2, 1)
     with torch.no_grad():
         for parameter in net.parameters():
