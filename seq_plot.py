@@ -277,19 +277,21 @@ def show_dynamics(found: Analysis, args: argparse.Namespace) -> None:
         found.save(
             pictures.countdown_picture(net, language, f"Countdown: {found.title}"), "countdown"
         )
-    points = results["fixed_points"]
+    if "fixed_points" not in results:
+        return
     print(
         "\nFixed points found of each symbol's map (not found is not none); distance from the "
         "words,\nand after ten more of the symbol"
     )
-    print(report.fixed_point_table(points) or "none found")
-    slow = results.get("slow_point")
-    if slow and report.slow_sentence(results, language):
-        points = [*points, slow | {"kind": "slow point"}]
-    title = f"Map of each symbol: {found.title}"
-    found.save(
-        pictures.maps_picture(net, language, found.states, found.plane, points, title), "dynamics"
-    )
+    points = results["fixed_points"]
+    print(report.point_table(points) or "none found")
+    if report.slow_sentence(results, language):
+        points = [*points, results["slow_point"]]
+    if net.hid == 2:
+        symbols = np.unique(found.states.symbol[1:]).tolist()
+        title = f"Map of each symbol: {found.title}"
+        picture = pictures.maps_picture(net, language, symbols, points, title)
+        found.save(picture, "dynamics")
 
 
 def show_context(found: Analysis, args: argparse.Namespace) -> None:
@@ -307,14 +309,13 @@ def show_context(found: Analysis, args: argparse.Namespace) -> None:
         print(table(shown, formats) or "none")
         print(f"\nWords right while a {name} keeps its value during a run")
         print(table(results["ablations"]))
-    if net.blocks > 1:
-        for pair in _pairs(net.hid, MAX_CONTEXT):
-            figure = pictures.pair_picture(
-                dots.vectors[:, net.hid :], dots.number, pair, "context unit", found.title, language
-            )
-            found.save(figure, "context_{}{}".format(*pair))
-        if net.hid > 2:
-            found.save(_cube(found, context=True), "context_3d")
+    if net.blocks > 1 and net.hid == 2:
+        figure = pictures.pair_picture(
+            dots.vectors[:, net.hid :], dots.number, (0, 1), "context unit", found.title, language
+        )
+        found.save(figure, "context_01")
+    elif net.blocks > 1 and net.hid > 2:
+        found.save(_cube(found, context=True), "context_3d")
     title, own = f"Units over time: {found.title}", max(args.words or ("",), key=len)
     found.save(pictures.time_picture(net, language, title, own), "time")
 

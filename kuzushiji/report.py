@@ -70,14 +70,13 @@ def measure(run: Run, result: Result, train: Result | None, images: Images) -> d
 def show_network(run: Run, result: Result, network: Mapping, images: Images, folder: Path) -> None:
     """Save a network's pictures in a folder. network: its record."""
     title, correct = network["title"], f"{result.correct} of {result.total} correct"
-    where, layers = f"{title} ({images.name})", (run.net, images, run.recipe.normalize)
+    where = f"{title} ({images.name})"
     heading = f"{title} on {images.name}: {correct}, {result.accuracy:.2%}"
     figures = {
         "confusion": pictures.confusion_picture(result.matrix, images.classes, heading),
         "mistakes": pictures.mistakes_picture(result, images, where),
         "forms": pictures.forms_picture({title: network["forms"]}, images, where),
-        "features": pictures.weights_picture(*layers, where),
-        "decision": pictures.decision_picture(*layers, result),
+        "features": pictures.weights_picture(run.net, images, run.recipe.normalize, where),
     }
     for kind, figure in figures.items():
         if figure:

@@ -17,8 +17,6 @@ from itertools import product
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from recurrent.extraction import States
@@ -28,20 +26,14 @@ from recurrent.language import Language
 MIN_MOVE = 0.05
 # Minimum R^2 of a straight line in a table.
 MIN_SHOWN = 0.5
-# Number of starting points of each kind in the search for fixed points.
-STARTS = 48
-# Number of starting points of the search for slow points, each of which takes a minimisation.
-SLOW_STARTS = 12
-# Number of Newton iterations, and the maximum length of their steps in the hidden units.
-NEWTON_ITERATIONS, MAX_HIDDEN_STEP = 40, 0.5
-# Maximum residual |f(x) - x| / (1 + |x|) of a fixed point.
-MAX_RESIDUAL = 1e-9
+# Number of starting points of each kind in the search for stationary points, of its iterations,
+# and the limits of their damping.
+STARTS, ITERATIONS, MIN_DAMPING, MAX_DAMPING = 48, 60, 1e-9, 1e6
+# Maximum gradient of |f(h) - h|^2 / 2 at a stationary point; maximum speed |f(h) - h| of a fixed
+# point, and minimum speed of a slow one.
+MAX_GRADIENT, MAX_RESIDUAL, MIN_SPEED = 1e-5, 1e-9, 1e-3
 # Maximum distance |x - y| / (1 + |x|) of two points that count as the same.
 SAME_POINT = 1e-4
-# Minimum speed |f(h) - h| of a slow point; below it, it is a fixed point.
-MIN_SPEED = 1e-3
-# Minimum of 1 - f in float64, where a forget gate f may round to 1.
-MIN_FORGETTING = 1e-12
 # Maximum length of a predicted run, in symbols; longer ones count as endless.
 MAX_RUN = 200
 # Maximum number of units that are clamped, the first ones of a network.
@@ -261,24 +253,30 @@ def jacobians(f: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]
     return f(x), by_row.transpose(0, 1)
 
 
-def find_fixed_points(f: Callable[[Tensor], Tensor], starts: np.ndarray, hid: int) -> np.ndarray:
-    """Return the fixed points (K, D) of f: (N, D) -> (N, D) that Newton's method finds from starts
-    (S, D), whose first `hid` components are hidden units."""
-    # scipy.optimize.root solves from one start at a time and takes ten times as long.
+def find_stationary(f: Callable[[Tensor], Tensor], starts: np.ndarray) -> np.ndarray:
+    """Return the distinct points (K, D) at which f: (N, D) -> (N, D) moves states least, found from
+    starts (S, D): local minima of |f(x) - x|, of which those where it is 0 are fixed points.
+
+    By the method of Levenberg and Marquardt: Newton's with damped steps, for all starts at once.
+    scipy.optimize solves from one start at a time and takes ten times as long.
+    """
     x = torch.as_tensor(starts, dtype=torch.float64)
     identity = torch.eye(x.shape[1], dtype=torch.float64)
-    for _ in range(NEWTON_ITERATIONS):
+    damping = torch.full((len(x), 1, 1), 0.1, dtype=torch.float64)
+    for _ in range(ITERATIONS):
         y, jacobian = jacobians(f, x)
-        # pinv of a Jacobian that is not finite raises an error: such a start is given up.
-        matrix = torch.nan_to_num(jacobian - identity, 0.0, 0.0, 0.0)
-        step = torch.linalg.lstsq(matrix, (x - y)[..., None]).solution[..., 0]
-        # Hidden units are bounded and nonlinear, so that long steps diverge. Context units may
-        # have their fixed point far from the words: only the hidden part limits the step.
-        length = step[:, :hid].norm(dim=1, keepdim=True)
-        x = torch.nan_to_num(x + step * (MAX_HIDDEN_STEP / length.clamp(min=MAX_HIDDEN_STEP)))
-    converged = (f(x) - x).norm(dim=1) < MAX_RESIDUAL * (1 + x.norm(dim=1))
+        across = (jacobian - identity).transpose(1, 2)
+        matrix = across @ across.transpose(1, 2) + damping * identity
+        # solve_ex, because a singular matrix is not an error: its step is not finite, thus refused.
+        moved = x - torch.linalg.solve_ex(matrix, across @ (y - x)[..., None])[0][..., 0]
+        better = (f(moved) - moved).norm(dim=1) < (y - x).norm(dim=1)
+        x = torch.where(better[:, None], moved, x)
+        damping = damping * torch.where(better, 0.2, 5.0)[:, None, None]
+        damping = damping.clamp(MIN_DAMPING, MAX_DAMPING)
+    y, jacobian = jacobians(f, x)
+    gradient = ((jacobian - identity).transpose(1, 2) @ (y - x)[..., None])[..., 0]
     found = []
-    for point in x[converged].numpy():
+    for point in x[gradient.norm(dim=1) < MAX_GRADIENT].numpy():
         tolerance = SAME_POINT * (1 + np.linalg.norm(point))
         if all(np.linalg.norm(point - other) > tolerance for other in found):
             found.append(point)
@@ -292,88 +290,52 @@ def eigenvalues(f: Callable[[Tensor], Tensor], point: np.ndarray) -> np.ndarray:
     return values[np.argsort(-np.abs(values))]
 
 
-def kind_of(values: np.ndarray) -> str:
-    """Return the kind of a fixed point with these eigenvalues."""
+def kind_of(values: np.ndarray, speed: float) -> str | None:
+    """Return the kind of a stationary point with these eigenvalues and this speed; None if it can
+    be neither called a fixed point nor a slow one."""
     expanding = np.abs(values) > 1
+    if speed > MAX_RESIDUAL:
+        return "slow point" if speed > MIN_SPEED else None
     return "repeller" if expanding.all() else "saddle" if expanding.any() else "attractor"
 
 
-def with_stationary_context(net, symbol: int, hidden: np.ndarray) -> np.ndarray:
-    """Return states (N, D) of hidden vectors (N, H) with the context that the symbol leaves
-    unchanged, c = i g / (1 - f): an LSTM's fixed point, if `hidden` is its hidden vector."""
-    if net.blocks == 1:
-        return hidden
-    net = copy.deepcopy(net).cpu().double().requires_grad_(False)
-    symbols = torch.full((len(hidden),), symbol)
-    i, f, g, o = net.gates(symbols, torch.from_numpy(hidden))
-    context = i * g / (1 - f).clamp(min=MIN_FORGETTING)
-    return torch.cat([o * context.tanh(), context], dim=1).numpy()
+def stationary_points(net, language: Language, states: States) -> list[dict]:
+    """Return a record for each fixed point found of each symbol's map of an SRN, and for the slow
+    point nearest to the words, by symbol, nearest to the words first.
 
-
-def fixed_points(net, language: Language, states: States) -> list[dict]:
-    """Return a record for each fixed point found of each symbol's map, nearest to the words first.
-
-    distance: from the nearest state that the symbol reaches in words; after_10: the same after ten
-    more of the symbol. Newton's method starts from states in words and from random hidden vectors
-    with stationary context; it may miss points.
+    speed: |f(h) - h|; distance: from the nearest state that the symbol reaches in words; after_10:
+    the same after ten more of the symbol. The search starts from states in words and from random
+    ones; it may miss points.
     """
     random, records = np.random.default_rng(0), []
     for symbol in np.unique(states.symbol[1:]).tolist():
         f, reached = symbol_map(net, symbol), states.vectors[states.symbol == symbol]
-        sample = random.permutation(reached)[:STARTS]
-        hidden = random.uniform(-1, 1, (STARTS, net.hid))
+        sample, rows = random.permutation(reached)[:STARTS], []
         later = torch.from_numpy(sample)
         for _ in range(10):
             later = f(later)
-        starts = [sample, with_stationary_context(net, symbol, hidden), later.numpy()]
-        starts = np.concatenate([states.vectors[:1], *starts])
-        rows = []
-        for point in find_fixed_points(f, starts, net.hid):
+        hidden = random.uniform(-1, 1, (STARTS, net.hid))
+        for point in find_stationary(f, np.concatenate([sample, hidden])):
             values = eigenvalues(f, point)
+            speed = float((f(torch.from_numpy(point)[None]) - torch.from_numpy(point)).norm())
             rows.append(
                 {
                     "symbol": language.symbols[symbol],
-                    "kind": kind_of(values),
+                    "kind": kind_of(values, speed),
                     "point": point,
+                    "speed": speed,
                     "eigenvalues": values,
-                    "distance": float(cKDTree(reached).query(point)[0]),
+                    "distance": float(np.linalg.norm(reached - point, axis=1).min()),
                     "after_10": float(np.linalg.norm(later.numpy() - point, axis=1).min()),
                 }
             )
-        records += sorted(rows, key=lambda row: row["distance"])
+        rows = sorted((row for row in rows if row["kind"]), key=lambda row: row["distance"])
+        slow = [index for index, row in enumerate(rows) if row["kind"] == "slow point"]
+        records += [row for index, row in enumerate(rows) if index not in slow[1:]]
     return records
 
 
-def slow_point(net, language: Language, states: States, symbol: int) -> dict | None:
-    """Return the slow point of a symbol's map near the words: the local minimum of the speed
-    |f(h) - h| that is not a fixed point, found from states that the symbol reaches in words.
-
-    Returns a record with point, speed, eigenvalues, and the distance from the nearest of these
-    states; None if every search ends in a fixed point.
-    """
-    f, reached = symbol_map(net, symbol), states.vectors[states.symbol == symbol]
-
-    def energy(x: np.ndarray) -> tuple[float, np.ndarray]:
-        y, jacobian = jacobians(f, torch.from_numpy(x)[None])
-        step = (y - torch.from_numpy(x))[0].numpy()
-        return step @ step / 2, (jacobian[0].numpy() - np.eye(len(x))).T @ step
-
-    tree, found = cKDTree(reached), []
-    for start in np.random.default_rng(0).permutation(reached)[:SLOW_STARTS]:
-        end = minimize(energy, start, jac=True, method="BFGS", options={"maxiter": 60})
-        speed = float(np.sqrt(2 * end.fun))
-        if speed > MIN_SPEED:
-            record = {"point": end.x, "speed": speed, "distance": float(tree.query(end.x)[0])}
-            found.append(record)
-    if not found:
-        return None
-    best = min(found, key=lambda record: record["distance"])
-    values = eigenvalues(f, best["point"])
-    best = {"symbol": language.symbols[symbol]} | best | {"eigenvalues": values}
-    return best | _passage(net, language, best["point"], symbol)
-
-
-def _passage(net, language: Language, point: np.ndarray, run: int) -> dict:
+def passage(net, language: Language, point: np.ndarray, run: int) -> dict:
     """Return how words pass a point in a run: left, the symbols left where each word n = 1 ..
     max_n is nearest to it; apart, its distance there; growing, whether all later steps of the
     longest word grow."""

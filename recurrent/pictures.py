@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from scipy.spatial.distance import pdist
 
 from recurrent.dynamics import margins, symbol_map
-from recurrent.extraction import Plane, States
 from recurrent.language import Language
 
 DPI = 100
@@ -42,6 +41,29 @@ def wrapped(title: str, figure: Figure) -> str:
     return textwrap.fill(title, int(11 * figure.get_figwidth()))
 
 
+def panels(
+    rows: int,
+    columns: int,
+    size: tuple[float, float],
+    between: float = 0.75,
+    right: float = 0.3,
+    bottom: float = 0.6,
+    top: float = 0.75,
+    **options,
+) -> tuple[Figure, np.ndarray]:
+    """Return a Figure with a grid of axes (rows, columns) of this size, in inches as all distances.
+
+    matplotlib's automatic layout takes longer than all the drawing.
+    """
+    width, height, left = *size, 0.8
+    across = left + columns * width + (columns - 1) * between + right
+    along = bottom + rows * height + (rows - 1) * between + top
+    place = dict(left=left / across, right=1 - right / across, wspace=between / width)
+    place |= dict(bottom=bottom / along, top=1 - top / along, hspace=between / height)
+    figure = Figure(figsize=(across, along), dpi=DPI)
+    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=place, **options)
+
+
 # Scatter plots
 
 
@@ -60,7 +82,6 @@ def pair_picture(
     assignment); units: "hidden unit" or "context unit"; start: (H,) initial values, drawn as a
     cross.
     """
-    # Fixed axes, because matplotlib's automatic layout takes longer than all the drawing.
     figure = Figure(figsize=(7, 5.4), dpi=DPI)
     axes = figure.add_axes((0.12, 0.13, 0.7, 0.79))
     one, other = pair
@@ -203,12 +224,16 @@ def time_picture(net, language: Language, title: str, own: str = "") -> Figure:
         gates = zip(names, net.gates(symbols, earlier), strict=True)
         rows = [("context units", net.memory(states)), *rows, *gates]
     rows.append(("P(next symbol)", net.read_out(states).softmax(-1)))
-    width = float(np.clip(3 + 0.22 * len(symbols), 7, 16))
-    figure = Figure(figsize=(width, 1.2 + 1.35 * len(rows)), dpi=DPI, layout="constrained")
-    steps = np.arange(len(symbols))
-    for axes, (name, values) in zip(figure.subplots(len(rows), 1, sharex=True), rows, strict=True):
-        for step, symbol in enumerate(symbols[:, 0]):
-            axes.axvspan(step - 0.5, step + 0.5, color=symbol_colour(int(symbol)), alpha=0.13, lw=0)
+    width = float(np.clip(1.4 + 0.22 * len(symbols), 5.4, 14.4))
+    how = dict(between=0.15, right=0.9, top=0.45, sharex=True)
+    figure, grid = panels(len(rows), 1, (width, 1.25), **how)
+    steps, read = np.arange(len(symbols)), symbols[:, 0].numpy()
+    for axes, (name, values) in zip(grid[:, 0], rows, strict=True):
+        axes.use_sticky_edges = False
+        for symbol in np.unique(read).tolist():
+            style = dict(color=symbol_colour(symbol), alpha=0.13, lw=0)
+            across = axes.get_xaxis_transform()
+            axes.bar(steps[read == symbol], 1, 1, transform=across, **style)
         if before:
             axes.axvline(len(before) - 0.5, color="0.3", linewidth=1.2)
         for unit, curve in enumerate(values[:, 0].cpu().numpy().T):
@@ -235,12 +260,11 @@ def countdown_picture(net, language: Language, title: str) -> Figure:
     """Draw the margin against the symbols left, a panel for each later run, a line for each n up to
     max_n, dashed for the next two."""
     runs = range(1, language.classes)
-    figure = Figure(figsize=(2.2 + 4.6 * len(runs), 4.4), dpi=DPI, layout="constrained")
+    figure, grid = panels(1, len(runs), (3.9, 3.3), right=1.75)
     numbers = range(1, language.max_n + 3)
     colours = colormaps["viridis"](np.linspace(0.05, 0.9, len(numbers)))
     found = [margins(net, language, n) for n in numbers]
-    panels = np.atleast_1d(figure.subplots(1, len(runs)))
-    for axes, run in zip(panels, runs, strict=True):
+    for axes, run in zip(grid[0], runs, strict=True):
         letter = language.symbols[run]
         after = language.symbols[(run + 1) % language.classes]
         for n, colour, series in zip(numbers, colours, found, strict=True):
@@ -259,69 +283,43 @@ def countdown_picture(net, language: Language, title: str) -> Figure:
         axes.set_ylabel(f"margin: logit of {after} minus logit of {letter}")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right", fontsize=8)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="center right", fontsize=8)
     figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 
 
-def maps_picture(
-    net, language: Language, states: States, plane: Plane, records: list[dict], title: str
-) -> Figure:
-    """Draw a panel for each symbol: its map, its fixed points, and its steps in words.
+def maps_picture(net, language: Language, symbols: list[int], points: list[dict], title: str):
+    """Draw, for an SRN with two hidden units, a panel for each of the symbols: the vector field of
+    its map, its fixed and slow points, its steps in words, and the decision boundary of the output.
 
-    records: of fixed points, and of slow points (kind "slow point"). The state of an SRN with two
-    hidden units is drawn directly, with the vector field of the map and the decision boundary of
-    the output; any other state by its first two principal components.
+    points: their records (dynamics.stationary_points).
     """
-    symbols = np.unique(states.symbol[1:]).tolist()
     columns = min(len(symbols), 4)
     rows = -(-len(symbols) // columns)
-    figure = Figure(figsize=(1 + 3.7 * columns, 1.5 + 3.7 * rows), dpi=DPI, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
+    figure, grid = panels(rows, columns, (3.9, 4.0), bottom=1.15)
     words = words_shown(language)
     colours = colormaps["viridis"](np.linspace(0.05, 0.85, len(words)))
-    gold = dict(markerfacecolor="gold", markeredgecolor="black", linestyle="")
-    field = plane.direct and net.hid == 2
-    positions, drawn = plane.project(states.vectors), set()
-    low, high = positions.min(axis=0), positions.max(axis=0)
-    room = 0.12 * (high - low) + 1e-6
-    low, high = (np.full(2, -LIMIT), np.full(2, LIMIT)) if field else (low - room, high + room)
+    gold, drawn = dict(markerfacecolor="gold", markeredgecolor="black", linestyle=""), set()
     for axes in grid.flat[len(symbols) :]:
         axes.axis("off")
     for axes, symbol in zip(grid.flat, symbols, strict=False):
-        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        if field:
-            _draw_field(axes, net, symbol)
-            _draw_decisions(axes, net, language)
-        else:
-            axes.plot(*positions.T, ".", color="0.82", markersize=3, zorder=1)
+        _draw_field(axes, net, symbol)
+        _draw_decisions(axes, net, language)
         # The longest word first, because its path begins with those of the others.
         for text, colour in reversed(list(zip(words, colours, strict=True))):
             path, read = word_states(net, language, text)
-            for (start, end), letter in zip(pairwise(plane.project(path)), read, strict=True):
-                if letter == symbol:
-                    style = dict(arrowstyle="-|>", mutation_scale=15, color=colour, linewidth=2)
-                    style |= dict(shrinkA=0, shrinkB=0)
-                    axes.annotate("", end, start, zorder=4, arrowprops=style)
-        outside = 0
-        for record in records:
-            if record["symbol"] != language.symbols[symbol]:
-                continue
-            position = plane.project(record["point"][None])[0]
-            if (position > low).all() and (position < high).all():
-                axes.plot(*position, MARKERS[record["kind"]], markersize=11, zorder=6, **gold)
-                drawn.add(record["kind"])
-            else:
-                outside += 1
-        if outside:
-            axes.text(
-                0.98, 0.02, f"fixed points outside the axes: {outside}", ha="right",
-                transform=axes.transAxes, fontsize=9, color="0.3",
-            )  # fmt: skip
+            steps = np.diff(path, axis=0)[read == symbol]
+            how = dict(angles="xy", scale_units="xy", scale=1, width=0.008, zorder=4)
+            axes.quiver(*path[:-1][read == symbol].T, *steps.T, color=colour, **how)
+        for point in points:
+            if point["symbol"] == language.symbols[symbol]:
+                axes.plot(*point["point"], MARKERS[point["kind"]], markersize=11, zorder=6, **gold)
+                drawn.add(point["kind"])
+        axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), xlabel="hidden unit 0")
+        axes.set_xticks(np.linspace(-1, 1, 5))
         axes.set_title(f"symbol {language.symbols[symbol]}", color=symbol_colour(symbol))
-        axes.set_xlabel(plane.labels[0])
     for axes in grid[:, 0]:
-        axes.set_ylabel(plane.labels[1])
+        axes.set_ylabel("hidden unit 1")
     blank = grid.flat[0]
     handles = [
         blank.plot([], [], color=colour, linewidth=2, label=word_name(language, text))[0]
@@ -332,13 +330,10 @@ def maps_picture(
         for kind, marker in MARKERS.items()
         if kind in drawn
     ]
-    if field:
-        handles += blank.plot([], [], color="black", linewidth=1.2, label="decision boundary")
-        arrow = dict(marker=r"$\rightarrow$", markersize=12, linestyle="", color="0.6")
-        handles += blank.plot([], [], label="step of the map (not to scale)", **arrow)
-    else:
-        handles += blank.plot([], [], ".", color="0.7", label="states in words")
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    handles += blank.plot([], [], color="black", linewidth=1.2, label="decision boundary")
+    arrow = dict(marker=r"$\rightarrow$", markersize=12, linestyle="", color="0.6")
+    handles += blank.plot([], [], label="step of the map (not to scale)", **arrow)
+    figure.legend(handles=handles, loc="lower center", ncols=5, frameon=False, fontsize=9)
     figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 

@@ -70,33 +70,25 @@ def print_sequence(net, language: Language, text: str, context: bool = False) ->
 # Tables
 
 
-def fixed_point_table(records: list[dict]) -> str:
+def point_table(records: list[dict]) -> str:
     """Return a table of the fixed points found, the nearest of each symbol."""
     shown, counts = [], {}
     for record in records:
         counts[record["symbol"]] = counts.get(record["symbol"], 0) + 1
         if counts[record["symbol"]] <= MAX_POINTS:
             values = [format_eigenvalue(value) for value in record["eigenvalues"]]
-            shown.append(
-                record
-                | {
-                    "point": format_vector(record["point"]),
-                    "eigenvalues": _limited(values),
-                    "distance": _number(record["distance"]),
-                    "after_10": _number(record["after_10"]),
-                }
-            )
-    return table(shown)
+            row = record | {
+                "point": format_vector(record["point"]),
+                "eigenvalues": _limited(values),
+            }
+            del row["speed"]
+            shown.append(row)
+    return table(shown, {"distance": ".2f", "after_10": ".2f"})
 
 
 def format_vector(values: Iterable[float]) -> str:
     """Return "(-0.23, 0.65)"."""
-    return f"({_limited([_number(value) for value in values], ', ')})"
-
-
-def _number(value: float) -> str:
-    # An LSTM's context may have its fixed point as far away as 1 / (1 - forget gate).
-    return f"{value:z.2f}" if abs(value) < 1000 else f"{value:.3g}"
+    return f"({_limited([f'{value:z.2f}' for value in values], ', ')})"
 
 
 def _limited(parts: list[str], between: str = " ") -> str:
@@ -123,7 +115,6 @@ def measure(net, language: Language, states: States, machine: Extraction) -> dic
         "minimal_states": machine.reference.count,
         "isomorphic": machine.isomorphic,
         "likeliest_mistake": metrics.likeliest_mistake(net, language, fresh),
-        "fixed_points": dynamics.fixed_points(net, language, states),
         "boundary": dynamics.decision_boundary(net),
     } | extraction.agreement(net, language, machine.machine, fresh)
     if language.long_range:
@@ -138,8 +129,14 @@ def measure(net, language: Language, states: States, machine: Extraction) -> dic
             "countdown": dynamics.countdown(net, language),
             "ablations": dynamics.ablations(net, language),
         }
-        if net.blocks == 1:
-            results["slow_point"] = dynamics.slow_point(net, language, states, 1)
+    # An LSTM's points may be hundreds of units away from its words, and say nothing about them.
+    if net.blocks == 1:
+        points = dynamics.stationary_points(net, language, states)
+        slowest = {point["symbol"]: point for point in points if point["kind"] == "slow point"}
+        results["fixed_points"] = [point for point in points if point["kind"] != "slow point"]
+        slow = slowest.get(language.symbols[1])
+        if slow and language.times:
+            results["slow_point"] = slow | dynamics.passage(net, language, slow["point"], 1)
     return results
 
 
