@@ -3,6 +3,7 @@
 Machines that cannot be had here are emulated; the docstrings of these tests name them.
 """
 
+import cli
 from cli import files, process, settings, tables, training
 from cli.process import UserError
 
@@ -19,11 +20,10 @@ import re
 import runpy
 import shlex
 import signal
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -36,8 +36,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from PIL import Image
-from shared import ROOT, SCRIPTS, environment
+from shared import ROOT, SCRIPTS, Bomb, full_disk
 
 import kuzu_main
 from kuzushiji.recipes import RECIPES, Recipe
@@ -55,13 +54,13 @@ PARSER = kuzu_main.build_parser()
 TYPES = [
     (POSITIVE, "1e-9", 1e-9),
     (settings.CommaSeparated(WHOLE), "10,2, 5", (10, 2, 5)),
-    *((WHOLE, text, "from 1 to 10") for text in ("0", "11", "1.5", "五百", "1_0")),
-    *((POSITIVE, text, "above 0 and at most 2") for text in ("0", "2.5", "nan", "")),
+    *((WHOLE, text, "from 1 to 10") for text in ("0", "11", "1.5", "1_0")),
+    *((POSITIVE, text, "above 0 and at most 2") for text in ("0", "nan", "")),
     (settings.CommaSeparated(WHOLE), "5,,3", "from 1 to 10"),
     (settings.CommaSeparated(WHOLE, count=2), "5,3,1", "has 3 numbers, not 2"),
     (settings.boolean, "maybe", "neither True nor False"),
     (settings.path, " ", "is not a path"),
-    *((settings.device, text, "cannot be used") for text in ("cpu2", "", "meta", "cuda:99")),
+    *((settings.device, text, "cannot be used") for text in ("cpu2", "cuda:99")),
 ]
 
 
@@ -70,9 +69,8 @@ def test_types_of_flags_accept_valid_values_and_name_the_range(parse, text, expe
     if not isinstance(expected, str):
         assert parse(text) == expected
         return
-    with pytest.raises(argparse.ArgumentTypeError, match=expected) as error:
+    with pytest.raises(argparse.ArgumentTypeError, match=expected):
         parse(text)
-    assert repr(text) in str(error.value) or "," in text
 
 
 @hypothesis_settings(deadline=None, derandomize=True)
@@ -112,9 +110,8 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("words", "message"), UNKNOWN)
 def test_a_near_miss_of_a_flag_is_named(words, message):
-    with pytest.raises(UserError, match=re.escape(message)) as error:
+    with pytest.raises(UserError, match=re.escape(message)):
         PARSER.parse_args(words.split())
-    assert error.value.status == 2
 
 
 def test_words_are_read_as_they_were_meant():
@@ -168,13 +165,11 @@ def throw(error: BaseException):
 ERRORS = [
     (UserError("no such\n  file"), 1, "error: no such file"),
     (UserError("file \x1b[2J点\x07"), 1, "error: file ?[2J点?"),
-    (KeyboardInterrupt(), 130, "error: interrupted"),
     (KeyboardInterrupt(signal.SIGTERM), 143, "error: interrupted"),
     (OSError(errno.ENOSPC, "No space left", "a.jpg"), 1, "error: a.jpg: No space left"),
     (MemoryError(), 1, "not enough memory for a network of this size"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "not enough memory for a"),
     (torch.OutOfMemoryError("Tried to allocate 2 GiB"), 1, "on the GPU: compute on the CPU"),
-    (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), 1, "by --no_cuda"),
     (OSError(errno.EINVAL, "Invalid argument"), 1, "error: standard output: Invalid argument"),
     (BrokenPipeError(errno.EPIPE, "Broken pipe"), 0, ""),
 ]
@@ -194,13 +189,10 @@ def test_an_error_becomes_one_line_and_an_exit_status(error, status, message, ca
     assert errors.count("\n") == bool(message)
 
 
-def test_a_bug_keeps_its_traceback():
+def test_a_bug_keeps_its_traceback_and_a_closed_pipe_of_windows_is_not_an_error(monkeypatch):
+    """Windows is emulated by its name."""
     with pytest.raises(RuntimeError, match="shares memory"):
         process.run(lambda: throw(RuntimeError("a tensor that shares memory with another")))
-
-
-def test_a_closed_pipe_of_windows_is_not_an_error(monkeypatch):
-    """Emulated by the name of the system."""
     monkeypatch.setattr(process, "os", WINDOWS)
     assert exit_status(lambda: throw(OSError(errno.EINVAL, "Invalid argument"))) == 0
 
@@ -228,7 +220,7 @@ class Shell(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("stdout", "stderr"), [(Shell(), Shell()), (Shell(), None), (None, None)])
+@pytest.mark.parametrize(("stdout", "stderr"), [(Shell(), None), (None, None)])
 def test_output_may_be_a_window_or_not_exist(stdout, stderr, monkeypatch):
     """IDLE and notebooks, `2>&-` and pythonw are emulated."""
     monkeypatch.setattr(sys, "stdout", stdout)
@@ -247,7 +239,7 @@ def test_output_may_be_a_window_or_not_exist(stdout, stderr, monkeypatch):
     else:
         assert stdout.getvalue().startswith("点\n")
         # The reason is not lost.
-        assert (stderr or stdout).getvalue().endswith(": error: the reason\n")
+        assert stdout.getvalue().endswith(": error: the reason\n")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -279,95 +271,59 @@ def test_the_time_left_is_shown_on_a_terminal_only(capsys, monkeypatch):
 # Machines on which a script cannot run
 
 
-def start_error() -> str:
-    with pytest.raises(SystemExit) as exit_info:
-        runpy.run_path(str(ROOT / "cli" / "__init__.py"))
-    return exit_info.value.code
-
-
-def test_missing_packages_are_named(monkeypatch):
-    """A Python without the environment is emulated."""
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (sys.version_info, f"not installed: matplotlib, torch ({sys.executable}): activate the"),
+        ((3, 8), "Python 3.11 or newer is required, but this is 3.8"),
+    ],
+)
+def test_a_python_without_packages_or_too_old_is_named(version, message, monkeypatch):
+    """A Python without the environment is emulated, and Python 3.8, which can compile the scripts,
+    so that they reach the check."""
+    monkeypatch.setattr(sys, "version_info", version)
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: name in ("numpy", "scipy") or None
     )
-    message = start_error()
-    assert f"error: not installed: matplotlib, torch ({sys.executable})" in message
-    assert "activate the environment" in message
-
-
-def test_an_old_python_is_named(monkeypatch):
-    """Python 3.8 is emulated; it can compile the scripts, so that they reach the check."""
-    monkeypatch.setattr(sys, "version_info", (3, 8, 10, "final", 0))
-    assert "error: Python 3.11 or newer is required, but this is 3.8" in start_error()
+    with pytest.raises(SystemExit, match=re.escape(f"error: {message}")):
+        runpy.run_path(str(ROOT / "cli" / "__init__.py"))
     for name in (*SCRIPTS, "cli/__init__"):
         ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
-def test_requirements_are_what_is_imported():
-    # Without the virtual environment that README makes in this folder.
-    folders = [path for path in ROOT.iterdir() if not (path / "pyvenv.cfg").exists()]
-    paths = [*ROOT.glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))]
-    imported = set()
-    for path in paths:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                imported.add(node.module.split(".")[0])
-    ours = {path.stem for path in (*ROOT.glob("*"), *ROOT.glob("*/*.py"))}
-    imported -= sys.stdlib_module_names | ours
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    required = {line.split("~")[0].lower() for line in lines if not line.startswith("#")}
-    names = {"sklearn": "scikit-learn", "PIL": "pillow"}
-    assert {names.get(name, name) for name in imported} == required - {"pytest-xdist", "ruff"}
-
-
 INLINE = "module://matplotlib_inline.backend_inline"
-PICTURE = """
-from cli import files, process
-from matplotlib.figure import Figure
-def main():
-    figure = Figure()
-    figure.suptitle("x^2")
-    files.save_picture(figure, "a.jpg")
-    files.show_window(lambda figure: 1 / 0, (4, 4))
-process.run(main)
-"""
 
 
-def test_pictures_do_not_need_the_settings_of_matplotlib(tmp_path):
+@pytest.mark.parametrize(("name", "backend"), [("TkAgg", "TkAgg"), (INLINE, "agg")])
+def test_matplotlib_is_imported_without_the_backend_of_a_notebook(name, backend, monkeypatch):
     """A notebook's `!python3 ...` is emulated by the backend that it passes on."""
-    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfigure.figsize: 90, 90\n")
-    done = subprocess.run(
-        [sys.executable, "-c", PICTURE],
-        cwd=tmp_path,
-        env=environment() | {"MPLBACKEND": INLINE, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
+    monkeypatch.setitem(matplotlib.rcParams, "backend", "agg")
+    monkeypatch.setenv("MPLBACKEND", name)
+    # matplotlib's own import would fail.
+    monkeypatch.setattr(
+        importlib, "import_module", lambda _: None if "MPLBACKEND" in os.environ else matplotlib
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "picture: a.jpg\n", "")
-    with Image.open(tmp_path / "a.jpg") as picture:
-        assert picture.size == (640, 480)
+    cli._import_matplotlib()
+    assert (matplotlib.rcParams["backend"], os.environ["MPLBACKEND"]) == (backend, name)
 
 
 # Files
 
 
-# Function of os that fails, the error's name, and the number of calls after which it works again.
-FAILURES = {
-    "synchronising is not supported": ("fsync", "EINVAL", 1, "new"),
-    "the quota is used up": ("fsync", "EDQUOT", 1, "old"),
-    "held for a moment": ("replace", "EACCES", 3, "new"),
-    "held for ever": ("replace", "EACCES", 1000, "old"),
-}
-
-
-@pytest.mark.parametrize("case", FAILURES)
-def test_a_file_is_written_or_stays_as_it_was(case, tmp_path, monkeypatch):
-    """Network drives and virus scanners are emulated by a function of os that fails."""
-    name, code, times, text = FAILURES[case]
-    error, function = getattr(errno, code), getattr(os, name)
-    failures = iter([OSError(error, os.strerror(error))] * times)
+@pytest.mark.parametrize(
+    # Function of os that fails, the error, number of failures, and the text in the file then.
+    ("name", "error", "times", "text"),
+    [
+        ("fsync", errno.EINVAL, 1, "new"),
+        ("fsync", errno.EDQUOT, 1, "old"),
+        ("replace", errno.EACCES, 3, "new"),
+        ("replace", errno.EACCES, 1000, "old"),
+    ],
+)
+def test_a_file_is_written_or_stays_as_it_was(name, error, times, text, tmp_path, monkeypatch):
+    """Emulated are network drives that cannot synchronise or are full, and a virus scanner that
+    holds a file for a moment or for ever."""
+    function, failures = getattr(os, name), iter([OSError(error, os.strerror(error))] * times)
     monkeypatch.setattr(
         files.os,
         name,
@@ -382,16 +338,39 @@ def test_a_file_is_written_or_stays_as_it_was(case, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
+def test_a_full_disk_is_reported_and_keeps_the_old_file(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_text("old")
+    with full_disk(), pytest.raises(UserError, match=f"^cannot write {path}: File too"):
+        files.save_picture(Figure(), path)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.jpg"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs Unix's fork")
+def test_a_kill_while_writing_keeps_the_old_file(tmp_path):
+    """A process is emulated that is killed after writing, before the old file is replaced."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    process_id = os.fork()
+    if not process_id:
+        files.os.fsync = lambda number: os._exit(9)
+        files.write(path, "new")
+    assert os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]) == 9
+    assert path.read_text() == "old"
+
+
 def test_an_obstacle_to_writing_is_reported_at_once(tmp_path, monkeypatch):
     """A protected folder of Windows is emulated: new files are refused, whatever the name."""
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write .*folder\.jpg: "):
-        files.write(tmp_path / "folder.jpg", "")
-    with pytest.raises(UserError, match=r"cannot write into .*file: it is not a folder"):
-        files.require_writable(tmp_path / "file")
-    with pytest.raises(UserError, match=r"--save .*folder\.jpg is a folder: choose a file name"):
-        files.require_savable(tmp_path / "folder.jpg", "--save")
+    for function, words, message in (
+        (files.write, ["folder.jpg", ""], r"cannot write .*folder\.jpg: "),
+        (files.require_writable, ["file"], "cannot write into .*file: it is not a folder"),
+        (files.require_savable, ["folder.jpg", "--save"], r"--save .*folder\.jpg is a folder: cho"),
+    ):
+        with pytest.raises(UserError, match=message):
+            function(tmp_path / words[0], *words[1:])
     refused = mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
     monkeypatch.setattr(files, "open", refused, raising=False)
     monkeypatch.setattr(files.Path, "touch", refused)
@@ -402,12 +381,10 @@ def test_an_obstacle_to_writing_is_reported_at_once(tmp_path, monkeypatch):
     assert refused.call_count == 2
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
 def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path):
     link, target = tmp_path / "link.pth", tmp_path / "target" / "a.pth"
-    try:
-        link.symlink_to(target)
-    except OSError:
-        pytest.skip("needs symbolic links")
+    link.symlink_to(target)
     files.write(files.require_savable(link, "--save"), b"old")
     files.write(link, "点")
     assert link.is_symlink()
@@ -416,17 +393,54 @@ def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path):
 
 
 def test_write_json_converts_to_json_types(tmp_path):
-    files.write_json(
-        tmp_path / "a.json",
-        {
-            "a": np.float32(0.5),
-            "b": (np.arange(2), "絵"),
-            "c": [math.nan, torch.tensor([math.inf])],
-        },
-    )
-    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {
-        "a": 0.5, "b": [[0, 1], "絵"], "c": [None, [None]],
-    }  # fmt: skip
+    results = {"a": np.float32(0.5), "b": (np.arange(2), "絵"), "c": [math.nan, torch.ones(1)]}
+    files.write_json(tmp_path / "a.json", results)
+    found = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert found == {"a": 0.5, "b": [[0, 1], "絵"], "c": [None, [1.0]]}
+
+
+# Checkpoints
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> tuple[Path, bytes, torch.Tensor]:
+    """Path and content of a checkpoint, and its weight."""
+    path, net = tmp_path_factory.mktemp("net") / "net.pth", torch.nn.Linear(3, 2)
+    files.write_checkpoint(path, net.state_dict(), {"seed": 7})
+    return path, path.read_bytes(), net.weight
+
+
+def weight_in(path: Path, content: bytes) -> torch.Tensor | None:
+    """Return the weight in a file of this content, None if it is rejected as damaged."""
+    path.write_bytes(content)
+    try:
+        return files.read_checkpoint(path, "--resume")[0]["weight"]
+    except UserError as error:
+        if str(error) != f"--resume {path}: damaged, or not a checkpoint":
+            raise
+
+
+def test_a_checkpoint_is_read_and_a_truncated_or_malicious_one_rejected(saved, tmp_path):
+    path, intact, weight = saved
+    assert torch.equal(weight_in(path, intact), weight)
+    assert files.read_checkpoint(path, "--resume")[1] == {"seed": 7}
+    # In tenths, and without the last bytes, the table of contents of a zip archive.
+    for length in (*(len(intact) * tenth // 10 for tenth in range(10)), -30, -22, -1):
+        assert weight_in(path, intact[:length]) is None
+    torch.save({"weight": Bomb(tmp_path / "canary")}, path)
+    assert weight_in(path, path.read_bytes()) is None
+    assert not (tmp_path / "canary").exists()
+
+
+@hypothesis_settings(derandomize=True, deadline=None)
+@given(st.floats(0, 1, exclude_max=True), st.integers(0, 7), st.binary(max_size=20))
+def test_a_flipped_bit_and_inserted_bytes_do_not_change_weights(saved, share, bit, inserted):
+    path, intact, weight = saved
+    damaged, place = bytearray(intact), int(share * len(intact))
+    damaged[place] ^= 1 << bit
+    damaged[place:place] = inserted
+    found = weight_in(path, bytes(damaged))
+    assert found is None or torch.equal(found, weight)
 
 
 # Pictures
@@ -445,7 +459,7 @@ def test_pictures_have_the_chosen_format(tmp_path, monkeypatch):
 
 
 def test_a_window_is_opened_where_there_is_a_screen(monkeypatch, capsys):
-    """A screen is emulated, then one that fails, then none."""
+    """A screen is emulated, then one that fails, then a notebook."""
     shown, show = [], mock.Mock()
     monkeypatch.setattr(pyplot, "figure", lambda figsize: figsize)
     monkeypatch.setattr(pyplot, "show", show)
@@ -454,7 +468,7 @@ def test_a_window_is_opened_where_there_is_a_screen(monkeypatch, capsys):
     assert capsys.readouterr() == ("close the window to continue\n", "")
     files.show_window(lambda figure: throw(ImportError("no\ntkinter")), (4, 3))
     assert capsys.readouterr() == ("", "no window: no tkinter\n")
-    monkeypatch.setattr(pyplot, "get_backend", lambda: "agg")
+    monkeypatch.setattr(pyplot, "get_backend", lambda: INLINE)
     files.show_window(shown.append, (4, 3))
     assert shown == [(4, 3)]
     assert show.call_count == 1
@@ -473,7 +487,7 @@ SCHEDULES = {
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_learning_rates_are_those_of_torch(name):
     recipe, steps = replace(CONV, lr=0.1, schedule=name), 1000
-    optimizer = torch.optim.SGD([torch.zeros(1)], 0.1, momentum=0.9)
+    optimizer = training.SGD([torch.zeros(1)], 0.1, momentum=0.9)
     scheduler = SCHEDULES[name](optimizer, steps)
     for step in range(steps):
         expected = optimizer.param_groups[0]["lr"]
@@ -482,37 +496,34 @@ def test_learning_rates_are_those_of_torch(name):
         scheduler.step()
 
 
-def trained(recipe: Recipe, optimizer=None) -> training.Run:
-    """Return a run of a Linear(3, 2) after six updates, by the recipe's optimizer or another."""
-    torch.manual_seed(1)
-    net = torch.nn.Linear(3, 2)
-    optimizer = optimizer(net.parameters()) if optimizer else training.make_optimizer(recipe, net)
-    run = training.Run({"lang": "anb2n"}, recipe, 1, 6, net, optimizer)
-    for step in range(6):
-        loss = (net(torch.randn(8, 3)) - 1).square().mean()
-        training.update(run, loss, step / 6, clip=1.0)
-    return run
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "options"),
-    [
-        ("sgd", torch.optim.SGD, dict(momentum=0.9)),
-        ("adam", torch.optim.Adam, dict(betas=(0.9, 0.999))),
-        ("adamw", torch.optim.AdamW, dict(betas=(0.9, 0.999))),
-    ],
-)
-def test_updates_are_those_of_torch(name, kind, options):
-    recipe = replace(CONV, optim=name, lr=0.1, schedule="constant", weight_decay=0.1)
-    theirs = trained(recipe, partial(kind, lr=0.1, weight_decay=0.1, **options))
-    torch.testing.assert_close(trained(recipe).net.weight, theirs.net.weight)
-
-
-def test_a_run_of_another_network_is_refused(tmp_path):
-    training.save(trained(CONV), tmp_path / "net.pth")
-    saved = files.read_checkpoint(tmp_path / "net.pth", "--resume")[1]
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_updates_follow_the_equations(name, monkeypatch):
+    # An import of torch's compiler, which takes 2 s, fails.
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)
+    recipe = replace(CONV, optim=name, lr=0.1, mom=0.8, schedule="constant", weight_decay=0.5)
+    net = torch.nn.Linear(4, 1, bias=False)
+    run = training.Run({}, recipe, 1, 6, net, training.make_optimizer(recipe, net))
+    weight, first, second = net.weight.detach().numpy().astype(float), 0.0, 0.0
+    for step in range(1, 7):
+        training.update(run, net.weight.square().sum(), step / 6, clip=1.0)
+        gradient = 2 * weight / max(1, np.linalg.norm(2 * weight))
+        # Adam's weight decay is a part of the gradient, AdamW's is not.
+        if name == "adamw":
+            weight = weight * (1 - 0.1 * 0.5)
+        else:
+            gradient = gradient + 0.5 * weight
+        if name == "sgd":
+            first = 0.8 * first + gradient
+            weight = weight - 0.1 * first
+        else:
+            first, second = 0.8 * first + 0.2 * gradient, 0.999 * second + 0.001 * gradient**2
+            deviation = np.sqrt(second / (1 - 0.999**step))
+            weight = weight - 0.1 * first / (1 - 0.8**step) / deviation
+        assert np.allclose(net.weight.detach(), weight, atol=1e-5)
+    # A run of another network is refused.
+    saved = asdict(run) | {"optimizer": run.optimizer.state_dict()["state"]}
     with pytest.raises(ValueError, match="optimizer is that of another network"):
-        training.resume(saved, CONV, torch.nn.Linear(4, 2))
+        training.resume(saved, recipe, torch.nn.Linear(3, 1))
 
 
 # Text

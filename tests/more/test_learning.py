@@ -1,12 +1,43 @@
-"""What networks learn with commands of Part 3 other than the assignment's."""
+"""What networks learn with commands of Part 3: the assignment's in full, and others."""
 
 import json
 
 import pytest
 import torch
+from PIL import Image
+from shared import run_here
+from test_seq_train import LSTM_COMMAND, SRN_COMMAND, check_assignment
 
 import seq_plot
 import seq_train
+
+PLOTS = {
+    "anb2n_srn2": {"01", "states", "fsm", "countdown", "dynamics", "time", "loss"},
+    "anb2nc3n_lstm3": {
+        "01", "02", "12", "3d", "states", "fsm", "countdown", "dynamics", "time", "loss",
+        "context_01", "context_02", "context_12", "context_3d",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "epoch"), [(SRN_COMMAND, 100), (LSTM_COMMAND, 50)])
+def test_the_assignment_s_training_and_analysis(command, epoch, tmp_path, capsys):
+    words, stem, _, _ = command
+    results = check_assignment(*command, tmp_path, capsys)
+    assert (results["status"], results["succeeded"]) == (0, True)
+    assert results["max_loss"] < results["loss_threshold"]
+    words = [*words[:4], "--epoch", epoch, "--json", "results.json"]
+    done = run_here("seq_plot.py", *words, cwd=tmp_path, capsys=capsys)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads((tmp_path / "results.json").read_text())
+    # After half of the training not every LSTM has the language's machine.
+    assert found["isomorphic"] or epoch == 50
+    assert found["fresh_words"]["wrong"] == 0
+    drawn = {path.stem.removeprefix(f"{stem}_"): path for path in tmp_path.glob("plot/*.jpg")}
+    assert set(drawn) == PLOTS[stem]
+    for path in drawn.values():
+        with Image.open(path) as picture:
+            assert 250 < min(picture.size) <= max(picture.size) < 4000
 
 
 def run(script, *words, folder, status=0) -> dict:
@@ -27,8 +58,7 @@ def test_reber_s_grammars_are_learned_and_their_machine_extracted(more, tmp_path
     if more:
         assert trained["remembered"]["correct"] == 1024
     found = run(seq_plot, *words, "--only", "states", "--no_show", folder=tmp_path)
-    assert found["isomorphic"]
-    assert found["agreement"] == 1024
+    assert (found["isomorphic"], found["agreement"]) == (True, 1024)
 
 
 def test_an_lstm_initialised_to_count_generalises(tmp_path):
