@@ -32,11 +32,6 @@ RUNS = {
         0,
     ),
 }
-# Files that the four runs write, among others.
-WRITTEN = (
-    *(f"{PLOT}/{name}.jpg" for name in ("kuzu_lin_forms", "out_4", "anb2n_srn3_loss")),
-    *(f"{NET}/{name}.pth" for name in ("線", "anb2n_srn3_1")),
-)
 # Neither UTF-8 nor a home folder.
 MINIMAL = {"HOME": None, "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -83,8 +78,7 @@ def test_all_scripts_run_without_home_and_utf_8_in_folders_with_japanese_names(t
         if twin:
             assert twin.communicate() == (b"", b"")
             assert twin.returncode == status
-    check_files(folder)
-    assert all((folder / name).exists() for name in WRITTEN)
+    assert {path.name for path in check_files(folder)} >= {"線.pth", "anb2n_srn3_1.pth"}
     assert not list(folder.rglob(".*"))
 
 

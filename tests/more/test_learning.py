@@ -3,21 +3,12 @@
 import json
 
 import pytest
-import torch
 from PIL import Image
 from shared import run_here
 from test_seq_train import LSTM_COMMAND, SRN_COMMAND, check_assignment
 
 import seq_plot
 import seq_train
-
-PLOTS = {
-    "anb2n_srn2": {"01", "states", "fsm", "countdown", "dynamics", "time", "loss"},
-    "anb2nc3n_lstm3": {
-        "01", "02", "12", "3d", "states", "fsm", "countdown", "dynamics", "time", "loss",
-        "context_01", "context_02", "context_12", "context_3d",
-    },
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(("command", "epoch"), [(SRN_COMMAND, 100), (LSTM_COMMAND, 50)])
@@ -33,9 +24,9 @@ def test_the_assignment_s_training_and_analysis(command, epoch, tmp_path, capsys
     # After half of the training not every LSTM has the language's machine.
     assert found["isomorphic"] or epoch == 50
     assert found["fresh_words"]["wrong"] == 0
-    drawn = {path.stem.removeprefix(f"{stem}_"): path for path in tmp_path.glob("plot/*.jpg")}
-    assert set(drawn) == PLOTS[stem]
-    for path in drawn.values():
+    drawn = list(tmp_path.glob(f"plot/{stem}_*.jpg"))
+    assert len(drawn) == (7 if command is SRN_COMMAND else 14)
+    for path in drawn:
         with Image.open(path) as picture:
             assert 250 < min(picture.size) <= max(picture.size) < 4000
 
@@ -67,21 +58,3 @@ def test_an_lstm_initialised_to_count_generalises(tmp_path):
     single, pairs = run(seq_train, *words, folder=tmp_path)["max_exact_n"]
     assert single > 30
     assert pairs == 20
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--lang", "anbn", "--schedule", "constant", "--optim", "sgd", "--mom", 0.9],
-        ["--lang", "reber", "--embed", "--model", "lstm", "--schedule", "cosine"],
-    ],
-)
-def test_resumed_runs_end_as_uninterrupted_ones(words, tmp_path, monkeypatch):
-    monkeypatch.setattr(seq_train, "CHECKPOINT_EVERY", 2)
-    words = [*words, "--epoch", 4, "--seed", 1]
-    whole = run(seq_train, *words, folder=tmp_path / "one", status=seq_train.FAILED)
-    (half,) = (tmp_path / "one" / "net").glob("*_2.pth")
-    rest = run(seq_train, "--resume", half, folder=tmp_path / "two", status=seq_train.FAILED)
-    assert rest["reports"] == whole["reports"]
-    first, second = (torch.load(result["checkpoint"]) for result in (whole, rest))
-    assert all(torch.equal(first[name], second[name]) for name in first)
