@@ -314,14 +314,16 @@ def test_matplotlib_is_imported_without_the_backend_of_a_notebook(name, backend,
 def test_a_file_is_written_or_stays_as_it_was(name, error, times, text, tmp_path, monkeypatch):
     """Emulated are network drives that cannot synchronise or are full, and a virus scanner that
     holds a file for a moment or for ever."""
-    function, failures = getattr(os, name), iter([OSError(error, os.strerror(error))] * times)
-    monkeypatch.setattr(
-        files.os,
-        name,
-        lambda *args: throw(error) if (error := next(failures, None)) else function(*args),
-    )
+    path, function = tmp_path / "a.txt", getattr(os, name)
+    failures = iter([OSError(error, os.strerror(error))] * times)
+
+    def fail(*args):
+        # A kill would keep the old file.
+        assert path.read_text() == "old"
+        return throw(error) if (error := next(failures, None)) else function(*args)
+
+    monkeypatch.setattr(files.os, name, fail)
     monkeypatch.setattr(files, "RENAME_TIMEOUT", 0.3)
-    path = tmp_path / "a.txt"
     path.write_text("old")
     with contextlib.nullcontext() if text == "new" else pytest.raises(UserError):
         files.write(path, "new")
@@ -336,19 +338,6 @@ def test_a_full_disk_is_reported_and_keeps_the_old_file(tmp_path):
         files.save_picture(Figure(), path)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.jpg"]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs Unix's fork")
-def test_a_kill_while_writing_keeps_the_old_file(tmp_path):
-    """A process is emulated that is killed after writing, before the old file is replaced."""
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    process_id = os.fork()
-    if not process_id:
-        files.os.fsync = lambda number: os._exit(9)
-        files.write(path, "new")
-    assert os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]) == 9
-    assert path.read_text() == "old"
 
 
 def test_an_obstacle_to_writing_is_reported_at_once(tmp_path, monkeypatch):

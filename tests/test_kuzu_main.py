@@ -208,16 +208,15 @@ def test_the_whole_output_for_a_hand_made_network():
 
 STUDENT = """
 import torch
-from torch import nn
-class NetLin(nn.Module):
+class NetFull(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.linear = nn.Linear(28 * 28, 10)
+        self.linear = torch.nn.Linear(28 * 28, 10)
     def forward(self, x):
         return torch.log_softmax(self.linear(x.flatten(1)), dim=1)
-class NetFull(NetLin):
+class NetLin(NetFull):
     pass
-class NetConv(NetLin):
+class NetConv(NetFull):
     def forward(self, x):
         return 0
 """
@@ -293,8 +292,12 @@ def test_small_networks_use_one_thread(monkeypatch):
     torch.set_num_threads(before)
 
 
-# Flags that do not go together; tests/faults has bad values of every flag.
+# tests/faults has an invalid value of every flag.
 BAD = [
+    ("--lr 0", 2, "argument --lr: '0' is not a number above 0 and at most 100"),
+    ("--kernels 4,3", 2, "(4, 3) must be odd, to preserve the image size"),
+    ("--kernels 3,29", 2, "'29' is not a whole number from 1 to 27"),
+    ("--normalize 0.5,0", 2, "the second number must be at least 0.001"),
     ("--sweep 10 --net lin", 2, "omit --net lin"),
     ("--compare --load x", 2, "--load: not allowed with argument --compare"),
     ("--compare --save x", 2, "--save saves one network"),
