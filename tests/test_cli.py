@@ -246,7 +246,7 @@ def test_a_signal_ends_a_loop_after_its_step_and_a_second_one_at_once(number, st
     assert signal.getsignal(number) == previous
 
 
-def test_the_time_left_is_shown_on_a_terminal_only(capsys, monkeypatch):
+def test_the_time_left_is_shown_on_a_terminal_only(capsys):
     progress = process.Progress(10)
     assert not progress.enabled
     progress.enabled = True

@@ -81,34 +81,26 @@ def check_assignment_command(net, epochs, tmp_path, capsys) -> None:
     assert os.listdir(tmp_path) == ["plot"]
 
 
-def plain_loop(net, epochs: int):
-    """Train as the course does, in code of its own: SGD with momentum, no shuffling."""
-    images = characters()
+@pytest.mark.usefixtures("no_explanation", "small")
+@pytest.mark.parametrize(("name", "epochs"), [("lin", 2), ("full", 2), ("conv", 1)])
+def test_assignment_recipe_trains_as_the_course_does(name, epochs):
+    """The course's training in code of its own: SGD with momentum, no shuffling."""
+    torch.manual_seed(3)
+    net, images = recipes.build(name, recipes.RECIPES["assignment", name]), characters()
     pixels = (images.train[:, None] / 255 - 0.5) / 0.5
-    parameters = list(net.parameters())
-    velocity = [torch.zeros_like(value) for value in parameters]
+    parameters = dict(net.named_parameters())
+    velocity = [torch.zeros_like(value) for value in parameters.values()]
     for _ in range(epochs):
         for batch, target in zip(pixels.split(64), images.train_target.split(64), strict=True):
             loss = torch.nn.functional.nll_loss(net(batch), target)
-            gradients = torch.autograd.grad(loss, parameters)
-            with torch.no_grad():
-                for value, gradient, v in zip(parameters, gradients, velocity, strict=True):
-                    v.mul_(0.5).add_(gradient)
-                    value -= 0.01 * v
-    return net
-
-
-@pytest.mark.usefixtures("no_explanation", "small")
-@pytest.mark.parametrize(("name", "epochs"), [("lin", 2), ("full", 2), ("conv", 1)])
-def test_assignment_recipe_matches_course(name, epochs):
+            gradients = torch.autograd.grad(loss, list(parameters.values()))
+            for value, v, gradient in zip(parameters.values(), velocity, gradients, strict=True):
+                v.mul_(0.5).add_(gradient)
+                value.data -= 0.01 * v
     words = ["--recipe", "assignment", "--net", name, "--epochs", epochs, "--seed", 3]
     run(*words, "--save", "net.pth")
-    torch.manual_seed(3)
-    net = recipes.build(name, recipes.RECIPES["assignment", name])
-    expected = plain_loop(net, epochs).state_dict()
-    torch.testing.assert_close(
-        dict(torch.load("net.pth", weights_only=True)), dict(expected), atol=1e-5, rtol=1e-5
-    )
+    state = dict(torch.load("net.pth", weights_only=True))
+    torch.testing.assert_close(state, parameters, atol=1e-5, rtol=1e-5)
 
 
 CONV = ["--net", "conv", "--filters", "3,4", "--fc", 5]
@@ -147,7 +139,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(monkeypatch):
     assert "resuming after epoch 1 of 3" in rest
     assert matrices(rest)[-1].tolist() == matrices(printed)[-1].tolist()
     states = [torch.load(path, weights_only=True) for path in ("whole.pth", "part.pth")]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    torch.testing.assert_close(*map(dict, states), atol=0, rtol=0)
     with pytest.raises(UserError, match="training is complete"):
         run("--resume", "part.pth")
 

@@ -95,13 +95,13 @@ def test_an_output_may_be_closed_or_full(shell, lines, error, tmp_path):
 
 
 @pytest.mark.parametrize(
-    # The words of a run, the line at which it receives a signal, and what it prints then.
+    # The words of a run, the line at which it receives a signal (None: it is killed), and what it
+    # prints then.
     ("words", "line", "number", "printed"),
     [
-        ("seq_train.py --lang anbn --epoch 13 --seed 1", "epoch: 11000", signal.SIGKILL, ""),
+        ("seq_train.py --lang anbn --epoch 13 --seed 1", "epoch: 11000", None, ""),
         ("kuzu_main.py --net lin --split 0 --epochs 1000 --save net.pth", "Train Epoch: 3",
          signal.SIGTERM, r"weights: net\.pth, after epoch \d+\n"),
-        ("seq_train.py --seed 1", "epoch: 2000", signal.SIGINT, r"seq_train\.py --resume net/anb"),
         ("seq_plot.py --lang anb2n --epoch 1000", "", signal.SIGINT, ""),
     ],
 )  # fmt: skip
@@ -110,11 +110,10 @@ def test_an_interrupted_run_leaves_intact_files(words, line, number, printed, tm
     assert "Traceback" not in errors
     assert re.search(printed, after)
     checkpoints = check_files(tmp_path)
-    if number != signal.SIGKILL:
+    if number:
         assert status == 128 + number
         assert not list(tmp_path.rglob(".*"))
         return
-    assert status == -number
     done = run_script("seq_train.py", "--resume", checkpoints[-1], cwd=tmp_path)
     assert done.returncode in (0, 3), done.stderr
     run = files.read_checkpoint(check_files(tmp_path)[-1], "--resume")[1]
