@@ -156,15 +156,15 @@ def test_confusion_picture_shows_every_count():
 def test_pictures_of_mistakes_and_forms(images):
     target, random = images.test_target.numpy(), np.random.default_rng(0)
     results = [
-        chooses(np.where(random.random(360) < 0.3, (target + 1) % 10, target), target)
-        for _ in range(2)
+        chooses(np.where(random.random(360) < share, (target + 1) % 10, target), target)
+        for share in (0.1, 0.3)
     ]
     # Misclassified images have a probability below them.
     figure = pictures.mistakes_picture(results[0], images, "NetLin")
     kept = {image.tobytes() for image in images.test.numpy()[results[0].predicted == target]}
     shown = {image.tobytes() for image in drawn(figure)}
     tests = shown & {image.tobytes() for image in images.test.numpy()}
-    assert len(tests) == sum("91%" in text for text in texts(figure)) > 20
+    assert len(tests) == sum("91%" in text for text in texts(figure)) > 15
     assert not shown & kept
     assert pictures.mistakes_picture(chooses(target, target), images, "NetLin") is None
 

@@ -65,11 +65,11 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_named_with_the_remedy(damage, small, raw):
-    path = raw / FILES[1]
+    path = raw / FILES["label" in damage]
     content = DAMAGE[damage](path.read_bytes())
     if "gzipped" in damage:
         path.unlink()
-        path = raw / f"{FILES[1]}.gz"
+        path = path.with_suffix(".gz")
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"{path} is damaged .*: delete it and run again"):
         dataset.load_kmnist(small)
