@@ -11,11 +11,12 @@ from kuzushiji import augmentation
 
 
 def test_normalisation_matches_the_course():
-    images = torch.arange(256, dtype=torch.uint8).repeat(7)[: 2 * 784].view(2, 28, 28)
-    for mean, deviation in ((0.5, 0.5), (0.19, 0.35)):
-        expected = ((images.double() / 255 - mean) / deviation).unsqueeze(1)
-        prepared = augmentation.prepare(images, (mean, deviation))
-        assert torch.allclose(prepared.double(), expected, atol=1e-6)
+    images = characters(20).train
+    expected = ((images.double() / 255 - 0.19) / 0.35).unsqueeze(1)
+    assert torch.allclose(augmentation.prepare(images, (0.19, 0.35)).double(), expected, atol=1e-6)
+    # Weak augmentation hardly changes an image.
+    augmented = augmentation.prepare(images, (0.19, 0.35), 1e-4).double()
+    assert torch.allclose(augmented, expected, atol=0.03)
 
 
 @given(*[st.floats(-2, 2)] * 2, *[st.floats(0.5, 2)] * 2, *[st.floats(-1, 1)] * 2)
@@ -25,8 +26,7 @@ def test_affine_is_scale_then_shear_then_rotation_then_shift(angle, shear, wide,
     ours = augmentation.affine(*(torch.tensor([value], dtype=torch.float64) for value in values))
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     expected = rotation @ np.array([[1, shear], [0, 1]]) @ np.diag([wide, high])
-    assert np.allclose(ours[0, :, :2], expected)
-    assert np.allclose(ours[0, :, 2], [x, y])
+    assert np.allclose(ours[0], np.column_stack([expected, [x, y]]))
 
 
 def test_places_match_affine_grid_and_bicubic_interpolation():
@@ -36,11 +36,6 @@ def test_places_match_affine_grid_and_bicubic_interpolation():
     bend = F.interpolate(nodes.view(3, 2, 5, 5), (28, 28), mode="bicubic", align_corners=True)
     places = torch.cat([matrix, nodes], dim=2) @ augmentation._places()
     assert torch.allclose(places.view(3, 2, 28, 28), grid + bend, atol=1e-5)
-
-
-def test_weak_augmentation_hardly_changes_an_image():
-    pixels = characters(20).train.unsqueeze(1).float() / 255
-    assert torch.allclose(augmentation.augment(pixels, 1e-4), pixels, atol=0.01)
 
 
 def test_augmentation_keeps_ink_and_limits_shifts():
@@ -60,9 +55,9 @@ def test_augmentation_keeps_ink_and_limits_shifts():
     assert (4 / 3) ** 0.5 < right.std() < 2
 
 
-@given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 1000))
+@given(st.integers(1, 9), st.integers(1, 9))
 @settings(max_examples=20, deadline=None)
-def test_dilation_is_max_pooling(count, high, wide, seed):
-    pixels = torch.rand(count, 1, high, wide, generator=torch.Generator().manual_seed(seed))
-    expected = torch.nn.functional.max_pool2d(pixels, 3, stride=1, padding=1)
+def test_dilation_is_max_pooling(high, wide):
+    pixels = torch.rand(3, 1, high, wide)
+    expected = F.max_pool2d(pixels, 3, stride=1, padding=1)
     assert torch.equal(augmentation.dilation(pixels), expected)

@@ -13,10 +13,10 @@ from kuzushiji import dataset
 from kuzushiji.dataset import FILES
 
 
-def test_the_bundled_files_are_kmnist_s():
-    for name in FILES[2:]:
-        content = gzip.decompress((dataset.BUNDLED / f"{name}.gz").read_bytes())
-        assert dataset.git_id(content) == dataset.KMNIST_IDS[name]
+@pytest.fixture
+def raw(small):
+    """The folder of a small data set's four files."""
+    return small / "KMNIST" / "raw"
 
 
 # sha256 of the four concatenated files of the splits behind the published results.
@@ -27,7 +27,7 @@ SPLITS = {
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_split_is_stratified_and_always_the_same(split):
+def test_a_split_of_kmnist_s_test_images_is_stratified_and_always_the_same(split):
     images = dataset.load_kuzushiji10k(split)
     parts = (images.train, images.train_target.byte(), images.test, images.test_target.byte())
     content = b"".join(
@@ -38,38 +38,18 @@ def test_a_split_is_stratified_and_always_the_same(split):
     assert images.test_target.bincount().tolist() == [200] * 10
 
 
-def test_only_kmnist_is_called_kmnist(small, monkeypatch):
-    # Recognised by content, not by the number of images.
-    raw = small / "KMNIST" / "raw"
-    write_idx(raw / FILES[0], np.zeros((60_000, 28, 28)))
-    write_idx(raw / FILES[1], np.zeros(60_000))
+def test_kmnist_is_recognised_by_its_content_and_completed(small, raw, monkeypatch):
     images = dataset.load_kmnist(small)
     assert (images.name, images.classes) == ("data", tuple("0123456789"))
-    for name in FILES:
-        monkeypatch.setitem(dataset.KMNIST_IDS, name, dataset.git_id((raw / name).read_bytes()))
-    images = dataset.load_kmnist(small)
-    assert (images.name, images.classes[1]) == ("KMNIST", "ki")
-
-
-@pytest.mark.parametrize("missing", [FILES[2:], FILES[:2], FILES[1:2]])
-def test_another_data_set_is_not_completed_by_kmnist(missing, small):
-    raw = small / "KMNIST" / "raw"
-    for name in missing:
-        (raw / name).unlink()
-    before = sorted(raw.iterdir())
-    with pytest.raises(UserError, match=f"lacks {' and '.join(missing)} of its data set, which"):
-        dataset.load_kmnist(small)
-    assert sorted(raw.iterdir()) == before
-
-
-def test_kmnist_s_training_files_are_completed_by_the_bundled_test_files(small, monkeypatch):
-    raw = small / "KMNIST" / "raw"
-    for name in FILES[:2]:
-        monkeypatch.setitem(dataset.KMNIST_IDS, name, dataset.git_id((raw / name).read_bytes()))
     for name in FILES[2:]:
         (raw / name).unlink()
+    with pytest.raises(UserError, match=f"lacks {' and '.join(FILES[2:])} of its data set, which"):
+        dataset.load_kmnist(small)
+    for name in FILES[:2]:
+        monkeypatch.setitem(dataset.KMNIST_IDS, name, dataset.git_id((raw / name).read_bytes()))
     images = dataset.load_kmnist(small)
-    assert (images.name, len(images.train), len(images.test)) == ("KMNIST", 300, 10_000)
+    assert (images.name, images.classes) == ("KMNIST", dataset.CLASSES)
+    assert (len(images.train), len(images.test)) == (300, 10_000)
 
 
 DAMAGE = {
@@ -78,27 +58,24 @@ DAMAGE = {
     "one byte too many": lambda old: old + b"\0",
     "another magic number": lambda old: b"\0\0\x08\x02" + old[4:],
     "a count too high": lambda old: old[:4] + header(10**9) + old[8:],
+    "label 10": lambda old: old[:8] + b"\x0a" * (len(old) - 8),
+    "cut off, gzipped": lambda old: gzip.compress(old)[:-9],
 }
 
 
-@pytest.mark.parametrize("name", FILES[:2])
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_is_named_with_the_remedy(small, name, damage):
-    path = small / "KMNIST" / "raw" / name
-    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+def test_a_damaged_file_is_named_with_the_remedy(damage, small, raw):
+    path = raw / FILES["label" in damage]
+    content = DAMAGE[damage](path.read_bytes())
+    if "gzipped" in damage:
+        path.unlink()
+        path = path.with_suffix(".gz")
+    path.write_bytes(content)
     with pytest.raises(UserError, match=rf"{path} is damaged .*: delete it and run again"):
         dataset.load_kmnist(small)
 
 
-def test_files_of_different_sets_are_named(small):
-    raw = small / "KMNIST" / "raw"
-    write_idx(raw / FILES[3], np.arange(120) % 11)
-    with pytest.raises(UserError, match="label 10"):
-        dataset.load_kmnist(small)
+def test_files_of_different_sets_are_named(small, raw):
     write_idx(raw / FILES[3], np.arange(119) % 10)
     with pytest.raises(UserError, match=f"{raw / FILES[2]} has 120 images, .* 119 labels"):
-        dataset.load_kmnist(small)
-    (raw / f"{FILES[0]}.gz").write_bytes(gzip.compress((raw / FILES[0]).read_bytes())[:-9])
-    (raw / FILES[0]).unlink()
-    with pytest.raises(UserError, match=rf"{FILES[0]}\.gz is damaged"):
         dataset.load_kmnist(small)

@@ -22,18 +22,15 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_failed_download_leaves_nothing_and_a_later_one_succeeds(damage, host, tmp_path):
-    path = host / f"{FILES[0]}.gz"
+    path, root = host / f"{FILES[0]}.gz", tmp_path / "new"
     original, (inflict, reason) = path.read_bytes(), DAMAGE[damage]
     inflict(path)
-    raw = tmp_path / "new" / "KMNIST" / "raw"
-    with pytest.raises(KMNISTUnavailable, match=f"(?is){reason}") as error:
-        dataset.load_kmnist(tmp_path / "new")
-    for expected in (dataset.HOST, str(raw), *(f"{name}.gz" for name in FILES[:2])):
-        assert expected in str(error.value)
-    assert "\n" not in str(error.value)
+    lacks = f"^{root}/KMNIST/raw lacks KMNIST's {FILES[0]}.gz and {FILES[1]}.gz, .*"
+    with pytest.raises(KMNISTUnavailable, match=f"{lacks}{dataset.HOST} .*{reason}.*$"):
+        dataset.load_kmnist(root)
     assert os.listdir(tmp_path) == ["source"]
     path.write_bytes(original)
-    assert len(dataset.load_kmnist(tmp_path / "new").train) == 300
+    assert len(dataset.load_kmnist(root).train) == 300
 
 
 @pytest.mark.parametrize("address", ["silent", "refused"])
@@ -48,20 +45,15 @@ def test_a_host_that_does_not_answer_is_abandoned(address, tmp_path, monkeypatch
 
 
 def test_only_missing_files_are_downloaded_and_only_once(host, tmp_path, monkeypatch):
-    root = tmp_path / "new"
-    images = dataset.load_kmnist(root)
-    assert (len(images.train), len(images.test)) == (300, 10_000)
-    assert sorted(os.listdir(root / "KMNIST" / "raw")) == sorted(f"{n}.gz" for n in FILES[:2])
-    (root / "KMNIST" / "raw" / f"{FILES[1]}.gz").unlink()
-    (host / f"{FILES[0]}.gz").unlink()
-    assert torch.equal(dataset.load_kmnist(root).train, images.train)
-    monkeypatch.setattr(dataset, "HOST", NOWHERE)
-    assert torch.equal(dataset.load_kmnist(root).train, images.train)
-
-
-def test_a_folder_that_is_not_writable_is_named(host, tmp_path):
     (tmp_path / "a_file").touch()
-    for folder in (tmp_path / "a_file", tmp_path / "a_file" / "data"):
-        with pytest.raises(KMNISTUnavailable, match=f"{folder}/KMNIST/raw lacks"):
-            dataset.load_kmnist(folder)
-    assert sorted(os.listdir(tmp_path)) == ["a_file", "source"]
+    with pytest.raises(KMNISTUnavailable, match="a_file/KMNIST/raw lacks"):
+        dataset.load_kmnist(tmp_path / "a_file")
+    images = dataset.load_kmnist(tmp_path)
+    raw = tmp_path / "KMNIST" / "raw"
+    assert (len(images.train), len(images.test)) == (300, 10_000)
+    assert sorted(os.listdir(raw)) == sorted(f"{name}.gz" for name in FILES[:2])
+    (raw / f"{FILES[1]}.gz").unlink()
+    (host / f"{FILES[0]}.gz").unlink()
+    assert torch.equal(dataset.load_kmnist(tmp_path).train, images.train)
+    monkeypatch.setattr(dataset, "HOST", NOWHERE)
+    assert torch.equal(dataset.load_kmnist(tmp_path).train, images.train)

@@ -1,7 +1,12 @@
-"""Scripts in unusual environments: locale, home, closed outputs, concurrent runs, threads."""
+"""Scripts in unusual environments: locale, home, closed and full outputs, concurrent and
+interrupted runs."""
+
+from cli import files
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,40 +14,26 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from shared import ROOT, SCRIPTS, environment, write_characters
-
-import kuzu_main
-
-# Folders with spaces and characters beyond ASCII.
-PLOT, NET, DATA = "図 と 表/プロット", "重み 1/ネット", "デー タ"
-# In this order, because seq_plot.py reads the checkpoint of seq_train.py.
-RUNS = {
-    "kuzu_main": ["--net", "lin", "--epochs", "1", "--plot", PLOT, "--data", DATA,
-                  "--save", f"{NET}/lin 線.pth"],
-    "check_main": ["--act", "step", "--set_weights", "--plot", PLOT,
-                   "--data", f"{DATA}/九 つの点.csv"],
-    "seq_train": ["--hid", "3", "--epoch", "1", "--plot", PLOT, "--out_path", NET],
-    "seq_plot": ["--hid", "3", "--epoch", "1", "--plot", PLOT, "--out_path", NET,
-                 "--only", "scatter", "--num_plot", "1"],
-}  # fmt: skip
-# Exit statuses: seq_train.py does not reach success in one epoch.
-STATUS = {"kuzu_main": 0, "check_main": 0, "seq_train": 3, "seq_plot": 0}
-PICTURES = ("confusion", "decision", "features", "forms", "mistakes")
-# Files that the four runs write.
-WRITTEN = {
-    *(f"{PLOT}/kuzu_lin_{kind}.jpg" for kind in PICTURES),
-    *(f"{PLOT}/{name}.jpg" for name in ("out_4", "net_4_step")),
-    *(f"{PLOT}/hid_4_{unit}.jpg" for unit in range(4)),
-    *(f"{PLOT}/anb2n_srn3_{kind}.jpg" for kind in ("loss", "01", "02", "12", "3d")),
-    *(f"{NET}/anb2n_srn3_{epoch}.pth" for epoch in range(2)),
-    f"{NET}/lin 線.pth",
-}
-# Neither UTF-8 nor a home folder.
-MINIMAL = {"HOME": None, "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-
+from shared import ROOT, SCRIPTS, environment, interrupt_script, run_script, write_characters
 
 # Unix's shell closes outputs, and its locale may lack Japanese.
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs a Unix shell")
+
+# Folders with spaces and characters beyond ASCII.
+PLOT, NET, DATA = "図 と 表/プロット", "重み 1/ネット", "デー タ"
+# Flags and exit status; in this order, because seq_plot.py reads the checkpoint of seq_train.py,
+# which does not reach success in one epoch.
+RUNS = {
+    "kuzu_main": (["--net", "lin", "--epochs", "1", "--data", DATA, "--save", f"{NET}/線.pth"], 0),
+    "check_main": (["--act", "step", "--set_weights", "--data", f"{DATA}/九 つの点.csv"], 0),
+    "seq_train": (["--hid", "3", "--epoch", "1", "--out_path", NET], 3),
+    "seq_plot": (
+        ["--hid", "3", "--epoch", "1", "--out_path", NET, "--only", "scatter", "--num_plot", "1"],
+        0,
+    ),
+}
+# Neither UTF-8 nor a home folder.
+MINIMAL = {"HOME": None, "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 def start(name: str, folder: Path, *words, shell: str = "", **variables) -> subprocess.Popen:
@@ -57,16 +48,28 @@ def start(name: str, folder: Path, *words, shell: str = "", **variables) -> subp
     return subprocess.Popen([*command, *words], cwd=folder, env=env, stdout=pipe, stderr=pipe)
 
 
+def check_files(folder: Path) -> list[Path]:
+    """Check that all pictures and checkpoints are intact; return the checkpoints by time."""
+    for path in folder.rglob("[!.]*.jpg"):
+        with Image.open(path) as picture:
+            picture.load()
+    checkpoints = sorted(folder.rglob("[!.]*.pth"), key=lambda path: path.stat().st_mtime_ns)
+    for path in checkpoints:
+        torch.load(path, weights_only=True)
+    return checkpoints
+
+
 def test_all_scripts_run_without_home_and_utf_8_in_folders_with_japanese_names(tmp_path):
     folder = tmp_path / "other 場所"
     write_characters(folder / DATA)
     shutil.copy(ROOT / "data" / "check.csv", folder / DATA / "九 つの点.csv")
     for name in SCRIPTS:
-        run = start(name, folder, *RUNS[name], **MINIMAL)
+        words, status = [*RUNS[name][0], "--plot", PLOT], RUNS[name][1]
+        run = start(name, folder, *words, **MINIMAL)
         # A concurrent run that writes the same files, with its output closed.
-        twin = start(name, folder, *RUNS[name], shell=">&-") if name == "seq_train" else None
+        twin = start(name, folder, *words, shell=">&-") if name == "seq_train" else None
         printed, errors = run.communicate()
-        assert (run.returncode, errors) == (STATUS[name], b"")
+        assert (run.returncode, errors) == (status, b"")
         # Only bytes of paths are escaped; the names of the hiragana are omitted.
         path = PLOT.encode().decode("ascii", "surrogateescape")
         before, _, after = printed.partition(b"picture: ")
@@ -74,35 +77,44 @@ def test_all_scripts_run_without_home_and_utf_8_in_folders_with_japanese_names(t
         assert b"\\u" not in before
         if twin:
             assert twin.communicate() == (b"", b"")
-            assert twin.returncode == STATUS[name]
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert {name for name in found if not name.startswith(DATA)} == WRITTEN
-    for name in WRITTEN:
-        if name.endswith(".pth"):
-            torch.load(folder / name, weights_only=True)
-        else:
-            with Image.open(folder / name) as picture:
-                picture.load()
+            assert twin.returncode == status
+    assert {path.name for path in check_files(folder)} >= {"線.pth", "anb2n_srn3_1.pth"}
+    assert not list(folder.rglob(".*"))
 
 
-def test_a_closed_pipe_is_not_an_error(tmp_path):
-    run = start("check_main", tmp_path, "--act", "step", "--set_weights", shell="| head -1")
+@pytest.mark.parametrize(
+    ("shell", "lines", "error"),
+    [("| head -1", 1, b""), ("> /dev/full", 0, b"standard output: No space left")],
+)
+def test_an_output_may_be_closed_or_full(shell, lines, error, tmp_path):
+    run = start("check_main", tmp_path, "--act", "step", "--set_weights", shell=shell)
     printed, errors = run.communicate()
-    assert printed.count(b"\n") == 1
-    assert errors == b""
+    assert printed.count(b"\n") == lines
+    assert error in errors
+    assert errors.count(b"\n") == bool(error)
 
 
-@pytest.mark.usefixtures("no_explanation")
-def test_two_threads_repeat_a_run(tmp_path, monkeypatch, capsys):
-    # The other scripts always compute on one thread.
-    monkeypatch.chdir(tmp_path)
-    write_characters(tmp_path / "data")
-    words = ["--net", "conv", "--epochs", "2", "--seed", "1", "--num_threads", "2"]
-    runs = []
-    for _ in range(2):
-        assert kuzu_main.main([*words, "--save", "net.pth"]) == 0
-        runs.append((capsys.readouterr().out, torch.load("net.pth", weights_only=True)))
-        os.remove("net.pth")
-    (printed, weights), (again, other) = runs
-    assert printed == again
-    assert all(torch.equal(weights[name], other[name]) for name in weights)
+@pytest.mark.parametrize(
+    # The words of a run, the line at which it receives a signal (None: it is killed), and what it
+    # prints then.
+    ("words", "line", "number", "printed"),
+    [
+        ("seq_train.py --lang anbn --epoch 13 --seed 1", "epoch: 11000", None, ""),
+        ("kuzu_main.py --net lin --split 0 --epochs 1000 --save net.pth", "Train Epoch: 3",
+         signal.SIGTERM, r"weights: net\.pth, after epoch \d+\n"),
+        ("seq_plot.py --lang anb2n --epoch 1000", "", signal.SIGINT, ""),
+    ],
+)  # fmt: skip
+def test_an_interrupted_run_leaves_intact_files(words, line, number, printed, tmp_path):
+    status, after, errors = interrupt_script(*words.split(), cwd=tmp_path, line=line, number=number)
+    assert "Traceback" not in errors
+    assert re.search(printed, after)
+    checkpoints = check_files(tmp_path)
+    if number:
+        assert status == 128 + number
+        assert not list(tmp_path.rglob(".*"))
+        return
+    done = run_script("seq_train.py", "--resume", checkpoints[-1], cwd=tmp_path)
+    assert done.returncode in (0, 3), done.stderr
+    run = files.read_checkpoint(check_files(tmp_path)[-1], "--resume")[1]
+    assert run["done"] == run["length"] == 13

@@ -1,12 +1,34 @@
-"""What networks learn with commands of Part 3 other than the assignment's."""
+"""What networks learn with commands of Part 3: the assignment's in full, and others."""
 
 import json
 
 import pytest
-import torch
+from PIL import Image
+from shared import run_here
+from test_seq_train import LSTM_COMMAND, SRN_COMMAND, check_assignment
 
 import seq_plot
 import seq_train
+
+
+@pytest.mark.parametrize(("command", "epoch"), [(SRN_COMMAND, 100), (LSTM_COMMAND, 50)])
+def test_the_assignment_s_training_and_analysis(command, epoch, tmp_path, capsys):
+    words, stem, _, _ = command
+    results = check_assignment(*command, tmp_path, capsys)
+    assert (results["status"], results["succeeded"]) == (0, True)
+    assert results["max_loss"] < results["loss_threshold"]
+    words = [*words[:4], "--epoch", epoch, "--json", "results.json"]
+    done = run_here("seq_plot.py", *words, cwd=tmp_path, capsys=capsys)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads((tmp_path / "results.json").read_text())
+    # After half of the training not every LSTM has the language's machine.
+    assert found["isomorphic"] or epoch == 50
+    assert found["fresh_words"]["wrong"] == 0
+    drawn = list(tmp_path.glob(f"plot/{stem}_*.jpg"))
+    assert len(drawn) == (7 if command is SRN_COMMAND else 14)
+    for path in drawn:
+        with Image.open(path) as picture:
+            assert 250 < min(picture.size) <= max(picture.size) < 4000
 
 
 def run(script, *words, folder, status=0) -> dict:
@@ -27,8 +49,7 @@ def test_reber_s_grammars_are_learned_and_their_machine_extracted(more, tmp_path
     if more:
         assert trained["remembered"]["correct"] == 1024
     found = run(seq_plot, *words, "--only", "states", "--no_show", folder=tmp_path)
-    assert found["isomorphic"]
-    assert found["agreement"] == 1024
+    assert (found["isomorphic"], found["agreement"]) == (True, 1024)
 
 
 def test_an_lstm_initialised_to_count_generalises(tmp_path):
@@ -37,21 +58,3 @@ def test_an_lstm_initialised_to_count_generalises(tmp_path):
     single, pairs = run(seq_train, *words, folder=tmp_path)["max_exact_n"]
     assert single > 30
     assert pairs == 20
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--lang", "anbn", "--schedule", "constant", "--optim", "sgd", "--mom", 0.9],
-        ["--lang", "reber", "--embed", "--model", "lstm", "--schedule", "cosine"],
-    ],
-)
-def test_resumed_runs_end_as_uninterrupted_ones(words, tmp_path, monkeypatch):
-    monkeypatch.setattr(seq_train, "CHECKPOINT_EVERY", 2)
-    words = [*words, "--epoch", 4, "--seed", 1]
-    whole = run(seq_train, *words, folder=tmp_path / "one", status=seq_train.FAILED)
-    (half,) = (tmp_path / "one" / "net").glob("*_2.pth")
-    rest = run(seq_train, "--resume", half, folder=tmp_path / "two", status=seq_train.FAILED)
-    assert rest["reports"] == whole["reports"]
-    first, second = (torch.load(result["checkpoint"]) for result in (whole, rest))
-    assert all(torch.equal(first[name], second[name]) for name in first)
