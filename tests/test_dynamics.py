@@ -38,26 +38,18 @@ def states_after(net, language, text: str) -> torch.Tensor:
 # Margins
 
 
-def test_margins_are_differences_of_logits_after_the_word_before():
+@pytest.mark.parametrize("before", [1, 2])
+def test_margins_are_differences_of_logits_after_the_word_before(before):
     net, language = random_net(SRN, 3, 2), make_language("anb2nc3n")
-    states = states_after(net, language, "AABBBBCCCCCC" + "AAABBBBBBCCCCCCCCC")[12:]
-    logits = net.read_out(states).detach().numpy()
-    b_run, c_run = dynamics.margins(net, language, 3, before=2)
-    assert b_run == pytest.approx(logits[3:9, 2] - logits[3:9, 1], abs=1e-4)
-    assert c_run == pytest.approx(logits[9:, 0] - logits[9:, 2], abs=1e-4)
-
-
-def test_margins_of_a_counter_depend_on_what_is_left():
-    # The context is half the number of B's left; A is predicted below 1/4.
-    expected = [20 * (np.tanh(0.25) - np.tanh(left / 2)) for left in range(12)]
-    records = dynamics.margin_records(counter_net(), AN_B2N)
-    assert [(record["n"], record["run"]) for record in records] == [(n, "B") for n in range(1, 7)]
-    for n, record in enumerate(records, 1):
-        assert record["margins"][::-1] == pytest.approx(expected[: 2 * n], abs=1e-3)
-    (found,) = dynamics.countdown(counter_net(), AN_B2N)
-    assert [*found.values()][:2] == ["B", 6]
-    assert found["spread"] == pytest.approx(0, abs=1e-5)
-    assert found["change"] == pytest.approx(expected[6] - expected[7], abs=1e-4)
+    first, word = language.word(before), language.word(3)
+    logits = net.read_out(states_after(net, language, first + word)[len(first) :]).detach().numpy()
+    expected = [logits[3:9, 2] - logits[3:9, 1], logits[9:, 0] - logits[9:, 2]]
+    found = dynamics.margins(net, language, 3, before)
+    assert [*map(list, found)] == [pytest.approx(run, abs=1e-4) for run in expected]
+    records = {(row["n"], row["run"]): row for row in dynamics.margin_records(net, language)}
+    assert [*records] == [*product(range(1, 7), "BC")]
+    if before == 1:
+        assert records[3, "C"]["margins"] == pytest.approx(expected[1], abs=1e-4)
 
 
 # With three left the margin is hardly lower than with two.
@@ -149,16 +141,8 @@ def test_runs_with_and_without_a_clamped_unit_match_single_steps(net, monkeypatc
             assert ([*found[0][:, k]], found[1][k]) == expected
 
 
-def test_words_right_while_a_unit_is_clamped():
-    found = dynamics.ablations(automaton_net(THREE), THREE)
-    assert found[0] == {"clamped unit": "none", "in the B's": "9/9", "in the C's": "9/9"}
-    assert any(record["in the B's"] != "9/9" for record in found[1:])
-    assert any(record["in the C's"] != "9/9" for record in found[1:])
-
-
 def test_the_first_failure_of_a_network():
     net = counter_net()
-    assert dynamics.first_failure(net, AN_B2N, 30) is None
     with torch.no_grad():
         # The threshold for A is at a context of 3/4: one B too early.
         net.out_bias[1] = -20 * np.tanh(0.75)
