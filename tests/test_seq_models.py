@@ -5,14 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from seq_models import LSTM, SRN
 
 sizes = st.tuples(*[st.integers(1, 4)] * 4)
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
 
 
 def by_equations(net, symbols, state):
@@ -26,8 +23,8 @@ def by_equations(net, symbols, state):
             hidden = np.tanh(net_input)
         else:
             i, f, g, o = np.split(net_input, 4, axis=-1)
-            cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
-            hidden = sigmoid(o) * np.tanh(cell)
+            cell = expit(f) * cell + expit(i) * np.tanh(g)
+            hidden = expit(o) * np.tanh(cell)
         state = np.concatenate([hidden, cell], axis=-1)
         steps.append((state, hidden @ weights["V"] + weights["out_bias"]))
     return [np.stack(part) for part in zip(*steps, strict=True)]
@@ -35,7 +32,7 @@ def by_equations(net, symbols, state):
 
 @pytest.mark.parametrize("model", [SRN, LSTM])
 @given(sizes, st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_states_logits_and_gradients_follow_the_equations(model, sizes, seed):
     steps, count, symbols, hid = sizes
     torch.manual_seed(seed)
@@ -59,15 +56,6 @@ def test_states_logits_and_gradients_follow_the_equations(model, sizes, seed):
 
     # Against finite differences.
     assert torch.autograd.gradcheck(forward, (*net.parameters(),), atol=1e-6, fast_mode=True)
-
-
-def test_a_weight_that_is_changed_before_backward_is_noticed():
-    net = SRN(2, 3)
-    loss = net(torch.zeros(4, 1, dtype=int)).sum()
-    with torch.no_grad():
-        net.U += 1
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
 
 
 def test_initial_weights():
