@@ -11,7 +11,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import linregress
 from shared import automaton_net, counter_net
 
-from recurrent import dynamics, extraction, metrics
+from recurrent import dynamics, extraction
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
@@ -48,20 +48,22 @@ def test_margins_are_differences_of_logits_after_the_word_before(before):
         assert records[3, "C"]["margins"] == pytest.approx(expected[1], abs=1e-4)
 
 
-# With three left the margin is hardly lower than with two.
-SERIES = np.array([-2.1, -2.0, -1.0, 0.5])
-
-
 @pytest.mark.parametrize(
-    ("margins", "expected"),
+    ("series", "offset", "expected"),
     [
-        (lambda n, before: 0.9 * (n == 4 and before == 2) - np.arange(n)[::-1], (2, 0.9, 1)),
-        (lambda n, before: 1.0 * (n == 4 and before == 2) - np.arange(n)[::-1], (None,) * 3),
-        (lambda n, before: SERIES[4 - n :] + 0.05 * before, (1, 0.15, 1)),
+        ([-3, -2, -1, 0], 0.9, (2, 0.9, 1)),
+        ([-3, -2, -1, 0], 1.0, (None, None, None)),
+        # With three left the margin is hardly lower than with two.
+        ([-2.1, -2, -1, 0.5], 0.15, (1, 0.15, 1)),
     ],
 )
-def test_a_countdown_needs_changes_larger_than_the_spread(margins, expected, monkeypatch):
-    monkeypatch.setattr(dynamics, "margins", lambda net, language, n, before: [margins(n, before)])
+def test_a_countdown_needs_changes_larger_than_the_spread(series, offset, expected, monkeypatch):
+    """Margins by what is left are a series, higher by `offset` in one word."""
+
+    def margins(net, language, n, before):
+        return [np.array(series[4 - n :]) + offset * (n == 4 and before == 2)]
+
+    monkeypatch.setattr(dynamics, "margins", margins)
     (found,) = dynamics.countdown(None, AN_BN)
     assert (found["up_to"], found["spread"], found["change"]) == pytest.approx(expected)
 
@@ -165,10 +167,6 @@ def test_newton_finds_the_fixed_point_of_a_linear_map(size, seed):
     assert np.allclose(np.abs(values), np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1])
 
 
-def words_states(net, language):
-    return extraction.states_on(net, language, metrics.evaluation_set(language))
-
-
 def scalar_net(weight: float, bias: float = 0.0) -> SRN:
     """Return the SRN that B maps by h <- tanh(weight h + bias), and A by about -1."""
     net = SRN(2, 1, init=0.0, identity=False)
@@ -179,7 +177,7 @@ def scalar_net(weight: float, bias: float = 0.0) -> SRN:
 
 def test_the_three_fixed_points_of_tanh():
     net = scalar_net(2.0)
-    states = words_states(net, AN_BN)
+    states = extraction.states_on(net, AN_BN, AN_BN.from_strings(AN_BN.all_words))
     found = dynamics.fixed_points(net, AN_BN, states)
     root = brentq(lambda h: np.tanh(2 * h) - h, 0.5, 1)
     # B's begin at -1; four or fewer follow each other in words, and ten more are added.
@@ -205,7 +203,8 @@ def test_fixed_points_of_an_lstm_far_from_its_words():
             parameter.zero_()
         net.hid_bias[:] = torch.tensor([30.0, np.log(1000.0), 0.0, 30.0])
         net.U[0, 2] = 9.0
-    found = dynamics.fixed_points(net, AN_BN, words_states(net, AN_BN))
+    states = extraction.states_on(net, AN_BN, AN_BN.from_strings(AN_BN.all_words))
+    found = dynamics.fixed_points(net, AN_BN, states)
     found = [row for row in found if row["symbol"] == "A"]
     contexts = sorted((round(float(row["point"][1])), row["kind"]) for row in found)
     assert contexts == [(-1001, "attractor"), (0, "saddle"), (1001, "attractor")]
@@ -249,7 +248,8 @@ def test_the_slow_point_is_the_bottleneck_beyond_a_saddle_node(max_n, growing):
 
 def test_a_map_with_a_fixed_point_in_its_way_has_no_slow_point():
     net = scalar_net(2.0, TOUCHING - 1e-3)
-    assert dynamics.slow_point(net, AN_BN, words_states(net, AN_BN), 1) is None
+    states = extraction.states_on(net, AN_BN, AN_BN.from_strings(AN_BN.all_words))
+    assert dynamics.slow_point(net, AN_BN, states, 1) is None
 
 
 def test_the_decision_boundary_is_where_two_logits_are_equal():
