@@ -50,6 +50,7 @@ def test_sequences_are_five_words_and_the_next_a(times, max_n, seed):
         # A word has ended at node 0, and nowhere else.
         ended = np.cumsum([len(word) for word in found]) - 1
         assert np.flatnonzero(nodes[: len(text)] == 0).tolist() == ended.tolist()
+        assert not nodes[len(text) :].any()
     again = language.from_strings(texts)
     assert all((one == other).all() for one, other in zip(batch, again, strict=True))
     part = batch.part(5, 7)
