@@ -190,6 +190,7 @@ def test_bad_input_is_refused_in_one_line(tmp_path, monkeypatch, capsys):
     torch.save(counter_net().state_dict(), "counter.pth")
     for words, status, message in (
         (["--hid", "two"], 2, "argument --hid: 'two' is not a whole number from 0 to 1000"),
+        (["--embed"], 2, "--embed requires --lang reber, not --lang anb2n"),
         (["--epoch", "100000"], 2, "did you mean --epoch 100?"),
         (["--epochs", "10"], 2, "unknown flag --epochs: did you mean --epoch?"),
         (["--resume", "counter.pth", "--lang", "anb2n", "--model", "srn"], 1,
