@@ -1,7 +1,5 @@
 """Any network goes through the sections of seq_plot.py: four small ones, random, saturated,
-constant or half-trained, of every language; tests/more/test_any_network.py has 200 of all sizes."""
-
-import time
+zero or half-trained, of every language; tests/more/test_any_network.py has 200 of all sizes."""
 
 import numpy as np
 import pytest
@@ -13,11 +11,10 @@ from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
 # Standard deviations of the weights.
-KINDS = {"random": 1.0, "saturated": 20.0, "huge": 1e4, "tiny": 1e-3, "zero": 0.0, "constant": 0.5}
+KINDS = {"random": 1.0, "saturated": 20.0, "huge": 1e4, "tiny": 1e-3, "zero": 0.0}
 LANGUAGES = ("anbn", "anb2n", "anb2nc3n", "anbncn", "reber", "embedded")
-# Seconds of processor time per network, three times those on a core that does nothing else, because
-# tests share the cores; pixels; characters.
-MAX_TIME, MAX_SIDE, MAX_LINE = 30, 4000, 200
+# Pixels, characters.
+MAX_SIDE, MAX_LINE = 4000, 200
 
 
 def any_network(number: int, max_hid: int, trained: bool):
@@ -34,10 +31,6 @@ def any_network(number: int, max_hid: int, trained: bool):
     net = random.choice([SRN, LSTM])(language.classes, int(random.integers(1, max_hid + 1)))
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter).data.mul_(0.3 if trained else KINDS[kind])
-    if kind == "constant" and not trained:
-        # The state does not depend on what is read.
-        net.W.data.zero_()
-        net.U.data.zero_()
     optimizer = torch.optim.Adam(net.parameters(), 0.05)
     for _ in range(60 if trained else 0):
         batch = language.batch(20, random)
@@ -48,14 +41,12 @@ def any_network(number: int, max_hid: int, trained: bool):
     return words, net
 
 
-def check_network(words, net, folder, sections: str, capsys) -> None:
-    """Run seq_plot.py on a network; check its time, its pictures and its lines."""
+def check_network(words, net, folder, sections: str, capsys) -> str:
+    """Run seq_plot.py on a network; check its pictures and its lines; return what it prints."""
     torch.save(net.state_dict(), folder / "net.pth")
     words = [*words, "--load", folder / "net.pth", "--plot", folder, "--only", sections]
     words += ["--no_show", "--num_plot", 2, "--seed", 0]
-    begun = time.process_time()
     assert seq_plot.main(list(map(str, words))) == 0
-    assert time.process_time() - begun < MAX_TIME
     for path in folder.glob("*.jpg"):
         with Image.open(path) as picture:
             assert max(picture.size) <= MAX_SIDE
@@ -64,6 +55,7 @@ def check_network(words, net, folder, sections: str, capsys) -> None:
     lines = [line for line in printed.splitlines() if not any(x in line for x in long)]
     assert max(map(len, lines)) <= MAX_LINE, max(lines, key=len)
     assert "\nIn short\n" in printed
+    return printed
 
 
 @pytest.mark.parametrize(("number", "trained"), [(1, False), (5, False), (6, False), (2, True)])

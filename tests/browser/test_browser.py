@@ -145,31 +145,34 @@ def test_a_network_that_counts(browser):
 
 
 LEFT, RIGHT, HOME, END = Keys.ARROW_LEFT, Keys.ARROW_RIGHT, Keys.HOME, Keys.END
-# A word, what is done with it, the word and the number of symbols read afterwards, the status.
+# A page, a word, what is done, the word and the number of symbols read afterwards, the status.
 VISITS = [
-    ("AABBBB", [HOME], "AABBBB", 0, "Nothing read yet"),
-    ("AABBBB", [LEFT, LEFT, RIGHT], "AABBBB", 5, "Symbol 5 of 6."),
-    ("AABBBB", [LEFT, END, RIGHT], "AABBBB", 6, "Symbol 6 of 6."),
-    ("AABBBB", [HOME, "#step", "#step", "#step", "#back"], "AABBBB", 2, ""),
-    ("AABBBB", [".read:nth-child(4)"], "AABBBB", 4, ""),
+    ("srn", "AABBBB", [HOME], "AABBBB", 0, "Nothing read yet"),
+    ("srn", "AABBBB", [LEFT, LEFT, RIGHT], "AABBBB", 5, "Symbol 5 of 6."),
+    ("srn", "AABBBB", [LEFT, END, RIGHT], "AABBBB", 6, "Symbol 6 of 6."),
+    ("srn", "AABBBB", [HOME, "#step", "#step", "#step", "#back"], "AABBBB", 2, ""),
+    ("srn", "AABBBB", [".read:nth-child(4)"], "AABBBB", 4, ""),
     # A chart is a slider.
-    ("AABBBB", ["#hidden"], "AABBBB", 3, ""),
+    ("srn", "AABBBB", ["#hidden"], "AABBBB", 3, ""),
     # Within the field, keys edit the word.
-    ("AABBBB", ["#word", HOME, Keys.DELETE], "ABBBB", 5, "Symbol 4, B, is not allowed"),
-    ("A", ["#word", END, "1bxB"], "ABB", 3, ""),
-    ("A", ["#word", END, "X"], "A", 1, "Left out, no such input: X."),
-    ("ABA", [LEFT], "ABA", 2, "Most probable"),
-    ("A", ["#word", END, Keys.BACK_SPACE], "", 0, "The word is empty"),
-    ("A", ["#symbols :last-child", "#symbols *"], "ABA", 3, "Symbol 3, A, is not allowed"),
+    ("srn", "AABBBB", ["#word", HOME, Keys.DELETE], "ABBBB", 5, "Symbol 4, B, is not allowed"),
+    ("srn", "A", ["#word", END, "1bxB"], "ABB", 3, ""),
+    ("srn", "A", ["#word", END, "X"], "A", 1, "Left out, no such input: X."),
+    ("srn", "ABA", [LEFT], "ABA", 2, "Most probable"),
+    ("srn", "A", ["#word", END, Keys.BACK_SPACE], "", 0, "The word is empty"),
+    ("srn", "A", ["#symbols :last-child", "#symbols *"], "ABA", 3, "Symbol 3, A, is not allowed"),
     # The arrows of the machine: the rest of the word is replaced. The focus follows.
-    ("ABB", [HOME, ".arrow.out text"], "A", 1, ""),
-    ("A", [".arrow.out[data-symbol='1'] text", Keys.ENTER, Keys.SPACE], "ABBA", 4, ""),
+    ("srn", "ABB", [HOME, ".arrow.out text"], "A", 1, ""),
+    ("srn", "A", [".arrow.out[data-symbol='1'] text", Keys.ENTER, Keys.SPACE], "ABBA", 4, ""),
+    # At first one symbol before the end.
+    ("reber", "", [], "BPTVVE", 5, "Symbol 5 of 6."),
+    ("reber", "", [END], "BPTVVE", 6, "The word is over."),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("word", "actions", "read", "position", "status"), VISITS)
-def test_visits(word, actions, read, position, status, browser):
-    browser.open("srn", word=word)
+@pytest.mark.parametrize(("name", "word", "actions", "read", "position", "status"), VISITS)
+def test_visits(name, word, actions, read, position, status, browser):
+    browser.open(name, word=word)
     browser.do(*actions)
     shown = browser.shown()
     assert shown[:2] == (read, position)
@@ -181,17 +184,7 @@ def test_visits(word, actions, read, position, status, browser):
     lit = [state.text for state in browser.all(".state.lit")]
     assert lit == ([] if "not allowed" in status else [browser.js("machine.names[read[now].q]")])
     assert browser.all("#lost")[0].is_displayed() == (not lit)
-
-
-def test_a_word_that_ends(browser):
-    browser.open("reber")
-    # At first one symbol before the end.
-    word, position, _ = browser.shown()
-    assert position == len(word) - 1
-    browser.do(END)
-    assert browser.shown()[2] == "The word is over."
-    assert [state.text for state in browser.all(".state.lit")] == ["end"]
-    assert not browser.all("#countdown")[0].is_displayed()
+    assert browser.all("#countdown")[0].is_displayed() == (name == "srn")
 
 
 def test_playing(browser):

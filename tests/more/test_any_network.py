@@ -8,7 +8,6 @@ import pytest
 import torch
 from test_any_few import any_network, check_network
 
-import seq_plot
 from recurrent.extraction import MAX_DRAWN
 from seq_models import LSTM
 
@@ -27,12 +26,9 @@ def test_a_machine_of_more_states_than_can_be_drawn(tmp_path, capsys):
     net = LSTM(3, 2)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter)
-    torch.save(net.state_dict(), tmp_path / "net.pth")
-    words = ["--load", tmp_path / "net.pth", "--lang", "anb2nc3n", "--only", "states,page,film"]
-    words += ["--no_show", "--num_plot", 1, "--plot", tmp_path / "plot"]
-    assert seq_plot.main(list(map(str, words))) == 0
-    printed = capsys.readouterr().out
+    sections = "states,page,film"
+    printed = check_network(["--lang", "anb2nc3n"], net, tmp_path, sections, capsys)
     assert f"states, more than {MAX_DRAWN}: no table and no picture" in printed
     assert "no film: " in printed
-    drawn = {path.name for path in (tmp_path / "plot").iterdir()}
+    drawn = {path.name for path in tmp_path.glob("anb2nc3n*")}
     assert drawn == {"anb2nc3n_lstm2_states.jpg", "anb2nc3n_lstm2.html"}
