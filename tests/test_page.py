@@ -1,147 +1,99 @@
 """The page to play with, without a browser (browser/test_browser.py has the rest)."""
 
+import html
 import json
 import re
-from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
-from page_data import example, examples, random_net
+from page_data import examples
 from sklearn.decomposition import PCA
 
-from recurrent import page as module
-from recurrent.page import MAX_SIZE, RADIUS, page
-from seq_models import SRN
+from recurrent.page import MAX_N, MAX_SIZE, RADIUS, page
 
 EXAMPLES = examples()
-NINE = {"number": np.zeros(9), "group": np.zeros(9, int)}
 
 
-class Page(HTMLParser):
-    """What a browser makes of a page: its tags with attributes, and the texts in them."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags, self.texts, self.open = [], {}, None
-        self.feed(text)
-        self.data = json.loads(self.texts["script", "data"])
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.open = tag, dict(attrs).get("id")
-
-    def handle_endtag(self, tag):
-        self.open = None
-
-    def handle_data(self, text):
-        self.texts[self.open] = self.texts.get(self.open, "") + text
-
-    def found(self, tag: str, **attributes) -> list[dict]:
-        wanted = attributes.items()
-        return [attrs for name, attrs in self.tags if name == tag and wanted <= attrs.items()]
+def shown(name: str, **changes) -> dict:
+    """Return the data in the page of an example, some of whose data are changed."""
+    text = page(EXAMPLES[name].data | changes)
+    # As a browser does: up to the first end of a script.
+    return json.loads(re.search(r'<script[^>]* id="data">(.*?)</script>', text)[1])
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_page_is_self_contained_and_holds_the_weights(name):
-    data = EXAMPLES[name].data
-    text = page(data)
-    shown = Page(text)
+def test_page_is_self_contained_and_holds_the_network(name):
+    text, data, language = page(EXAMPLES[name].data), shown(name), EXAMPLES[name].language
     assert len(text.encode()) < MAX_SIZE
     assert "{{" not in text
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(", text)
-    addresses = [a[key] for _, a in shown.tags for key in ("src", "href") if key in a]
-    assert addresses == ["data:,"]
-    assert shown.data["weights"].keys() == data["weights"].keys()
-    for key, weights in data["weights"].items():
+    assert re.findall(r' (?:src|href)="(.*?)"', text) == ["data:,"]
+    for key, weights in EXAMPLES[name].net.state_dict().items():
         # Equal as float32, not close.
-        np.testing.assert_array_equal(np.float32(shown.data["weights"][key]), weights)
-    assert shown.data["sequence"] == data["sequence"]
-    assert shown.texts["title", None] == shown.texts["h1", None] == data["title"]
-
-
-def test_template_is_short():
-    lines = Path(module.__file__).with_suffix(".html").read_text("utf-8").splitlines()
-    assert len(lines) <= 400
-    assert max(map(len, lines)) <= 100
+        np.testing.assert_array_equal(np.float32(data["weights"][key]), weights)
+    # Words of a counting language are allowed up to n = MAX_N, beyond those of training.
+    node = 0
+    for symbol in language.encode(language.word(MAX_N) if language.times else "BTXSE"):
+        node = data["language"]["transitions"][node][symbol]
+    assert node == language.end
 
 
 def test_any_title_is_shown_as_it_is():
     title = "</script><!-- <b>a & b {{data}}"
-    data = EXAMPLES["srn"].data
-    machine = data["machine"] | {"names": [title, *data["machine"]["names"][1:]]}
-    shown = Page(page(data | {"title": title, "machine": machine}))
-    assert shown.data["title"] == shown.data["machine"]["names"][0] == title
-    assert shown.texts["title", None] == shown.texts["h1", None] == title
-    plain = Page(page(data))
-    assert len(shown.found("script")) == len(plain.found("script")) == 2
-    assert len(shown.found("b")) == len(plain.found("b"))
+    machine = EXAMPLES["srn"].data["machine"] | {"names": [title] * 9}
+    found = shown("srn", title=title, machine=machine)
+    assert found["title"] == found["machine"]["names"][0] == title
+    text = page(EXAMPLES["srn"].data | {"title": title})
+    for tag in ("title", "h1"):
+        assert html.unescape(re.search(f"<{tag}>([^<]*)</{tag}>", text)[1]) == title
 
 
 def test_dots_have_the_colours_of_the_pictures():
-    data = EXAMPLES["srn"].data
-    count = len(data["states"])
-    number = np.full(count, 4.0)
+    count = len(EXAMPLES["srn"].data["states"])
+    number, group = np.full(count, 4.0), np.r_[-1, np.zeros(count - 1, int)]
     number[:2] = 0, np.nan
-    group = np.r_[-1, np.zeros(count - 1, int)]
-    colours = Page(page(data | {"number": number, "max_number": 4, "group": group})).data["colours"]
+    colours = shown("srn", number=number, max_number=4, group=group)["colours"]
     # matplotlib's jet begins and ends with these; grey has no number or no machine state.
     assert colours["number"][:3] == ["#000080", "#808080", "#800000"]
     assert colours["machine"][0] == "#808080" != colours["machine"][1]
 
 
 def test_equal_dots_are_drawn_once_and_many_are_thinned_out():
-    data = EXAMPLES["srn"].data
-    states = np.random.default_rng(0).uniform(-1, 1, (60_000, 2))
-    extra = {"number": np.ones(60_000), "group": np.zeros(60_000, int)}
-    text = page(data | {"states": states} | extra)
-    kept = Page(text).data
-    assert len(text.encode()) <= MAX_SIZE
+    states = np.random.default_rng(0).uniform(-1, 1, (20_000, 2))
+    more = {"number": np.ones(20_000), "group": np.zeros(20_000, int)}
+    kept = shown("srn", states=states, **more)
     assert 3000 < len(kept["states"]) == len(kept["colours"]["number"])
-    repeated = np.repeat(states[:30], 2000, axis=0) + 1e-6
-    assert len(Page(page(data | {"states": repeated} | extra)).data["states"]) == 30
+    repeated = np.repeat(states[:20], 1000, axis=0) + 1e-6
+    assert len(shown("srn", states=repeated, **more)["states"]) == 20
 
 
-def test_what_is_too_large():
-    data = EXAMPLES["srn"].data
+def test_what_is_too_large_or_not_a_number():
     table = {"transitions": np.zeros((40_000, 2), int), "start": 0, "end": 0}
-    assert Page(page(data | {"language": table})).data["language"] is None
+    assert shown("srn", language=table)["language"] is None
     with pytest.raises(ValueError, match="larger than 400000 bytes"):
-        page(data | {"sequence": "A" * MAX_SIZE})
-
-
-def test_a_diverged_network_has_null_weights():
-    data = EXAMPLES["large"].data
-    weights = data["weights"] | {"V": np.full((8, 7), np.nan)}
-    shown = Page(page(data | {"weights": weights, "states": np.full((9, 16), np.nan)} | NINE)).data
-    assert shown["weights"]["V"][0][0] is shown["states"][0][0] is None
+        shown("srn", sequence="A" * MAX_SIZE)
+    # A network that diverged.
+    found = shown("large", states=EXAMPLES["large"].data["states"] * np.nan)
+    assert found["states"][0][0] is None
 
 
 def test_principal_components():
-    data = EXAMPLES["large"].data
-    shown = Page(page(data)).data["components"]
-    for kind, units in (("hidden", data["states"][:, :8]), ("context", data["states"][:, 8:])):
-        pca = PCA(3).fit(units.numpy())
-        np.testing.assert_allclose(shown[kind]["mean"], pca.mean_, atol=1e-6)
-        cosines = np.sum(shown[kind]["axes"] * pca.components_, axis=1)
+    found, states = shown("large")["components"], EXAMPLES["large"].data["states"]
+    for kind, units in (("hidden", states[:, :8]), ("context", states[:, 8:])):
+        pca = PCA(3).fit(units)
+        np.testing.assert_allclose(found[kind]["mean"], pca.mean_, atol=1e-6)
+        cosines = np.sum(found[kind]["axes"] * pca.components_, axis=1)
         np.testing.assert_allclose(abs(cosines), 1, atol=1e-5)
 
 
-def test_menus_offer_what_there_is():
-    def offered(name: str, **changes) -> dict[str, list[str]]:
-        shown = Page(page(EXAMPLES[name].data | changes))
-        menus = {}
-        for tag, attrs in shown.tags:
-            if tag == "select":
-                menus[attrs["id"]] = values = []
-                assert attrs["aria-label"]
-            elif tag == "option":
-                values.append(attrs["value"])
-        return {key: values for key, values in menus.items() if len(values) > 1}
-
-    assert offered("srn", machine=None) == {}
-    assert offered("lstm") == {"kind": ["hidden", "context"], "colour": ["number", "machine"]}
-    assert offered("large")["axis2"] == [str(j) for j in range(-3, 8)]
+def test_menus_with_a_choice_are_shown():
+    menus = {
+        name: re.findall(r'<select id="(\w+)" aria-label="[^"]+" title="[^"]+">', page(one.data))
+        for name, one in EXAMPLES.items()
+    }
+    assert menus["srn"] == menus["counter"] == ["colour"]
+    assert menus["lstm"] == ["kind", "colour"]
+    assert menus["large"] == ["kind", "axis0", "axis1", "axis2", "colour"]
 
 
 def test_arrows_of_the_machine_touch_their_states_and_no_others():
@@ -152,38 +104,28 @@ def test_arrows_of_the_machine_touch_their_states_and_no_others():
     )  # fmt: skip
     text = page(EXAMPLES["srn"].data | {"machine": machine})
     svg = text[text.index("<svg") : text.index("</svg>")]
-    centres = re.findall(r'data-state="\d"><circle cx="(.*?)" cy="(.*?)"', svg)
+    number = r"(-?\d+\.\d)"
+    centres = re.findall(rf'data-state="\d"><circle cx="{number}" cy="{number}"', svg)
     centres = np.array(centres, float) @ [1, 1j]
     assert abs(np.diff(centres)) == pytest.approx([92, 92])
     arrows = re.findall(
-        r'data-from="(\d)" data-symbol="(\d)".*?d="M(.*?) (.*?)[QC](.*?)".*?d="M(.*?) (.*?)L.*?'
-        r'<circle cx="(.*?)" cy="(.*?)"',
+        rf'data-from="(\d)" data-symbol="(\d)".*?d="M{number} {number}[QC].*?"'
+        rf'.*?d="M{number} {number}L.*?<circle cx="{number}" cy="{number}"',
         svg,
     )
-    assert len(arrows) == 6
-    labels = []
-    for source, symbol, x, y, _, tip_x, tip_y, label_x, label_y in arrows:
-        target = machine["transitions"][int(source)][int(symbol)]
-        assert abs(float(x) + 1j * float(y) - centres[int(source)]) == pytest.approx(
-            RADIUS, abs=0.1
-        )
-        tip = float(tip_x) + 1j * float(tip_y)
-        assert abs(tip - centres[target]) == pytest.approx(RADIUS, abs=0.1)
-        labels.append(float(label_x) + 1j * float(label_y))
-    apart = abs(np.subtract.outer(labels, labels)) + 99 * np.eye(6)
-    assert apart.min() > 18
-    assert abs(np.subtract.outer(labels, centres)).min() > RADIUS + 8
+    arrows = np.array(arrows, float)
+    source, symbol = arrows[:, :2].astype(int).T
+    start, tip, label = arrows[:, 2:].reshape(6, 3, 2).transpose(1, 0, 2) @ [1, 1j]
+    target = np.array(machine["transitions"])[source, symbol]
+    np.testing.assert_allclose(abs(start - centres[source]), RADIUS, atol=0.1)
+    np.testing.assert_allclose(abs(tip - centres[target]), RADIUS, atol=0.1)
+    assert (abs(np.subtract.outer(label, label)) + 99 * np.eye(6)).min() > 18
+    assert abs(np.subtract.outer(label, centres)).min() > RADIUS + 8
     # The first symbol's colour, where only one is predicted; a double circle where words end.
-    assert 'class="tint" style="fill: var(--s1)"' in svg
+    assert svg.count('class="tint" style="fill: var(--s1)"') == 1
     assert svg.count('class="ring"') == 1
     assert ">B3</text>" in svg
-
-
-def test_a_machine_with_one_state():
-    machine = dict(names=["a"], places=[[5, 5]], start=0, transitions=[[0, -1]], outputs=[0])
-    assert Page(page(EXAMPLES["srn"].data | {"machine": machine})).found("g", **{"data-state": "0"})
-
-
-def test_a_network_of_one_unit_without_a_machine():
-    one = example(random_net(SRN, 2, 1), "AB", EXAMPLES["srn"].words)
-    assert not Page(page(one.data | {"machine": None, "language": None})).found("svg")
+    # A machine of one state, in which words end, and none.
+    one = dict(names=["a"], places=[[5, 5]], start=0, transitions=[[-1, -1]], outputs=[0])
+    assert page(EXAMPLES["srn"].data | {"machine": one}).count('class="ring"') == 1
+    assert "<svg" not in page(EXAMPLES["srn"].data | {"machine": None})

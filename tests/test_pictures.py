@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 from shared import automaton_net, counter_net
@@ -17,6 +16,9 @@ from recurrent.metrics import evaluation_set
 from recurrent.task import make_language
 from seq_models import SRN
 
+ANBN, AN_B2N = make_language("anbn", 2), make_language("anb2n", 2)
+AB, REBER = make_language("anbn", 1), make_language("reber")
+
 
 def analysed(net, language):
     """Return a network's states, machine and plane."""
@@ -24,58 +26,47 @@ def analysed(net, language):
     return states, extract(net, language, states), Plane(net, states.vectors)
 
 
-@pytest.fixture(scope="module", params=["anbn", "reber", "counter"])
-def network(request):
-    language = make_language("anb2n" if request.param == "counter" else request.param, 0, False)
-    net = counter_net() if request.param == "counter" else automaton_net(language)
-    return net, language, *analysed(net, language)
+def chain(count: int) -> Machine:
+    """Return a machine of states in a row, of which the last leads to the first."""
+    transitions = (np.arange(count)[:, None] + 1) % count
+    names, places = [f"A{k}" for k in range(count)], np.stack([range(count), [0] * count], axis=1)
+    return Machine("A", transitions, np.full(count, SEVERAL), names, places)
 
 
-def texts(figure) -> list[str]:
-    """Return all texts drawn on a figure."""
-    return [text.get_text() for text in figure.findobj(lambda x: hasattr(x, "get_text"))]
+def apart_net():
+    """Return a network whose initial state lies apart from the others at the start of a word."""
+    net = automaton_net(ANBN)
+    net.H0.data[net.H0 > 0] = 0.3
+    return net
 
 
-def states_texts(language, states, extraction, plane) -> list[str]:
-    """Return the texts in the picture of a network's states."""
-    figure = diagrams.states_picture(states, extraction, language, plane, "a title", named=True)
+@pytest.mark.parametrize(
+    ("net", "language", "starts"),
+    [(counter_net(), AN_B2N, 1), (automaton_net(REBER), REBER, 1), (apart_net(), ANBN, 2)],
+)
+def test_the_states_picture_names_every_state(net, language, starts):
+    states, machine, plane = analysed(net, language)
+    figure = diagrams.states_picture(states, machine, language, plane, "a title", named=True)
     figure.savefig(io.BytesIO(), format="png")
-    return texts(figure)
-
-
-def test_the_states_picture_names_every_state(network):
-    _, language, states, extraction, plane = network
-    drawn = states_texts(language, states, extraction, plane)
+    drawn = [text.get_text() for text in figure.findobj(lambda x: hasattr(x, "get_text"))]
     # The end of a Reber word has no state vector, because nothing is read after it.
-    assert set(extraction.machine.names) - {"end"} <= set(drawn)
-    together = (extraction.state == 0).sum() > 1
-    assert any("the same state of the machine as start" in text for text in drawn) == together
-    assert drawn.count("start") == 1
-
-
-def test_a_cross_apart_from_its_state_has_the_state_s_name():
-    language = make_language("anbn")
-    net = automaton_net(language)
-    with torch.no_grad():
-        net.H0[net.H0 > 0] = 0.3
-    assert states_texts(language, *analysed(net, language)).count("start") == 2
+    assert set(language.machine.names) - {"end"} <= set(drawn)
+    together = any("the same state of the machine as start" in text for text in drawn)
+    assert together == language.chained
+    assert drawn.count("start") == starts
 
 
 def test_a_crowd_of_states_is_magnified_where_nothing_is_covered():
-    machine = Machine(
-        "AB", np.array([[1, -1], [2, 0], [3, 0], [4, 0], [-1, 0]]), np.full(5, SEVERAL),
-        ("start", "A1", "A2", "A3", "A4"), np.zeros((5, 2)),
-    )  # fmt: skip
-    centres = np.array([[0.0, 0], [0.95, 1], [0.97, 1], [0.99, 1], [1.0, 1]])
     axes = Figure(figsize=(10, 7.6)).add_axes((0.08, 0.08, 0.81, 0.86))
-    zoom, magnified = diagrams._inset(axes, centres, machine, centres)
+    centres = np.array([[0.0, 0], [0.95, 1], [0.97, 1], [0.99, 1], [1.0, 1]])
+    zoom, magnified = diagrams._inset(axes, centres, chain(5), centres)
     assert magnified.tolist() == [False, True, True, True, True]
-    box = zoom.get_position()
-    place = axes.transAxes.inverted().transform(axes.figure.transFigure.transform(box.get_points()))
-    assert ((centres < place[0]) | (centres > place[1])).any(axis=1).all()
-    # Without a crowd, and where the crowd is most of the picture, nothing is magnified.
-    for far in (np.random.default_rng(0).permutation(np.linspace(0, 1, 10)).reshape(5, 2),):
-        assert diagrams._inset(axes, far, machine, far)[0] is None
+    box = axes.transAxes.inverted().transform(zoom.get_window_extent())
+    assert ((centres < box[0]) | (centres > box[1])).any(axis=1).all()
+    # Three are not a crowd, and nothing is magnified where it would cover dots everywhere.
+    dots = np.random.default_rng(0).random((500, 2))
+    for states, covered in ((centres[:4], centres), (centres, dots)):
+        assert diagrams._inset(axes, states, chain(len(states)), covered)[0] is None
 
 
 def test_names_do_not_cover_each_other():
@@ -84,52 +75,43 @@ def test_names_do_not_cover_each_other():
     anchors = np.array([[0.5, 0.5], [0.51, 0.5], [0.5, 0.52], [np.nan, np.nan], [0.99, 0.99]])
     names = ["A1", "B2 C6", "start", "end", "corner"]
     diagrams.place_names(axes, anchors, names, anchors[:3], 10)
+    assert {text.get_text() for text in axes.texts} == {*names} - {"end"}
     boxes = [text.get_window_extent() for text in axes.texts]
-    assert [text.get_text() for text in axes.texts].count("end") == 0
-    assert len(boxes) == 4
     for number, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[:number])
         assert axes.get_window_extent().contains(*box.p0)
         assert axes.get_window_extent().contains(*box.p1)
 
 
-def test_the_machine_s_picture_has_the_title_inside_and_a_side_of_at_most_3000_pixels():
-    for name, length in (("anbn", 1), ("anb2nc3n", 9)):
-        machine, title = make_language(name, length).machine, "a title " * 12
-        figure = diagrams.machine_picture(machine, title)
-        figure.savefig(io.BytesIO(), format="png")
-        assert max(figure.get_size_inches()) * diagrams.DPI <= max(diagrams.MAX_SIDE, 1200) + 100
-        for text in figure.texts:
-            assert figure.bbox.contains(*text.get_window_extent().p0)
-            assert figure.bbox.contains(*text.get_window_extent().p1)
+@pytest.mark.parametrize("count", [3, 45])
+def test_the_machine_s_picture_has_the_title_inside_and_a_limited_size(count):
+    figure = diagrams.machine_picture(chain(count), "a title " * 12)
+    figure.savefig(io.BytesIO(), format="png")
+    assert max(figure.get_size_inches()) * diagrams.DPI <= 3100
+    for text in figure.texts:
+        assert figure.bbox.contains(*text.get_window_extent().p0)
+        assert figure.bbox.contains(*text.get_window_extent().p1)
 
 
-def test_the_film_shows_each_symbol_within_its_size(network):
-    net, language, states, extraction, plane = network
+@pytest.mark.parametrize(("language", "left"), [(AN_B2N, False), (REBER, False), (AB, True)])
+def test_the_film_shows_each_symbol_and_the_machine_s_state(language, left):
+    """left: of a machine without transitions, which is left at the first symbol."""
+    net = counter_net() if language is AN_B2N else automaton_net(language)
+    states, extraction, plane = analysed(net, language)
+    if left:
+        extraction.machine.transitions[:] = -1
     content = film.make_film(net, language, states, extraction, plane, "a title")
     assert len(content) < 1_500_000
-    words = film.film_words(language)
-    length = sum(map(len, words)) + (1 if language.chained else 0)
     with Image.open(io.BytesIO(content)) as made:
         frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(made)]
         assert made.info["duration"] == film.FRAME_TIME
-    assert len(frames) == length
+    words = film.film_words(language)
+    assert len(frames) == sum(map(len, words)) + language.chained
     assert all((one != other).any() for one, other in pairwise(frames))
-    # The marker of the machine's state, in the right half, is in every frame.
+    # The marker of the machine's state, in the right half.
     gold = np.array([255, 204, 0])
-    for frame in frames:
-        assert (np.abs(frame[:, 500:].astype(int) - gold).max(axis=-1) < 40).sum() > 50
-
-
-def test_a_film_of_a_network_that_leaves_its_machine():
-    net, language = automaton_net(make_language("anbn")), make_language("anbn")
-    states, extraction, plane = analysed(net, language)
-    machine = extraction.machine
-    machine.transitions[1:] = -1
-    content = film.make_film(net, language, states, extraction, plane, "a title")
-    assert content.startswith(b"GIF")
-    assert film._following(machine, -1) == ""
-    assert film._following(machine, 0) == "A"
+    marked = [(abs(frame[:, 500:] - gold).max(axis=-1) < 40).sum() > 50 for frame in frames]
+    assert marked == [True] + [not left] * (len(frames) - 1)
 
 
 def test_the_best_view_is_not_along_the_line_between_two_clusters():
@@ -147,24 +129,17 @@ def test_the_plane_is_that_of_two_units_or_of_the_principal_components():
     expected = (vectors - vectors.mean(axis=0)) @ axes[:, ::-1][:, :2]
     assert np.allclose(np.abs(plane.project(vectors)), np.abs(expected))
     assert f"({100 * values[-1] / values.sum():.0f} %" in plane.labels[0]
-    two = Plane(SRN(2, 2), vectors[:, :2])
-    assert two.direct
-    assert np.array_equal(two.project(vectors[:, :2]), vectors[:, :2])
-    one = Plane(SRN(2, 1), vectors[:, :1])
-    assert np.array_equal(one.project(vectors[:, :1])[:, 0], vectors[:, 0])
+    for width in (1, 2):
+        units = vectors[:, :width]
+        assert np.array_equal(Plane(SRN(2, width), units).project(units)[:, :width], units)
 
 
-def test_the_maps_legend_lists_only_what_is_drawn():
-    torch.manual_seed(0)
-    language = make_language("anb2n")
-    net = SRN(2, 2, init=1.0)
-    states, _, plane = analysed(net, language)
-    for kinds in ((), ("saddle",)):
-        point = {"symbol": "A", "point": np.zeros(2)}
-        records = [point | {"kind": kind} for kind in kinds]
-        figure = pictures.maps_picture(net, language, states, plane, records, "a title")
-        labels = [text.get_text() for text in figure.legends[0].get_texts()]
-        assert set(labels) & set(pictures.MARKERS) == set(kinds)
-        assert [label for label in labels if label.startswith("n = ")] == [
-            f"n = {n}" for n in range(1, 5)
-        ]
+def test_the_maps_show_fixed_points_inside_the_axes():
+    states, _, plane = analysed(net := SRN(2, 2, init=1.0), AN_B2N)
+    points = [("saddle", np.zeros(2)), ("repeller", np.full(2, 9.0))]
+    records = [{"symbol": "A", "kind": kind, "point": point} for kind, point in points]
+    figure = pictures.maps_picture(net, AN_B2N, states, plane, records, "a title")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[:3] == ["n = 1", "n = 2", "saddle"]
+    assert "repeller" not in labels
+    assert "fixed points outside the axes: 1" in [text.get_text() for text in figure.axes[0].texts]

@@ -1,21 +1,34 @@
 """Any network goes through every section of seq_plot.py: 200 random, saturated, constant or
 half-trained ones of every language, model and size: every tenth of them, all with ALL_NETWORKS=1,
-because all take ten minutes."""
+because all take ten minutes; and a machine that is too large to draw."""
 
 import os
 
 import pytest
-from test_any_few import SECTIONS, any_network, check_network, half_trained
+import torch
+from test_any_few import any_network, check_network
+
+from recurrent.extraction import MAX_DRAWN
+from seq_models import LSTM
 
 STEP = 1 if os.environ.get("ALL_NETWORKS") else 10
 
 
-@pytest.mark.parametrize("number", range(0, 150, STEP))
-def test_any_network_goes_through_all_sections(number, tmp_path):
-    sections = SECTIONS + (",page,film" if number % 10 == 0 else "")
-    check_network(*any_network(number), tmp_path, sections)
+@pytest.mark.parametrize("number", range(0, 200, STEP))
+def test_any_network_goes_through_all_sections(number, tmp_path, capsys):
+    trained, sections = number >= 150, "scatter,states,dynamics,context"
+    sections += ",page,film" if number % 10 == 0 and not trained else ""
+    check_network(*any_network(number, 12, trained), tmp_path, sections, capsys)
 
 
-@pytest.mark.parametrize("number", range(0, 50, STEP))
-def test_any_half_trained_network_goes_through_all_sections(number, tmp_path):
-    check_network(*half_trained(number), tmp_path)
+def test_a_machine_of_more_states_than_can_be_drawn(tmp_path, capsys):
+    torch.manual_seed(0)
+    net = LSTM(3, 2)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+    sections = "states,page,film"
+    printed = check_network(["--lang", "anb2nc3n"], net, tmp_path, sections, capsys)
+    assert f"states, more than {MAX_DRAWN}: no table and no picture" in printed
+    assert "no film: " in printed
+    drawn = {path.name for path in tmp_path.glob("anb2nc3n*")}
+    assert drawn == {"anb2nc3n_lstm2_states.jpg", "anb2nc3n_lstm2.html"}
