@@ -61,8 +61,7 @@ def test_the_side_of_a_line_is_where_the_unit_fires(weight, bias, point):
     [
         ([1, 0], -0.7, "to the right of x1 = 0.7"),
         ([-2, 0.0019], 3, "to the left of x1 = 1.5"),
-        ([-2, 0.0021], 3, "above x2 = 952.381 x1 - 1428.571"),
-        ([20, -1], -30, "below x2 = 20 x1 - 30"),
+        ([2, -0.0021], -3, "below x2 = 952.381 x1 - 1428.571"),
         ([0.0004, 5], 0, "above x2 = 0"),
         ([1, 1], 9, "above x2 = -x1 - 9 (outside this picture)"),
         ([0, 0], -1, "nowhere (no line)"),
@@ -84,10 +83,8 @@ def test_labels_of_a_diagram_keep_clear_of_each_other():
     torch.manual_seed(0)
     net = network.make_net(5, "sig", [10 * torch.randn(s) for s in ((5, 2), (5,), (1, 5), (1,))])
     texts = pictures.network_picture(net).axes[0].texts
-    spots = [text.get_position() for text in texts if text.get_fontsize() == 9]
-    assert len(spots) == 15
     # The height of a label is 0.2.
-    assert pdist(spots).min() > 0.4
+    assert pdist([text.get_position() for text in texts if text.get_fontsize() == 9]).min() > 0.4
 
 
 # In short: what the golden texts do not show
@@ -129,17 +126,10 @@ def test_a_sentence_is_printed_where_its_condition_holds(values, found, sentence
 # The table of points
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "\ufeffX1,X2,T\r\n0,1,1\r\n\r\n2,0,0\r\n",
-        '"X1","X2","T"\n"0", 1, 1\n2e0,0.0,0',
-        "T, X2 ,name,X1\n1,1,a,0\n0,0,b,2\n",
-    ],
-)
-def test_variants_of_csv_are_read(text, tmp_path):
+def test_a_table_as_spreadsheets_write_it_is_read(tmp_path):
     path = tmp_path / "点.csv"
-    path.write_text(text, encoding="utf-8")
+    text = '\ufeff"T", X2 ,name,X1\r\n1, 1,a,"0"\r\n\r\n0,0.0,b,2e0\r\n'
+    path.write_text(text, encoding="utf-8", newline="")
     points, target = network.read_table(path)
     assert (points.tolist(), target.tolist()) == ([[0, 1], [2, 0]], [[1], [0]])
 
@@ -148,7 +138,6 @@ def test_variants_of_csv_are_read(text, tmp_path):
     ("text", "message"),
     [
         ("X1,X2,T\n", "0 points below the header 'X1,X2,T'"),
-        ("0,0,1\n0,1,1\n", "expected the columns X1, X2 and T, separated by commas"),
         ("X1,X1,X2,T\n0,1,1,1\n", "expected the columns X1, X2 and T"),
         ("X1,X2,T\n0,1,1\n0,1\n", "row 3, column T: '' is not a whole number from 0 to 1"),
         ("X1,X2,T\n0,5,1,1\n", "row 2: more values than the header has columns"),

@@ -49,11 +49,8 @@ def swept(points: np.ndarray) -> set[tuple[bool, ...]]:
     return {side for side in found if any(side)}
 
 
-coordinate = st.integers(-30, 30)
-
-
 @example(GRID.tolist())
-@given(st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=6, unique=True))
+@given(st.lists(st.tuples(*[st.integers(-30, 30)] * 2), min_size=2, max_size=6, unique=True))
 @settings(max_examples=10, deadline=None)
 def test_all_divisions_of_any_points_are_found(points):
     points = np.array(points, float)
@@ -79,15 +76,12 @@ def test_three_units_are_too_few_for_any_threshold_function():
         assert not (functions[:, codes] == (TARGET.numpy().T == 1)).all(axis=1).any()
 
 
-@pytest.mark.parametrize(
-    ("target", "solutions"), [([0] * 8 + [1], [1]), ([0, 0, 0, 1, 1, 1, 0, 0, 0], [0, 1])]
-)
-def test_the_fewest_units_solve_a_table(target, solutions):
+def test_the_fewest_units_solve_a_table():
+    target = [0, 0, 0, 1, 1, 1, 0, 0, 0]
     (weight, bias, out_weight, out_bias), tried = smallest_design(GRID, np.array(target))
     hidden = GRID @ weight.T + bias >= 0
     assert (hidden @ out_weight[0] + out_bias >= 0).tolist() == target
-    assert [record["sets_of_lines"] for record in tried] == [28, 378][: len(solutions)]
-    assert [record["solutions"] for record in tried] == solutions
+    assert [tuple(record.values()) for record in tried] == [(1, 28, 0), (2, 378, 1)]
 
 
 # Scales
