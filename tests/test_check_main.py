@@ -109,7 +109,7 @@ def test_scale_is_obeyed(tmp_path, capsys):
 def test_the_course_s_own_check_py_runs(tmp_path, monkeypatch, capsys):
     """It is emulated: its class has no attribute `act`, and large weights were entered."""
     edited(monkeypatch, with_weights(LARGE).replace("self.act", "self.kind"))
-    assert check_main.main(["--hid", "1", "--epoch", "5", "--plot", str(tmp_path)]) == 3
+    assert check_main.main(["--hid=1", "--epoch=5", "--restarts=1", f"--plot={tmp_path}"]) == 3
     for words in (["--act", "step", "--set_weights"], ["--set_weights"], ["--design"]):
         assert "classifies all 9 points correctly" in run(*words, capsys=capsys)
 
