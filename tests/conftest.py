@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def pytest_configure(config: pytest.Config) -> None:
     """Import shared.py, except in the process that only distributes tests to workers: the workers
     would have to wait until it has imported torch."""
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         config.pluginmanager.import_plugin("shared")
 
 

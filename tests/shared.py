@@ -61,11 +61,10 @@ def characters(train: int = 300, test: int = 120):
 
 def write_characters(root: Path, train: int = 300, test: int = 120) -> Path:
     """Write the images of `characters` in KMNIST's format; return the folder for --data."""
-    images, raw = characters(train, test), root / "KMNIST" / "raw"
-    write_idx(raw / "train-images-idx3-ubyte", images.train.numpy())
-    write_idx(raw / "train-labels-idx1-ubyte", images.train_target.numpy())
-    write_idx(raw / "t10k-images-idx3-ubyte", images.test.numpy())
-    write_idx(raw / "t10k-labels-idx1-ubyte", images.test_target.numpy())
+    images = characters(train, test)
+    values = images.train, images.train_target, images.test, images.test_target
+    for name, tensor in zip(dataset.FILES, values, strict=True):
+        write_idx(root / "KMNIST" / "raw" / name, tensor.numpy())
     return root
 
 
@@ -87,13 +86,6 @@ def no_explanation(monkeypatch):
     monkeypatch.setattr("kuzu_main.show_network", lambda *words: None)
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """A handler that serves a folder without printing."""
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
     """Folder with KMNIST's training files (300 images) on a local server for downloads."""
@@ -104,34 +96,32 @@ def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
         content = (raw / name).read_bytes()
         (folder / f"{name}.gz").write_bytes(gzip.compress(content))
         monkeypatch.setitem(dataset.KMNIST_IDS, name, dataset.git_id(content))
-    handler = partial(QuietHandler, directory=folder)
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}/"
-        monkeypatch.setattr(dataset, "HOST", url)
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        monkeypatch.setattr(dataset, "HOST", f"http://127.0.0.1:{server.server_port}/")
         yield folder
         server.shutdown()
-        thread.join()
-
-
-def without_screen() -> dict[str, str]:
-    """Return the environment without a screen."""
-    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "NO_PROXY", "no_proxy")
-    return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
 def environment() -> dict[str, str]:
     """Return the environment for a script: no screen, no network."""
-    return without_screen() | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "NO_PROXY", "no_proxy")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return kept | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
 
 
-def run_script(*words, cwd: Path, timeout: float = 900) -> subprocess.CompletedProcess:
-    """Run `python3 SCRIPT FLAGS...` in the folder `cwd`, as a user does."""
-    command = [sys.executable, str(ROOT / words[0]), *map(str, words[1:])]
-    return subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout
-    )
+def start_script(*words, cwd: Path) -> subprocess.Popen:
+    """Start `python3 SCRIPT FLAGS...` in the folder `cwd`, as a user does."""
+    words, pipe = [sys.executable, ROOT / words[0], *map(str, words[1:])], subprocess.PIPE
+    return subprocess.Popen(words, cwd=cwd, env=environment(), stdout=pipe, stderr=pipe, text=True)
+
+
+def run_script(*words, cwd: Path) -> subprocess.CompletedProcess:
+    """Run a script as a user does, until it ends."""
+    script = start_script(*words, cwd=cwd)
+    printed, errors = script.communicate(timeout=900)
+    return subprocess.CompletedProcess(words, script.returncode, printed, errors)
 
 
 def exit_status(name: str, *words) -> int:
@@ -145,7 +135,7 @@ def exit_status(name: str, *words) -> int:
 
 def run_here(*words, cwd: Path, capsys) -> subprocess.CompletedProcess:
     """Run a script as run_script does, but in this process, which saves 2 to 4 s of imports."""
-    with contextlib.chdir(cwd), mock.patch.dict(os.environ, without_screen(), clear=True):
+    with contextlib.chdir(cwd), mock.patch.dict(os.environ, environment(), clear=True):
         status = exit_status(words[0].removesuffix(".py"), *words[1:])
     return subprocess.CompletedProcess(words, status, *capsys.readouterr())
 
@@ -182,20 +172,13 @@ def interrupt_script(*words, cwd: Path, line: str, number: int | None) -> tuple[
     """
     if number and os.name == "nt":
         pytest.skip("needs Unix's signals")
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / words[0]), *map(str, words[1:])],
-        cwd=cwd,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for printed in process.stdout:
+    script = start_script(*words, cwd=cwd)
+    for printed in script.stdout:
         if printed.startswith(line):
-            process.send_signal(number) if number else process.kill()
+            script.send_signal(number) if number else script.kill()
             break
-    printed, errors = process.communicate(timeout=900)
-    return process.returncode, printed, errors
+    printed, errors = script.communicate(timeout=900)
+    return script.returncode, printed, errors
 
 
 @contextlib.contextmanager
@@ -226,25 +209,23 @@ def automaton_net(language, spare: int = 0):
     The unit of the last transition is close to 1, all others are close to -1; `spare` additional
     units are 0.
     """
-    edges = [(int(q), int(s)) for q, s in np.argwhere(language.transitions >= 0)]
-    after = np.array([language.transitions[edge] for edge in edges])
+    nodes, symbols = np.nonzero(language.transitions >= 0)
+    after, count = language.transitions[nodes, symbols], len(nodes)
     # The end of the last word is treated as the start of another, whose prediction is not used.
     after[after == language.end] = 0
-    net = SRN(language.classes, len(edges) + spare, init=0.0, identity=False)
-    logits = np.log(np.maximum(language.sampling_probs, 1e-4))
-    gain = 6.0
+    leads = torch.tensor(after[:, None] == nodes)
+    logits = torch.tensor(np.log(np.maximum(language.sampling_probs, 1e-4)))[after]
+    net = SRN(language.classes, count + spare, init=0.0, identity=False)
+    # A unit is active if its symbol is read and the previous transition led to its node.
     with torch.no_grad():
-        net.H0[: len(edges)] = -4.0
+        net.H0[:count] = -4.0
         net.H0[int(np.flatnonzero(after == 0)[0])] = 4.0
-        for unit, (node, symbol) in enumerate(edges):
-            # Active if the symbol is read and the previous transition led to the node.
-            net.W[:, unit] = -gain
-            net.W[symbol, unit] = gain
-            leads = after == node
-            net.U[: len(edges), unit] = torch.from_numpy(gain * leads)
-            net.hid_bias[unit] = gain * (leads.sum() - 2)
-            net.V[unit] = torch.from_numpy(logits[after[unit]] / 2)
-        net.out_bias[:] = torch.from_numpy(logits[after].sum(axis=0) / 2)
+        net.W[:, :count] = -6.0
+        net.W[symbols, range(count)] = 6.0
+        net.U[:count, :count] = 6.0 * leads
+        net.hid_bias[:count] = 6.0 * (leads.sum(dim=0) - 2)
+        net.V[:count] = logits / 2
+        net.out_bias[:] = logits.sum(dim=0) / 2
     return net
 
 
@@ -264,17 +245,12 @@ def counter_net(stuck: bool = False):
     return net
 
 
-class StopAfter:
+class StopAfter(process.Stop):
     """A replacement for Stop that simulates Ctrl-C after a number of batches."""
 
     def __init__(self, batches: int):
-        self.left, self.status = batches, 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
+        super().__init__()
+        self.left = batches
 
     def __bool__(self) -> bool:
         self.left -= 1

@@ -2,80 +2,55 @@
 
 import ast
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
-from shared import ROOT, SCRIPTS
+from shared import ROOT
 
-MODELS = {
-    "kuzushiji": {"kuzu"},
-    "perceptron": {"check"},
-    "recurrent": {"seq_models", "anb2n", "reber"},
-}
-MODEL_OF = {model: folder for folder, models in MODELS.items() for model in models}
-PART = {"kuzu_main": "kuzushiji", "check_main": "perceptron"}
-PART |= {"seq_train": "recurrent", "seq_plot": "recurrent"}
+# The folders and modules of each part, which import only each other, and cli.
+PARTS = [
+    {"cli"},
+    {"kuzu", "kuzu_main", "kuzushiji"},
+    {"check", "check_main", "perceptron"},
+    {"anb2n", "reber", "recurrent", "seq_models", "seq_plot", "seq_train"},
+]
+MAIN = {"kuzu_main", "check_main", "seq_train", "seq_plot"}
 OURS = {
-    str(path.relative_to(ROOT).with_suffix("")).replace("/", "."): path
-    for pattern in ("*.py", "cli/*.py", *(f"{folder}/*.py" for folder in MODELS))
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text("utf-8"))
+    for pattern in ("*.py", *(f"{name}/*.py" for name in set().union(*PARTS)))
     for path in ROOT.glob(pattern)
     if path.name != "__init__.py"
 }
 
 
-def imports(path: Path) -> set[str]:
-    """Return the modules of this project that a module imports, anywhere in it."""
+def imports(tree: ast.AST) -> set[str]:
+    """Return the modules that a part of a module imports, and the names imported from them."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found & set(OURS)
+    return found
 
 
-GRAPH = {name: imports(path) for name, path in OURS.items()}
-
-
-def allowed(name: str) -> set[str]:
-    """Return the folders and models of this project that a module may import."""
-    folder = name.split(".")[0]
-    if folder == "cli":
-        return {"cli"}
-    part = folder if folder in MODELS else PART.get(name) or MODEL_OF[name]
-    # seq_plot.py trains a missing network as seq_train.py does.
-    return {"cli", part, *MODELS[part], *({"seq_train"} if name == "seq_plot" else ())}
+GRAPH = {name: imports(tree) & set(OURS) for name, tree in OURS.items()}
 
 
 @pytest.mark.parametrize("name", GRAPH)
 def test_a_module_imports_only_its_part_and_cli(name):
-    for imported in GRAPH[name]:
-        assert imported.split(".")[0] in allowed(name), f"{name} imports {imported}"
+    (part,) = (part for part in PARTS if name.split(".")[0] in part)
+    # seq_plot.py trains a missing network as seq_train.py does.
+    allowed = {"cli"} | part - MAIN | ({"seq_train"} if name == "seq_plot" else set())
+    assert {imported.split(".")[0] for imported in GRAPH[name]} <= allowed
 
 
 def test_no_circle():
     tuple(TopologicalSorter(GRAPH).static_order())
 
 
-def test_the_top_level_is_the_assignment():
-    names = {path.stem for path in ROOT.glob("*.py")}
-    assert names == {*SCRIPTS, *MODEL_OF}
-
-
 def test_imports_are_at_the_top():
-    inside = {
-        f"{name}: {alias.name}"
-        for name, path in OURS.items()
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(function, ast.FunctionDef)
-        for node in ast.walk(function)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for alias in node.names
-    }
+    nodes = [node for tree in OURS.values() for node in ast.walk(tree)]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    found = {name.split(".")[0] for function in functions for name in imports(function)}
     # Slow imports that most runs do not need: a window, a proof by search.
-    assert inside <= {
-        "cli.files: pyplot",
-        "cli.files: BackendFilter",
-        "cli.files: backend_registry",
-        "perceptron.design: linprog",
-    }
+    assert found == {"matplotlib", "scipy"}
