@@ -31,7 +31,7 @@ ARCHITECTURE = ("hid", "filters", "kernels", "fc", "batch_norm", "dropout")
 
 
 def _kernels(text: str) -> tuple[int, int]:
-    sizes = CommaSeparated(Number(1, 27, int), count=2)(text)
+    sizes = CommaSeparated(Number(1, 11, int), count=2)(text)
     if any(size % 2 == 0 for size in sizes):
         raise argparse.ArgumentTypeError(f"{sizes} must be odd, to preserve the image size")
     return sizes
@@ -77,7 +77,7 @@ class Recipe:
         metavar="N,M",
     )
     kernels: tuple[int, int] | None = flag(
-        _kernels, "side lengths of the filters, odd (conv)", metavar="N,M"
+        _kernels, "side lengths of the filters, odd, at most 11 (conv)", metavar="N,M"
     )
     fc: int | None = flag(
         Number(0, 10_000, int), "units of the fully connected layer, 0 to omit it (conv)"

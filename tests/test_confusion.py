@@ -11,7 +11,6 @@ from shared import characters
 
 from kuzu import NetConv, NetFull, NetLin
 from kuzushiji import confusion, pictures
-from kuzushiji.augmentation import prepare
 from kuzushiji.confusion import FORMS, TYPICAL, Result
 from kuzushiji.dataset import CLASSES, Images
 
@@ -203,27 +202,3 @@ def test_the_unit_that_influences_the_outputs_most_is_drawn_first(images):
     first, *_, last = drawn(pictures.weights_picture(net, images, (0.5, 0.5), "a title"))
     assert np.allclose(first, net.hidden.weight[4].detach().view(28, 28))
     assert not last.any()
-
-
-def test_evidence_adds_up_to_the_log_odds_of_the_most_frequent_confusion(images):
-    net, normalize, target = NetLin(), (0.2, 0.4), images.test_target.numpy()
-    wrong = np.flatnonzero(target == 2)[:3]
-    with torch.no_grad():
-        ink, odds = pictures.evidence(net.output, images.test[wrong], normalize, (2, 6))
-        logs = net(prepare(images.test[wrong], normalize))
-        empty = net(prepare(torch.zeros(1, 28, 28), normalize))
-    assert np.allclose(odds, logs[:, 6] - logs[:, 2], atol=1e-5)
-    assert np.allclose(ink.sum(axis=(1, 2)) + (empty[0, 6] - empty[0, 2]).item(), odds, atol=1e-4)
-    # Without ink there is no evidence.
-    assert not ink[(images.test[wrong] == 0).numpy()].any()
-
-    def draw(net, predicted):
-        return pictures.decision_picture(net, images, normalize, chooses(predicted, target))
-
-    predicted = target.copy()
-    predicted[wrong] = 6
-    # Three templates; a misclassified image and its evidence three times.
-    shown = drawn(draw(net, predicted))[3:]
-    assert np.array_equal(shown[::2], images.test.numpy()[wrong])
-    assert np.allclose(shown[1::2], ink)
-    assert draw(net, target) is draw(NetFull(), predicted) is None

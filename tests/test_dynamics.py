@@ -148,12 +148,12 @@ def test_the_first_failure_of_a_network():
     assert found == {"n": 5, "before": 1, "run": "B", "ends": 9, "correct": 10}
 
 
-# Fixed points
+# Fixed points and slow points
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_newton_finds_the_fixed_point_of_a_linear_map(size, seed):
+def test_the_search_finds_the_fixed_point_of_a_linear_map(size, seed):
     random = np.random.default_rng(seed)
     matrix, shift = random.normal(size=(size, size)), random.normal(size=size)
     # With an eigenvalue of 1 a linear map has no unique fixed point.
@@ -161,7 +161,7 @@ def test_newton_finds_the_fixed_point_of_a_linear_map(size, seed):
     a, b = torch.from_numpy(matrix), torch.from_numpy(shift)
     expected = np.linalg.solve(np.eye(size) - matrix, shift)
     starts = expected + random.normal(size=(20, size))
-    (found,) = dynamics.find_fixed_points(lambda x: x @ a.T + b, starts, size)
+    (found,) = dynamics.find_stationary(lambda x: x @ a.T + b, starts)
     assert np.allclose(found, expected, atol=1e-6)
     values = dynamics.eigenvalues(lambda x: x @ a.T + b, found)
     assert np.allclose(np.abs(values), np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1])
@@ -178,7 +178,7 @@ def scalar_net(weight: float, bias: float = 0.0) -> SRN:
 def test_the_three_fixed_points_of_tanh():
     net = scalar_net(2.0)
     states = extraction.states_on(net, AN_BN, AN_BN.from_strings(AN_BN.all_words))
-    found = dynamics.fixed_points(net, AN_BN, states)
+    found = dynamics.stationary_points(net, AN_BN, states)
     root = brentq(lambda h: np.tanh(2 * h) - h, 0.5, 1)
     # B's begin at -1; four or fewer follow each other in words, and ten more are added.
     reached = later = states.vectors[states.symbol == 1, 0]
@@ -194,26 +194,6 @@ def test_the_three_fixed_points_of_tanh():
         assert numbers == pytest.approx(values[2:], abs=1e-6)
 
 
-def test_fixed_points_of_an_lstm_far_from_its_words():
-    # c <- f c + tanh(9 h) with 1 - f = 1 / 1001: c grows by 1 up to its fixed point 1001, or falls
-    # to -1001; 0 is a saddle.
-    net = LSTM(2, 1)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.zero_()
-        net.hid_bias[:] = torch.tensor([30.0, np.log(1000.0), 0.0, 30.0])
-        net.U[0, 2] = 9.0
-    states = extraction.states_on(net, AN_BN, AN_BN.from_strings(AN_BN.all_words))
-    found = dynamics.fixed_points(net, AN_BN, states)
-    found = [row for row in found if row["symbol"] == "A"]
-    contexts = sorted((round(float(row["point"][1])), row["kind"]) for row in found)
-    assert contexts == [(-1001, "attractor"), (0, "saddle"), (1001, "attractor")]
-    far = [row["eigenvalues"][0] for row in found if row["kind"] == "attractor"]
-    assert far == pytest.approx([1000 / 1001] * 2)
-
-
-# Slow points
-
 TOUCH = -(0.5**0.5)
 # tanh(2 h + bias) touches h at h = TOUCH.
 TOUCHING = np.arctanh(TOUCH) - 2 * TOUCH
@@ -225,11 +205,14 @@ def test_the_slow_point_is_the_bottleneck_beyond_a_saddle_node(max_n, growing):
     bias = TOUCHING + 0.05
     net, language = scalar_net(2.0, bias), make_language("anbn", max_n)
     states = extraction.states_on(net, language, language.from_strings([language.word(max_n)]))
-    found = dynamics.slow_point(net, language, states, 1)
+    (found,) = (
+        row
+        for row in dynamics.stationary_points(net, language, states)
+        if row["kind"] == "slow point" and row["symbol"] == "B"
+    )
     exact = minimize_scalar(
         lambda h: np.tanh(2 * h + bias) - h, bounds=(-0.9, -0.5), method="bounded"
     )
-    assert found["symbol"] == "B"
     assert found["point"] == pytest.approx(exact.x, abs=1e-3)
     assert found["speed"] == pytest.approx(exact.fun, abs=1e-5)
     assert found["eigenvalues"] == pytest.approx(1, abs=0.01)
@@ -239,6 +222,7 @@ def test_the_slow_point_is_the_bottleneck_beyond_a_saddle_node(max_n, growing):
         path.append(np.tanh(2 * path[-1] + bias))
     distance = np.abs(np.array(path[1:]) - exact.x)
     assert found["distance"] == pytest.approx(distance.min(), abs=1e-3)
+    found = dynamics.passage(net, language, found["point"], 1)
     assert found["left"] == [n - 1 - distance[:n].argmin() for n in range(1, max_n + 1)]
     apart = [distance[:n].min() for n in range(1, max_n + 1)]
     assert found["apart"] == pytest.approx(apart, abs=1e-3)
@@ -249,7 +233,8 @@ def test_the_slow_point_is_the_bottleneck_beyond_a_saddle_node(max_n, growing):
 def test_a_map_with_a_fixed_point_in_its_way_has_no_slow_point():
     net = scalar_net(2.0, TOUCHING - 1e-3)
     states = extraction.states_on(net, AN_BN, AN_BN.from_strings(AN_BN.all_words))
-    assert dynamics.slow_point(net, AN_BN, states, 1) is None
+    found = dynamics.stationary_points(net, AN_BN, states)
+    assert "slow point" not in {row["kind"] for row in found}
 
 
 def test_the_decision_boundary_is_where_two_logits_are_equal():

@@ -37,7 +37,7 @@ def test_parameter_sums_are_the_assignment_s(net, formula):
 @given(
     hid=st.integers(1, 400),
     filters=st.tuples(st.integers(1, 12), st.integers(1, 12)),
-    kernels=st.tuples(*[st.sampled_from([1, 3, 5, 7])] * 2),
+    kernels=st.tuples(*[st.sampled_from([1, 3, 5, 7, 9, 11])] * 2),
     fc=st.integers(0, 20),
     batch_norm=st.booleans(),
 )
@@ -69,9 +69,10 @@ def test_netconv_matches_equations(fc, batch_norm):
             torch.nn.init.uniform_(part.bias, -1, 1)
     weight = arrays(net)
 
-    def pooled(maps, size):
-        """Return max pooling over squares of `size` x `size` pixels with stride 2."""
-        return sliding_window_view(maps, (size, size), (1, 2))[:, ::2, ::2].max(axis=(3, 4))
+    def pooled(maps, size, stride):
+        """Return max pooling over squares of `size` x `size` pixels."""
+        squares = sliding_window_view(maps, (size, size), (1, 2))
+        return squares[:, ::stride, ::stride].max(axis=(3, 4))
 
     def relu(values, norm):
         """Return the relu of the values, normalised if the network has this normalisation."""
@@ -83,18 +84,18 @@ def test_netconv_matches_equations(fc, batch_norm):
             values = (values - mean) / np.sqrt(var + 1e-5) * scale + shift
         return np.maximum(values, 0)
 
-    def convolved(maps, name):
-        """Return pooled convolutions, zero-padded to the size of the maps."""
+    def convolved(maps, name, pad):
+        """Return convolutions, zero-padded to the size of the maps if `pad`."""
         kernels = weight[f"{name}.weight"]
-        padded = np.pad(maps, [(0, 0), *[(kernels.shape[-1] // 2,) * 2] * 2])
+        padded = np.pad(maps, [(0, 0), *[(pad * (kernels.shape[-1] // 2),) * 2] * 2])
         squares = sliding_window_view(padded, kernels.shape[-2:], axis=(1, 2))
         bias = weight.get(f"{name}.bias", np.zeros(len(kernels)))[:, None, None]
-        return pooled(np.einsum("chwij, fcij -> fhw", squares, kernels) + bias, 2)
+        return np.einsum("chwij, fcij -> fhw", squares, kernels) + bias
 
     for pixels in images(3):
-        maps = relu(convolved(pixels.numpy().astype(float), "conv1"), "norm1")
-        maps = convolved(maps, "conv2")
-        hidden = relu(pooled(maps, 3) if fc else maps, "norm2").reshape(-1)
+        maps = convolved(pixels.numpy().astype(float), "conv1", True)
+        maps = convolved(relu(pooled(maps, 2, 2), "norm1"), "conv2", not fc)
+        hidden = relu(pooled(maps, *((4, 3) if fc else (2, 2))), "norm2").reshape(-1)
         if fc:
             hidden = relu(weight["fc.weight"] @ hidden + weight.get("fc.bias", 0), "norm3")
         expected = log_softmax(weight["output.weight"] @ hidden + weight["output.bias"])

@@ -134,12 +134,13 @@ def test_the_plane_is_that_of_two_units_or_of_the_principal_components():
         assert np.array_equal(Plane(SRN(2, width), units).project(units)[:, :width], units)
 
 
-def test_the_maps_show_fixed_points_inside_the_axes():
-    states, _, plane = analysed(net := SRN(2, 2, init=1.0), AN_B2N)
-    points = [("saddle", np.zeros(2)), ("repeller", np.full(2, 9.0))]
-    records = [{"symbol": "A", "kind": kind, "point": point} for kind, point in points]
-    figure = pictures.maps_picture(net, AN_B2N, states, plane, records, "a title")
+def test_the_maps_show_the_points_of_their_symbol():
+    net = SRN(2, 2, init=1.0)
+    points = [("saddle", "A", [0.5, 0.0]), ("slow point", "B", [0.0, -0.5])]
+    records = [{"kind": kind, "symbol": s, "point": np.array(point)} for kind, s, point in points]
+    figure = pictures.maps_picture(net, AN_B2N, [0, 1], records, "a title")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels[:3] == ["n = 1", "n = 2", "saddle"]
-    assert "repeller" not in labels
-    assert "fixed points outside the axes: 1" in [text.get_text() for text in figure.axes[0].texts]
+    assert labels[:4] == ["n = 1", "n = 2", "saddle", "slow point"]
+    for axes, (_, symbol, point) in zip(figure.axes, points, strict=True):
+        shown = [line.get_xydata().tolist() for line in axes.lines if line.get_markersize() == 11]
+        assert (axes.get_title(), shown) == (f"symbol {symbol}", [[point]])

@@ -144,10 +144,10 @@ def test_long_vectors_and_many_fixed_points_are_cut():
     assert report.format_eigenvalue(-1 + 0.004j) == "-1.00"
     assert report.format_eigenvalue(0.19 - 1.161j) == "0.19-1.16i"
     assert report.format_vector(range(9)).endswith(" 5.00, ...)")
-    lines = report.fixed_point_table([POINT] * 6 + [POINT | {"symbol": "B"}]).splitlines()
+    lines = report.point_table([POINT] * 6 + [POINT | {"symbol": "B"}]).splitlines()
     assert lines[0].split() == [*POINT]
     assert [line[0] for line in lines[1:]] == [*"AAAAB"]
-    assert report.fixed_point_table([]) == ""
+    assert report.point_table([]) == ""
 
 
 def test_an_srn_has_no_context_units_to_print(capsys):
