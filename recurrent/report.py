@@ -77,12 +77,9 @@ def point_table(records: list[dict]) -> str:
         counts[record["symbol"]] = counts.get(record["symbol"], 0) + 1
         if counts[record["symbol"]] <= MAX_POINTS:
             values = [format_eigenvalue(value) for value in record["eigenvalues"]]
-            row = record | {
-                "point": format_vector(record["point"]),
-                "eigenvalues": _limited(values),
-            }
-            del row["speed"]
-            shown.append(row)
+            row = {name: record[name] for name in ("symbol", "kind")}
+            row |= {"point": format_vector(record["point"]), "eigenvalues": _limited(values)}
+            shown.append(row | {name: record[name] for name in ("distance", "after_10")})
     return table(shown, {"distance": ".2f", "after_10": ".2f"})
 
 

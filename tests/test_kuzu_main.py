@@ -288,7 +288,7 @@ def test_small_networks_use_one_thread(monkeypatch):
 BAD = [
     ("--lr 0", 2, "argument --lr: '0' is not a number above 0 and at most 100"),
     ("--kernels 4,3", 2, "(4, 3) must be odd, to preserve the image size"),
-    ("--kernels 3,29", 2, "'29' is not a whole number from 1 to 27"),
+    ("--kernels 3,29", 2, "'29' is not a whole number from 1 to 11"),
     ("--normalize 0.5,0", 2, "the second number must be at least 0.001"),
     ("--sweep 10 --net lin", 2, "omit --net lin"),
     ("--compare --load x", 2, "--load: not allowed with argument --compare"),
