@@ -1,10 +1,10 @@
-"""Flags, exit status and errors, signals, files, pictures, checkpoints, training.
+"""Flags, exit status and errors, signals, files, pictures, checkpoints, training, tables.
 
 Machines that cannot be had here are emulated; the docstrings of these tests name them.
 """
 
 import cli
-from cli import files, process, settings, training
+from cli import files, process, settings, tables, training
 from cli.process import UserError
 
 import argparse
@@ -342,7 +342,7 @@ def test_a_full_disk_is_reported_and_keeps_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["a.jpg"]
 
 
-def test_an_obstacle_to_writing_is_reported_at_once(tmp_path, monkeypatch):
+def test_an_obstacle_to_writing_or_reading_is_reported_at_once(tmp_path, monkeypatch):
     """A protected folder of Windows is emulated: new files are refused, whatever the name."""
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "file").touch()
@@ -350,6 +350,7 @@ def test_an_obstacle_to_writing_is_reported_at_once(tmp_path, monkeypatch):
         (files.write, ["folder.jpg", ""], "^cannot write .*folder.jpg: "),
         (files.require_writable, ["file"], "^cannot write into .*file: it is not a folder"),
         (files.require_savable, ["folder.jpg", "--save"], "^--save .* is a folder: choose a file"),
+        (files.require_file, ["folder.jpg", "--load"], "^--load .*folder.jpg: not a file"),
     ):
         with pytest.raises(UserError, match=message):
             function(tmp_path / words[0], *words[1:])
@@ -502,3 +503,16 @@ def test_updates_follow_the_equations(name, monkeypatch):
     saved = asdict(run) | {"optimizer": run.optimizer.state_dict()["state"]}
     with pytest.raises(ValueError, match="optimizer is that of another network"):
         training.resume(saved, recipe, torch.nn.Linear(3, 1))
+
+
+# Text
+
+
+def test_a_table_has_columns_below_its_keys():
+    records = [dict(state="A", margin=0.5, note=None), dict(state="AAB", margin=-1.25, note=3)]
+    assert tables.table(records, {"margin": "+.2f"}).splitlines() == [
+        "state  margin  note",
+        "A      +0.50",
+        "AAB    -1.25   3",
+    ]
+    assert tables.table([]) == ""

@@ -87,6 +87,7 @@ def test_training_on_test_images_and_another_data_set_are_reported(capsys):
         capsys.readouterr()
         printed = run("--load", "a.pth", *words)
         assert printed.startswith(f"images: Kuzushiji-10k split {split},")
+        assert ("of its training images it is right for" in printed) != known
         told = capsys.readouterr().err
         assert told.count("\n") == known
         assert ("accuracy on Kuzushiji-10k split 2 is not an accuracy on unseen" in told) == known
