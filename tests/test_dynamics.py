@@ -217,10 +217,10 @@ def test_the_slow_point_is_the_bottleneck_beyond_a_saddle_node(max_n, growing):
     assert found["speed"] == pytest.approx(exact.fun, abs=1e-5)
     assert found["eigenvalues"] == pytest.approx(1, abs=0.01)
     # The B's begin at -1.
-    path = [-1.0]
+    trajectory = [-1.0]
     for _ in range(max_n):
-        path.append(np.tanh(2 * path[-1] + bias))
-    distance = np.abs(np.array(path[1:]) - exact.x)
+        trajectory.append(np.tanh(2 * trajectory[-1] + bias))
+    distance = np.abs(np.array(trajectory[1:]) - exact.x)
     assert found["distance"] == pytest.approx(distance.min(), abs=1e-3)
     found = dynamics.passage(net, language, found["point"], 1)
     assert found["left"] == [n - 1 - distance[:n].argmin() for n in range(1, max_n + 1)]
