@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 from shared import automaton_net, counter_net
@@ -134,12 +135,15 @@ def test_the_plane_is_that_of_two_units_or_of_the_principal_components():
         assert np.array_equal(Plane(SRN(2, width), units).project(units)[:, :width], units)
 
 
-def test_the_maps_show_fixed_points_inside_the_axes():
-    states, _, plane = analysed(net := SRN(2, 2, init=1.0), AN_B2N)
+def test_the_maps_show_decisions_and_the_fixed_points_inside_the_axes():
+    net = SRN(2, 2, init=1.0)
+    net.V.data, net.out_bias.data = torch.tensor([[1.0, -1], [0, 0]]), torch.zeros(2)
+    states, _, plane = analysed(net, AN_B2N)
     points = [("saddle", np.zeros(2)), ("repeller", np.full(2, 9.0))]
     records = [{"symbol": "A", "kind": kind, "point": point} for kind, point in points]
     figure = pictures.maps_picture(net, AN_B2N, states, plane, records, "a title")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels[:3] == ["n = 1", "n = 2", "saddle"]
-    assert "repeller" not in labels
-    assert "fixed points outside the axes: 1" in [text.get_text() for text in figure.axes[0].texts]
+    assert labels[:4] == ["n = 1", "n = 2", "saddle", "decision boundary"]
+    drawn = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts}
+    assert drawn["B"] < 0 < drawn["A"]
+    assert "fixed points outside the axes: 1" in drawn
