@@ -22,13 +22,12 @@ def random_net(kind, symbols: int, hid: int):
     return net
 
 
-def example(net, lang: str = "anb2n", **changes) -> SimpleNamespace:
-    """Return a network, a language and the data of a page of both, changed; the machine is the
-    language's own."""
+def example(net, lang: str = "anb2n") -> SimpleNamespace:
+    """Return a network, a language, and the data of their page, with the language's machine."""
     language = make_language(lang, 0 if lang == "reber" else 3)
     states = states_on(net, language, language.from_strings(language.shortest_words(4)))
     machine = Extraction(language.machine, states.node, language.machine)
-    data = page_data(net, language, states, machine, "A network", drawn=True) | changes
+    data = page_data(net, language, states, machine, "A network", drawn=True)
     return SimpleNamespace(net=net, language=language, data=data)
 
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 from shared import automaton_net, counter_net
@@ -134,13 +135,16 @@ def test_the_plane_is_that_of_two_units_or_of_the_principal_components():
         assert np.array_equal(Plane(SRN(2, width), units).project(units)[:, :width], units)
 
 
-def test_the_maps_show_the_points_of_their_symbol():
+def test_the_maps_show_decisions_and_the_points_of_their_symbol():
     net = SRN(2, 2, init=1.0)
+    net.V.data, net.out_bias.data = torch.tensor([[1.0, -1], [0, 0]]), torch.zeros(2)
     points = [("saddle", "A", [0.5, 0.0]), ("slow point", "B", [0.0, -0.5])]
     records = [{"kind": kind, "symbol": s, "point": np.array(point)} for kind, s, point in points]
     figure = pictures.maps_picture(net, AN_B2N, [0, 1], records, "a title")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels[:4] == ["n = 1", "n = 2", "saddle", "slow point"]
+    assert labels[:5] == ["n = 1", "n = 2", "saddle", "slow point", "decision boundary"]
     for axes, (_, symbol, point) in zip(figure.axes, points, strict=True):
         shown = [line.get_xydata().tolist() for line in axes.lines if line.get_markersize() == 11]
         assert (axes.get_title(), shown) == (f"symbol {symbol}", [[point]])
+        regions = {text.get_text(): text.get_position()[0] for text in axes.texts}
+        assert regions["B"] < 0 < regions["A"]

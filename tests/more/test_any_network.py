@@ -1,4 +1,4 @@
-"""Any network goes through every section of seq_plot.py: 200 random, saturated, constant or
+"""Any network goes through every section of seq_plot.py: 200 random, saturated, zero or
 half-trained ones of every language, model and size: every tenth of them, all with ALL_NETWORKS=1,
 because all take ten minutes; and a machine that is too large to draw."""
 
