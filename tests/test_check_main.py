@@ -68,7 +68,8 @@ def test_training_matches_assignment(tmp_path):
     epochs, accuracies = zip(*re.findall(EPOCH, done.stdout), strict=True)
     assert len(epochs) >= 20
     assert list(map(int, epochs)) == [100 * (i + 1) for i in range(len(epochs))]
-    assert accuracies[-1] == "100.00"
+    # Training ends after 2000 epochs with all points correct.
+    assert set(accuracies[-19:]) == {"100.00"}
     for text in ("Final Weights:\ntensor([[", "Final Accuracy:  100.0\n", "In short\nThe network"):
         assert text in done.stdout
     assert re.search(r"^seed: \d+ \(chosen at random", done.stdout)
