@@ -1,7 +1,5 @@
 """Configuration of pytest: one thread, shared.py as plugin, slowest test first."""
 
-from __future__ import annotations
-
 import os
 
 import pytest
@@ -12,8 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Import shared.py, except in the process that only distributes tests to workers: the workers
-    would have to wait until it has imported torch."""
+    """Import shared.py, but not in the process that distributes tests, for which workers wait."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         config.pluginmanager.import_plugin("shared")
 

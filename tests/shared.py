@@ -1,7 +1,5 @@
 """Shared by the tests: small data sets in KMNIST's format, running scripts, example networks."""
 
-from __future__ import annotations
-
 from cli import process
 from cli.settings import command
 
@@ -48,15 +46,9 @@ def write_idx(path: Path, values: np.ndarray) -> None:
 def characters(train: int = 300, test: int = 120):
     """Return the first training and test images of Kuzushiji-10k, split 0."""
     images = dataset.load_kuzushiji10k(0)
-    return replace(
-        images,
-        name="a few characters",
-        train=images.train[:train],
-        train_target=images.train_target[:train],
-        test=images.test[:test],
-        test_target=images.test_target[:test],
-        split=None,
-    )
+    learned = {"train": images.train[:train], "train_target": images.train_target[:train]}
+    tested = {"test": images.test[:test], "test_target": images.test_target[:test]}
+    return replace(images, name="a few characters", split=None, **learned, **tested)
 
 
 def write_characters(root: Path, train: int = 300, test: int = 120) -> Path:
@@ -89,11 +81,9 @@ def no_explanation(monkeypatch):
 @pytest.fixture
 def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
     """Folder with KMNIST's training files (300 images) on a local server for downloads."""
-    folder = tmp_path / "source" / "kmnist"
-    folder.mkdir(parents=True)
-    raw = write_characters(tmp_path / "source") / "KMNIST" / "raw"
+    folder = write_characters(tmp_path / "source") / "KMNIST" / "raw"
     for name in dataset.FILES[:2]:
-        content = (raw / name).read_bytes()
+        content = (folder / name).read_bytes()
         (folder / f"{name}.gz").write_bytes(gzip.compress(content))
         monkeypatch.setitem(dataset.KMNIST_IDS, name, dataset.git_id(content))
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=folder)
@@ -159,19 +149,13 @@ def golden(name: str, text: str) -> None:
     rounded = rounded.replace(command("x").removesuffix("x"), "python3 ")
     path = ROOT / "tests" / "golden" / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
         path.write_text(rounded, encoding="utf-8")
     assert rounded == path.read_text(encoding="utf-8")
 
 
 def interrupt_script(*words, cwd: Path, line: str, number: int | None) -> tuple[int, str, str]:
-    """Send a signal, None to kill, to a script when it prints a line that begins with `line`.
-
-    Returns its exit status, its output after this line, and its output on stderr. Skips the test on
-    Windows, where a process cannot send the signal.
-    """
-    if number and os.name == "nt":
-        pytest.skip("needs Unix's signals")
+    """Send a signal, None to kill, to a script when it prints a line that begins with `line`;
+    return its exit status, its output after this line, and its output on stderr."""
     script = start_script(*words, cwd=cwd)
     for printed in script.stdout:
         if printed.startswith(line):
@@ -204,11 +188,8 @@ class Bomb:
 
 
 def automaton_net(language, spare: int = 0):
-    """Return an SRN that implements a language's automaton, with one hidden unit per transition.
-
-    The unit of the last transition is close to 1, all others are close to -1; `spare` additional
-    units are 0.
-    """
+    """Return an SRN that implements a language's automaton, with one hidden unit per transition:
+    close to 1 for the last transition, otherwise to -1. `spare` additional units are 0."""
     nodes, symbols = np.nonzero(language.transitions >= 0)
     after, count = language.transitions[nodes, symbols], len(nodes)
     # The end of the last word is treated as the start of another, whose prediction is not used.
@@ -230,10 +211,8 @@ def automaton_net(language, spare: int = 0):
 
 
 def counter_net(stuck: bool = False):
-    """Return a one-unit LSTM that counts a^n b^2n: A adds 1 to the context, B subtracts 1/2.
-
-    It predicts B for a context above 1/4 and A below; if `stuck`, always B.
-    """
+    """Return a one-unit LSTM that counts a^n b^2n: A adds 1 to the context, B subtracts 1/2. It
+    predicts B for a context above 1/4 and A below; if `stuck`, always B."""
     net = LSTM(2, 1)
     with torch.no_grad():
         for parameter in net.parameters():

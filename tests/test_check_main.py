@@ -1,16 +1,12 @@
 """check_main.py as a user runs it: the assignment's commands, --design, errors, Ctrl-C."""
 
-from cli.training import Adam
-
 import json
 import re
 import types
 from unittest import mock
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from shared import ROOT, StopAfter, check_refused, golden, run_here, run_script
 
 import check
@@ -27,11 +23,6 @@ def edited(monkeypatch, text: str) -> None:
     module = types.ModuleType("edited")
     exec(text, module.__dict__)
     monkeypatch.setattr(check, "MLP", module.MLP)
-
-
-def with_weights(lines: str) -> str:
-    """Return check.py with other lines under "Enter Weights Here"."""
-    return re.sub(r"(?s)        # One row per.*?(?=        # -----)", f"{lines}\n", OURS)
 
 
 def run(*words, capsys, status=0) -> str:
@@ -56,10 +47,8 @@ def test_commands_print_the_golden_text_and_save_pictures(name, words, tmp_path,
     golden(name, done.stdout)
     pictures = {tmp_path / path for path in re.findall("picture: (.*)", done.stdout)}
     assert set((tmp_path / "plot").iterdir()) == pictures
-    for path in pictures:
-        with Image.open(path) as picture:
-            # More grey levels than an empty picture has.
-            assert len(np.unique(np.asarray(picture.convert("L")))) > 20
+    # Empty axes have 18 kB.
+    assert min(path.stat().st_size for path in pictures) > 20_000
 
 
 def test_training_matches_assignment(tmp_path):
@@ -70,8 +59,7 @@ def test_training_matches_assignment(tmp_path):
     assert list(map(int, epochs)) == [100 * (i + 1) for i in range(len(epochs))]
     # Training ends after 2000 epochs with all points correct.
     assert set(accuracies[-19:]) == {"100.00"}
-    for text in ("Final Weights:\ntensor([[", "Final Accuracy:  100.0\n", "In short\nThe network"):
-        assert text in done.stdout
+    assert re.search(r"Final Weights:\ntensor(?s:.*)Final Accuracy:  100.0\n", done.stdout)
     assert re.search(r"^seed: \d+ \(chosen at random", done.stdout)
     names = {path.name for path in (tmp_path / "plot").iterdir()}
     assert names == {*(f"hid_5_{unit}.jpg" for unit in range(5)), "out_5.jpg", "net_5.jpg"}
@@ -79,17 +67,13 @@ def test_training_matches_assignment(tmp_path):
 
 # check.py edited by a student
 
-ROW = """        in_hid_weight, hid_bias = [[1, {}], [-1, 1]], [{}, 0]
-        hid_out_weight, out_bias = [[1, 1]], [0]"""
-LARGE = """        in_hid_weight = [[20, -20], [-20, 20], [20, -20], [-20, 20]]
-        hid_bias, hid_out_weight, out_bias = [-10, -10, -30, -30], [[20, 20, -20, -20]], [-10]"""
-
 
 @pytest.mark.parametrize("words", [["--design"], ["--set_weights"]])
 def test_printed_weights_can_be_pasted_and_are_not_scaled_twice(words, monkeypatch, capsys):
     printed = run(*words, capsys=capsys)
-    lines = re.findall(r"^        \w+ = .*$", printed, flags=re.MULTILINE)
-    edited(monkeypatch, with_weights("\n".join(lines)))
+    lines = re.findall(r"^        \w+ = .*\n", printed, flags=re.MULTILINE)
+    entered = r"(?s)        # One row per.*?(?=        # -----)"
+    edited(monkeypatch, re.sub(entered, "".join(lines), OURS))
     run("--act", "step", "--set_weights", capsys=capsys)
     printed = run("--act", "sig", "--set_weights", capsys=capsys)
     assert ("multiplied by 10" in printed) == (words == ["--design"])
@@ -99,75 +83,55 @@ def test_printed_weights_can_be_pasted_and_are_not_scaled_twice(words, monkeypat
 
 def test_scale_is_obeyed(tmp_path, capsys):
     path = tmp_path / "results.json"
-    words = ["--set_weights", "--json", path, "--scale"]
-    printed = run(*words, 1.5, capsys=capsys, status=3)
+    printed = run("--set_weights", "--json", path, "--scale", 1.5, capsys=capsys, status=3)
     assert "tensor([-0.7500])\nInitial Accuracy:  55.5" in printed
     assert json.loads(path.read_text())["smallest_scale"] == pytest.approx(1.980399, abs=1e-6)
     assert "to paste" not in printed
-    assert "used as entered" not in run(*words, 1, capsys=capsys, status=3)
 
 
 def test_the_course_s_own_check_py_runs(tmp_path, monkeypatch, capsys):
-    """It is emulated: its class has no attribute `act`, and large weights were entered."""
-    edited(monkeypatch, with_weights(LARGE).replace("self.act", "self.kind"))
+    """It is emulated: its class has no attribute `act`."""
+    edited(monkeypatch, OURS.replace("self.act", "self.kind"))
     assert check_main.main(["--hid=1", "--epoch=5", "--restarts=1", f"--plot={tmp_path}"]) == 3
     for words in (["--act", "step", "--set_weights"], ["--set_weights"], ["--design"]):
         assert "classifies all 9 points correctly" in run(*words, capsys=capsys)
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "status", "message"),
+    ("words", "status", "message"),
     [
-        # tests/faults has invalid values of every flag.
-        (OURS, "--act step", 2, "--act step cannot be trained"),
-        (OURS, "--scale 5", 2, "--scale multiplies the weights of --set_weights"),
-        (OURS, "--design --data same.csv", 1, "all targets are the same"),
-        (OURS, "--set_weights", 1, "has the shape (4, 2), but 2 hidden units need (2, 2)"),
-        (with_weights(ROW.format("1, 2", 0)), "--set_weights", 1, "cannot be used: expected seq"),
-        (with_weights(ROW.format(1, "1e99")), "--set_weights", 1, "hid_bias in check.py contains"),
-        (OURS.replace("torch.sigmoid", "torch.tanh"), "--epoch 1", 1, "two layers of sigmoid"),
+        ("--act step", 2, "--act step cannot be trained"),
+        ("--scale 5", 2, "--scale multiplies the weights of --set_weights"),
+        ("--data points.csv", 1, "row 3, column T: '' is not a whole number from 0 to 1"),
+        ("--set_weights", 1, "has the shape (4, 2), but 2 hidden units need (2, 2)"),
     ],
 )
-def test_errors_are_reported_in_one_line(
-    text, words, status, message, tmp_path, monkeypatch, capsys
-):
+def test_errors_are_reported_in_one_line(words, status, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "same.csv").write_text("X1,X2,T\n0,0,1\n0,1,1\n")
-    edited(monkeypatch, text)
+    (tmp_path / "points.csv").write_text("X1,X2,T\n0,0,1\n0,1\n")
     check_refused("check_main", ["--hid", "2", *words.split()], status, message, capsys)
-
-
-# Training
-
-
-def train_alone(weights) -> tuple[int, float, list]:
-    """Train a network from weights for 100 epochs as the course does.
-
-    Returns correct points and negative loss before the last update, and the parameters after it.
-    """
-    net = check.MLP(3)
-    for parameter, value in zip(net.parameters(), weights, strict=True):
-        parameter.data = value.reshape(parameter.shape).clone()
-    # Compared with torch's in test_cli.py.
-    optimizer = Adam(net.parameters(), 0.05, weight_decay=1e-5)
-    for _ in range(100):
-        output = net(POINTS)
-        loss = torch.nn.BCELoss()(output, TARGET)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    correct = ((output >= 0.5) == (TARGET == 1)).sum().item()
-    return correct, -loss.item(), list(net.parameters())
 
 
 def test_networks_side_by_side_train_as_if_alone_and_the_best_is_chosen():
     recipe = network.Recipe(lr=0.05, init=0.5, epoch=100, restarts=3)
     torch.manual_seed(4)
     start = network.init_weights(recipe, 3)
-    assert torch.cat([value.flatten() for value in start]).std() == pytest.approx(0.5, rel=0.2)
     best, results = network.train(start, recipe, POINTS, TARGET, check_main.Stop())
     assert results == {"epochs": 100, "restarts": 3, "restarts_correct": 0}
-    alone = [train_alone(weights) for weights in zip(*start, strict=True)]
+    alone = []
+    for weights in zip(*start, strict=True):
+        net = check.MLP(3)
+        for parameter, value in zip(net.parameters(), weights, strict=True):
+            parameter.data = value.reshape(parameter.shape).clone()
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.05, weight_decay=1e-5)
+        for _ in range(100):
+            output = net(POINTS)
+            loss = torch.nn.BCELoss()(output, TARGET)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        correct = ((output >= 0.5) == (TARGET == 1)).sum().item()
+        alone.append((correct, -loss.item(), list(net.parameters())))
     *_, expected = max(alone, key=lambda run: run[:2])
     for pair in zip(best, expected, strict=True):
         assert torch.allclose(*pair, atol=1e-4)
