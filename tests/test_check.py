@@ -3,17 +3,30 @@
 import math
 import re
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 from shared import ROOT
 
+import check
 import check_main
 from perceptron import network, pictures
 from perceptron.design import SCALES
 from perceptron.summary import line_equation, summary
 
 POINTS, TARGET = network.read_table(ROOT / "data" / "check.csv")
+
+
+@pytest.mark.parametrize(("act", "g"), [("sig", expit), ("step", lambda z: np.where(z >= 0, 1, 0))])
+def test_forward_computes_the_equations(act, g):
+    net, points = check.MLP(4, act), torch.randn(20, 2)
+    w, b, v, c = (parameter.detach().double().numpy() for parameter in net.parameters())
+    hidden = g(points.double().numpy() @ w.T + b)
+    expected = np.hstack([hidden, g(hidden @ v.T + c)])
+    assert np.allclose(network.activations(net, points), expected, atol=1e-5)
 
 
 number = st.floats(-20, 20).map(lambda value: round(value, 2))

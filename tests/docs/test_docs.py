@@ -1,5 +1,7 @@
 """The report, made by short runs; README's commands and links; the benchmarks' tables."""
 
+from cli.process import UserError
+
 import contextlib
 import importlib
 import json
@@ -42,6 +44,10 @@ def test_the_report_answers_with_what_the_commands_print(tmp_path, monkeypatch):
     for name in pictures:
         assert (out / name).exists()
     assert (out / "lstm.html").exists()
+    # It fails loudly.
+    (work / "lin" / "plot" / "kuzu_lin_forms.jpg").unlink()
+    with pytest.raises(UserError, match=r"kuzu_lin_forms.jpg does not exist"):
+        make_report.main(words)
 
 
 def test_readme_s_commands_have_flags_that_exist():
@@ -54,6 +60,7 @@ def test_readme_s_commands_have_flags_that_exist():
 def test_readme_s_links_exist():
     for name in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / name).exists(), name
+    assert README.count("\n") <= 130
 
 
 @pytest.mark.parametrize(
