@@ -51,7 +51,6 @@ def test_torch_modules_predict_the_same_as_ours(layer, kind):
     ("content", "message"),
     [
         ({"epoch": 3, "loss": 0.1}, "it is not a table of weights (a state_dict)"),
-        ({"W": STATE["W"]}, "without a weight matrix U"),
         (nn.Linear(2, 2).state_dict(), "these are not the weights of an SRN or LSTM: weight, bias"),
         (modules(nn.GRU).state_dict(), "W has 9 columns, an SRN of 3 units 3, an LSTM 12"),
         # An embedding, whose parameter is named as one of the linear layer.
@@ -105,9 +104,8 @@ def test_a_finished_run_and_given_settings_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"already trained on 3000 sequences; .* use --epoch 4"):
         checkpoints.resume(flags(resume=path))
     assert checkpoints.resume(flags(resume=path, epoch=4)).length == 4
-    for given in (dict(lang="anbn"), dict(seed=1), dict(lr=0.1)):
-        with pytest.raises(UserError, match=r"--resume reads --\w+ from the file: leave it out"):
-            checkpoints.resume(flags(resume=path, **given))
+    with pytest.raises(UserError, match="--resume reads --seed from the file: leave it out"):
+        checkpoints.resume(flags(resume=path, seed=1))
 
 
 def test_the_language_is_that_of_the_name_or_the_flags(tmp_path):

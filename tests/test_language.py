@@ -17,10 +17,6 @@ from recurrent.task import make_language
 times = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(lambda more: (1, *more))
 
 
-def word_of(times: tuple[int, ...], n: int) -> str:
-    return "".join(letter * (factor * n) for letter, factor in zip("ABCDE", times, strict=False))
-
-
 @pytest.mark.parametrize("name", ["", "an", "bnan", "a2nbn", "anb0n", "ANBN", "anbnbn", "ancn"])
 def test_invalid_names_are_refused(name):
     with pytest.raises(ValueError, match=f"'{name}' is not a language: use reber or a name like"):
@@ -32,15 +28,16 @@ def test_invalid_names_are_refused(name):
 def test_sequences_are_five_words_and_the_next_a(times, max_n, seed):
     name = "".join(f"{letter}{k}n" for letter, k in zip("abcde", times, strict=False))
     language = make_language(name.replace("1", ""), max_n)
-    words = tuple(word_of(times, n) for n in range(1, max_n + 1))
+    runs = list(zip("ABCDE", times, strict=False))
+    words = ("".join(x * (k * n) for x, k in runs) for n in range(1, max_n + 1))
     assert language.times == times
-    assert language.all_words == words
+    assert language.all_words == tuple(words)
     batch = language.batch(7, np.random.default_rng(seed))
     texts = language.to_strings(batch)
     for text, symbols, nodes, mask in zip(texts, *(part.T for part in batch), strict=True):
         found = re.findall("A+[^A]+", text)
         assert (len(found), "".join(found)) == (WORDS, text)
-        assert set(found) <= set(words)
+        assert set(found) <= set(language.all_words)
         assert mask.tolist() == [step < len(text) for step in range(len(mask))]
         # The first symbol of a sixth word is predicted.
         assert language.decode(symbols[: len(text) + 1]) == text + "A"
