@@ -1,6 +1,6 @@
 """Networks in files: our own, the course's, other state_dicts, and what does not fit."""
 
-from cli import files, training
+from cli import training
 from cli.process import UserError
 from cli.training import Run
 
@@ -36,36 +36,25 @@ STATE = SRN(2, 3, init=1.0).state_dict()
 
 
 @pytest.mark.parametrize(("layer", "kind"), [(nn.RNN, SRN), (nn.LSTM, LSTM)])
-@pytest.mark.parametrize("key", checkpoints.NESTED)
-def test_torch_modules_predict_the_same_as_ours(key, layer, kind):
+def test_torch_modules_predict_the_same_as_ours(layer, kind):
     torch.manual_seed(0)
     student = modules(layer)
     state = {f"module.{name}": value for name, value in student.state_dict().items()}
-    found = network_of({key: state, "epoch": 7})
+    found = network_of({"model_state_dict": state, "epoch": 7})
     assert type(found) is kind
     symbols = torch.randint(2, (9, 4))
     expected = student["to_symbols"](student["memory"](torch.eye(2)[symbols])[0])
     assert torch.allclose(found(symbols), expected, atol=1e-6)
 
 
-def without(name: str) -> dict:
-    return {key: value for key, value in STATE.items() if key != name}
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ({"epoch": 3, "loss": 0.1}, "it is not a table of weights (a state_dict)"),
-        (without("U"), "without a weight matrix U"),
-        (STATE | {"V": torch.zeros(3, 4)}, "V has the shape (3, 4), not (3, 2)"),
-        (without("H0"), "without H0"),
-        (STATE | {"extra": torch.zeros(1)}, "unexpected: extra"),
-        (STATE | {"V": torch.full((3, 2), torch.nan)}, "V contains non-finite numbers"),
         (nn.Linear(2, 2).state_dict(), "these are not the weights of an SRN or LSTM: weight, bias"),
         (modules(nn.GRU).state_dict(), "W has 9 columns, an SRN of 3 units 3, an LSTM 12"),
-        # An embedding, whose parameter is named as one of the linear layer; two recurrent layers.
+        # An embedding, whose parameter is named as one of the linear layer.
         (modules(nn.RNN, x=nn.Embedding(2, 2)).state_dict(), "not one recurrent and one linear"),
-        (modules(nn.RNN, x=nn.RNN(3, 3)).state_dict(), "not one recurrent and one linear layer"),
     ],
 )
 def test_what_does_not_fit_is_named_in_one_line(content, message, tmp_path):
@@ -90,22 +79,10 @@ def new_run(model: str = "srn", done: int = 1) -> Run:
     return run
 
 
-def save_older(run: Run, path) -> None:
-    """Write what a former seq_train.py wrote for a run."""
-    content = {name: getattr(run, name) for name in ("seed", "seconds")} | {
-        "task": run.about, "recipe": asdict(run.recipe), "epoch": run.length,
-        "seen": run.done * 1000, "reports": [tuple(report.values()) for report in run.reports],
-        "net": run.net.state_dict(), "optimizer": run.optimizer.state_dict(),
-    }  # fmt: skip
-    torch.save(content, path)
-
-
-@pytest.mark.parametrize(
-    ("model", "save"), [("srn", training.save), ("lstm", training.save), ("lstm", save_older)]
-)
-def test_a_run_is_read_back_whole(model, save, tmp_path):
+@pytest.mark.parametrize("model", ["srn", "lstm"])
+def test_a_run_is_read_back_whole(model, tmp_path):
     path, run = tmp_path / "any name.pth", new_run(model)
-    save(run, path)
+    training.save(run, path)
     net, saved = read_network(path, "--load")
     task = task_of(net, saved, path, flags())
     assert asdict(task) == run.about
@@ -127,29 +104,12 @@ def test_a_finished_run_and_given_settings_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"already trained on 3000 sequences; .* use --epoch 4"):
         checkpoints.resume(flags(resume=path))
     assert checkpoints.resume(flags(resume=path, epoch=4)).length == 4
-    for name, value in dict(lang="anbn", seed=1, lr=0.1, counter=True).items():
-        with pytest.raises(UserError, match=f"--resume reads --{name} from the file: leave it out"):
-            checkpoints.resume(flags(resume=path, **{name: value}))
-
-
-def test_a_damaged_run_is_refused(tmp_path):
-    path = tmp_path / "net.pth"
-    training.save(new_run(), path)
-    state, saved = files.read_checkpoint(path, "--resume")
-    for change, message in (
-        ({"seed": "five"}, "not a run of seq_train.py: it lacks about, seed, length"),
-        ({"recipe": {"lr": -1}}, "not a run of seq_train.py: lr: '-1' is not a number above 0"),
-        ({"about": {"lang": "foo", "hid": 2}}, "does not fit: 'foo' is not a language"),
-        ({"about": saved["about"] | {"hid": 4}}, "does not fit: anbn has 2 symbols"),
-    ):
-        files.write_checkpoint(path, state, saved | change)
-        with pytest.raises(UserError, match=f"{path}.*{message}"):
-            checkpoints.resume(flags(resume=path))
+    with pytest.raises(UserError, match="--resume reads --seed from the file: leave it out"):
+        checkpoints.resume(flags(resume=path, seed=1))
 
 
 def test_the_language_is_that_of_the_name_or_the_flags(tmp_path):
-    # The prefix is that of a network on several devices.
-    net = network_of({f"module.{name}": value for name, value in STATE.items()})
+    net = network_of(STATE)
 
     def found(name, **given) -> Task:
         return task_of(net, {}, tmp_path / name, flags(**given))
@@ -158,16 +118,13 @@ def test_the_language_is_that_of_the_name_or_the_flags(tmp_path):
     assert found("anbn_srn3_50.pth", lang="anb2n", length=6) == Task("anb2n", False, 6, "srn", 3)
     with pytest.raises(UserError, match="add --lang, a language of 2 symbols"):
         found("mine_srn3_50.pth")
-    with pytest.raises(UserError, match="a network of --hid 3, not 4: leave it out"):
-        found("anbn_srn3_50.pth", hid=4)
 
 
 def test_a_network_of_seven_symbols_is_scored_on_both_grammars(tmp_path, capsys):
     net = automaton_net(make_language("reber", embed=True))
     # The course's names do not tell the two grammars apart.
-    for name in ("mine.pth", f"reber_srn{net.hid}_50.pth"):
-        assert task_of(net, {}, tmp_path / name, flags()).embed
-        assert capsys.readouterr().out.endswith("; taken: the embedded grammar\n")
+    assert task_of(net, {}, tmp_path / f"reber_srn{net.hid}_50.pth", flags()).embed
+    assert capsys.readouterr().out.endswith("; taken: the embedded grammar\n")
     # Not scored: given by a flag, or by the name.
     assert not task_of(net, {}, tmp_path / "mine.pth", flags(lang="reber", embed=False)).embed
     assert task_of(net, {}, tmp_path / "reber_embed_srn9_50.pth", flags()).embed

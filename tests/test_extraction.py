@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from scipy.spatial.distance import pdist
 from shared import automaton_net, counter_net
 
 from recurrent import extraction, metrics
 from recurrent.extraction import agreement, extract, states_on
 from recurrent.task import make_language
-from seq_models import LSTM, SRN
+from seq_models import LSTM
 
 ALL = {"agreement": 1024, "agreement_of": 1024}
 
@@ -41,14 +40,10 @@ def drifting_counter() -> LSTM:
 @pytest.mark.parametrize(
     ("name", "make_net", "states"),
     [
-        (("anbn",), automaton_net, 8),
         (("anb2nc3n", 3), automaton_net, 22),
-        (("reber", 8), automaton_net, 8),
         (("reber", 0, True), automaton_net, 20),
         # Its vectors after A's and after B's are the same, but never after the same symbol.
         (("anb2n",), lambda language: counter_net(), 12),
-        # Its hidden unit is 1 from n = 10 on; only the context unit tells states apart.
-        (("anb2n", 11), lambda language: counter_net(), 33),
         (("anb2n",), lambda language: drifting_counter(), 12),
     ],
 )
@@ -74,50 +69,6 @@ def test_a_wrong_output_after_one_state_is_in_the_machine():
     sequences = language.from_strings(["ABBAABBBBABB", "ABBABB"])
     expected = {"agreement": 4, "agreement_of": 5}
     assert agreement(net, language, found.reference, sequences) == expected
-
-
-def test_a_network_that_forgets_has_one_state_for_several_of_the_language():
-    language = make_language("reber", embed=True)
-    names, transitions = language.machine.names, language.transitions.copy()
-    # After a P, as after a T.
-    transitions[1, language.symbols.index("P")] = names.index("T")
-    machine = replace(language.machine, transitions=transitions)
-    net = automaton_net(replace(language, machine=machine))
-    with torch.no_grad():
-        for parameter in (net.W, net.U, net.hid_bias, net.H0):
-            # Units of exactly 1 and -1.
-            parameter *= 3
-    found, agree = extracted(net, language)
-    assert not found.isomorphic
-    forgotten = {"T+P", *(f"T{k}+P{k}" for k in range(1, 7))}
-    assert set(found.machine.names) - {"T?", "P?"} == {"start", "B", *forgotten, "E?", "end"}
-    # At the symbol to be repeated it always predicts T.
-    correct = metrics.remembered(net, language, metrics.fresh_words(language))["correct"]
-    assert agree["agreement"] in (correct, 1024 - correct)
-
-
-@pytest.mark.parametrize(("model", "name"), [(SRN, ["anbncn", 3]), (LSTM, ["reber", 0, True])])
-def test_an_untrained_network_has_some_machine(model, name):
-    torch.manual_seed(0)
-    language = make_language(*name)
-    net = model(language.classes, 2)
-    for parameter in net.parameters():
-        torch.nn.init.normal_(parameter)
-    found, agree = extracted(net, language)
-    assert not found.isomorphic
-    assert 0 <= agree["agreement"] <= agree["agreement_of"] == 1024
-    assert len(set(found.machine.names)) == found.machine.count
-    # All states can be reached, and a machine is its own minimal machine.
-    assert found.machine.minimal().isomorphic(found.machine)
-    # In a diagram none covers another.
-    drawn = found.machine.count <= extraction.MAX_DRAWN
-    assert not drawn or pdist(found.machine.places).min() >= extraction.MIN_DISTANCE - 1e-9
-
-
-def test_names_of_states():
-    assert extraction._joined(["A1", "A2", "A3"]) == "A1+A2+A3"
-    assert extraction._joined(["A1", "A2", "A3", "B1"]) == "A1..B1"
-    assert extraction._distinct(["B", "A", "B", "B"]) == ("B", "A", "B (2)", "B (3)")
 
 
 def test_vectors_of_a_state_count_once_and_have_the_course_s_numbers():
