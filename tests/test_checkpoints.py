@@ -1,6 +1,6 @@
 """Networks in files: our own, the course's, other state_dicts, and what does not fit."""
 
-from cli import training
+from cli import files, training
 from cli.process import UserError
 from cli.training import Run
 
@@ -51,6 +51,8 @@ def test_torch_modules_predict_the_same_as_ours(layer, kind):
     ("content", "message"),
     [
         ({"epoch": 3, "loss": 0.1}, "it is not a table of weights (a state_dict)"),
+        (STATE | {"V": torch.zeros(3, 4)}, "V has the shape (3, 4), not (3, 2)"),
+        (STATE | {"V": torch.full((3, 2), torch.nan)}, "V contains non-finite numbers"),
         (nn.Linear(2, 2).state_dict(), "these are not the weights of an SRN or LSTM: weight, bias"),
         (modules(nn.GRU).state_dict(), "W has 9 columns, an SRN of 3 units 3, an LSTM 12"),
         # An embedding, whose parameter is named as one of the linear layer.
@@ -79,10 +81,20 @@ def new_run(model: str = "srn", done: int = 1) -> Run:
     return run
 
 
-@pytest.mark.parametrize("model", ["srn", "lstm"])
-def test_a_run_is_read_back_whole(model, tmp_path):
+def save_older(run: Run, path) -> None:
+    """Write what a former seq_train.py wrote for a run."""
+    content = {name: getattr(run, name) for name in ("seed", "seconds")} | {
+        "task": run.about, "recipe": asdict(run.recipe), "epoch": run.length,
+        "seen": run.done * 1000, "reports": [tuple(report.values()) for report in run.reports],
+        "net": run.net.state_dict(), "optimizer": run.optimizer.state_dict(),
+    }  # fmt: skip
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize(("model", "save"), [("srn", training.save), ("lstm", save_older)])
+def test_a_run_is_read_back_whole(model, save, tmp_path):
     path, run = tmp_path / "any name.pth", new_run(model)
-    training.save(run, path)
+    save(run, path)
     net, saved = read_network(path, "--load")
     task = task_of(net, saved, path, flags())
     assert asdict(task) == run.about
@@ -106,6 +118,20 @@ def test_a_finished_run_and_given_settings_are_refused(tmp_path):
     assert checkpoints.resume(flags(resume=path, epoch=4)).length == 4
     with pytest.raises(UserError, match="--resume reads --seed from the file: leave it out"):
         checkpoints.resume(flags(resume=path, seed=1))
+
+
+def test_a_damaged_run_is_refused(tmp_path):
+    path = tmp_path / "net.pth"
+    training.save(new_run(), path)
+    state, saved = files.read_checkpoint(path, "--resume")
+    for change, message in (
+        ({"seed": "five"}, "not a run of seq_train.py: it lacks about, seed, length"),
+        ({"recipe": {"lr": -1}}, "not a run of seq_train.py: lr: '-1' is not a number above 0"),
+        ({"about": saved["about"] | {"hid": 4}}, "does not fit: anbn has 2 symbols"),
+    ):
+        files.write_checkpoint(path, state, saved | change)
+        with pytest.raises(UserError, match=f"{path}.*{message}"):
+            checkpoints.resume(flags(resume=path))
 
 
 def test_the_language_is_that_of_the_name_or_the_flags(tmp_path):

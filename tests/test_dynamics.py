@@ -1,4 +1,4 @@
-"""Margins, predicted runs, maps of symbols: hand-made networks, brute force."""
+"""Margins, counters, predicted runs, maps of symbols: hand-made networks, brute force."""
 
 from itertools import product
 
@@ -8,6 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
+from scipy.stats import linregress
 from shared import automaton_net, counter_net
 
 from recurrent import dynamics, extraction
@@ -48,6 +49,26 @@ def test_a_countdown_needs_changes_larger_than_the_spread(offset, expected, monk
     monkeypatch.setattr(dynamics, "margins", margins)
     (found,) = dynamics.countdown(None, AN_BN)
     assert (found["up_to"], found["spread"], found["change"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("model", [SRN, LSTM])
+def test_counters_are_straight_lines_through_all_words_after_all_words(model):
+    net, points = random_net(model, 2, 3), {"A": [], "B": []}
+    for before, word in product(AN_B2N.all_words, repeat=2):
+        symbols = torch.from_numpy(AN_B2N.encode(before + word))[:, None]
+        values = net.states(symbols)[len(before) :, 0, -net.hid :].tolist()
+        for place, (letter, value) in enumerate(zip(word, values, strict=True), 1):
+            read, left = word[:place].count(letter), word[place:].count(letter)
+            points[letter].append((read, -left, *value))
+    found = dynamics.counters(net, AN_B2N)
+    assert len(found) == 2 * net.hid
+    for record in found:
+        read, left, *units = np.array(points[record["run"]]).T
+        line = linregress(read, units[record["unit"]])
+        assert (record["read"], record["read_r2"]) == pytest.approx((line.slope, line.rvalue**2))
+        line = linregress(left, units[record["unit"]])
+        expected = (line.slope, line.rvalue**2) if record["run"] == "B" else (None, None)
+        assert (record["left"], record["left_r2"]) == pytest.approx(expected)
 
 
 # Predicted runs and clamped units
@@ -125,11 +146,18 @@ def test_the_three_fixed_points_of_tanh():
     states = extraction.states_on(net, AN_BN, AN_BN.from_strings(AN_BN.all_words))
     found = dynamics.stationary_points(net, AN_BN, states)
     root = brentq(lambda h: np.tanh(2 * h) - h, 0.5, 1)
-    # The nearest to the words first, in which B's begin at -1.
-    kinds = [("A", "attractor"), ("B", "attractor"), ("B", "repeller"), ("B", "attractor")]
-    assert [(row["symbol"], row["kind"]) for row in found] == kinds
-    points = [row["point"][0] for row in found]
-    assert points == pytest.approx([-1, -root, 0, root], abs=1e-6)
+    # B's begin at -1; four or fewer follow each other in words, and ten more are added.
+    reached = later = states.vectors[states.symbol == 1, 0]
+    for _ in range(10):
+        later = np.tanh(2 * later)
+    expected = [("A", "attractor", -1, 0, 0, 0)] + [
+        ("B", kind, h, 2 * (1 - h**2), np.abs(reached - h).min(), np.abs(later - h).min())
+        for h, kind in ((-root, "attractor"), (0, "repeller"), (root, "attractor"))
+    ]
+    for row, values in zip(found, expected, strict=True):
+        assert (row["symbol"], row["kind"]) == values[:2]
+        numbers = (*row["point"], *row["eigenvalues"], row["distance"], row["after_10"])
+        assert numbers == pytest.approx(values[2:], abs=1e-6)
 
 
 def test_the_slow_point_is_the_bottleneck_beyond_a_saddle_node():

@@ -1,5 +1,7 @@
 """Loss, words right and generalisation of networks whose behaviour is known by construction."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,14 @@ def test_the_reference_loss_is_that_of_an_optimal_predictor(name, max_n, loss, t
 
 
 # Words
+
+
+def test_each_word_is_as_frequent_in_each_place_of_the_evaluation_set_and_its_first_quarter():
+    texts = AN_B2N.to_strings(metrics.evaluation_set(AN_B2N))
+    rows = [[len(run) for run in text.replace("B", " ").split()] for text in texts]
+    assert len({*map(tuple, rows)}) == 4**5
+    for place in zip(*rows[:256], strict=True):
+        assert Counter(place) == {1: 64, 2: 64, 3: 64, 4: 64}
 
 
 def test_the_shortest_wrong_word_and_its_first_wrong_symbol():
