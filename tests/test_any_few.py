@@ -16,8 +16,7 @@ LANGUAGES = ("anbn", "anb2n", "anb2nc3n", "anbncn", "reber", "reber --embed")
 
 
 def any_network(number: int, max_hid: int, trained: bool):
-    """Return the flags of a language, and a network for it, which depend on `number`; trained: by
-    60 updates."""
+    """Return the flags of a language, and a network for it; trained: by 60 updates."""
     random, lang = np.random.default_rng(number), LANGUAGES[number % len(LANGUAGES)]
     size, length = 0.3 if trained else random.choice(SIZES), int(random.integers(1, 10))
     words = ["--lang", *lang.split(), "--length", length]
@@ -37,7 +36,7 @@ def any_network(number: int, max_hid: int, trained: bool):
 
 
 def check_network(words, net, folder, sections: str, capsys) -> str:
-    """Run seq_plot.py on a network; check its pictures and its lines; return what it prints."""
+    """Run seq_plot.py on a network; check its pictures; return what it prints."""
     torch.save(net.state_dict(), folder / "net.pth")
     words = [*words, "--load", folder / "net.pth", "--plot", folder, "--only", sections]
     words += ["--no_show", "--num_plot", 2, "--seed", 0]
@@ -45,10 +44,7 @@ def check_network(words, net, folder, sections: str, capsys) -> str:
     for path in folder.glob("*.jpg"):
         with Image.open(path) as picture:
             assert max(picture.size) <= 4000
-    # But for activations, numpy's rows of weights, paths, and sequences of five words.
-    long, printed = ("[", str(folder), "symbol= "), capsys.readouterr().out
-    lines = [line for line in printed.splitlines() if not any(x in line for x in long)]
-    assert max(map(len, lines)) <= 200, max(lines, key=len)
+    printed = capsys.readouterr().out
     assert "\nIn short\n" in printed
     return printed
 

@@ -26,15 +26,14 @@ class Browser:
     """One page in Chromium, and what a visitor does with it."""
 
     def __init__(self, folder):
-        chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-        assert chromium and driver, "no browser: apt-get install -y chromium chromium-driver"
         options = webdriver.ChromeOptions()
-        options.binary_location = chromium
+        options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
         # No sandbox, because tests may run as root; no GPU is needed for a canvas.
         for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(driver))
+        service = webdriver.ChromeService(shutil.which("chromedriver"))
+        self.driver = webdriver.Chrome(options, service)
         self.path, self.command = folder / "page.html", self.driver.execute_cdp_cmd
 
     def open(self, name: str, width: int = 1280, dark=False, word: str = "", **changes) -> None:
@@ -129,7 +128,6 @@ LEFT, RIGHT, HOME, END = Keys.ARROW_LEFT, Keys.ARROW_RIGHT, Keys.HOME, Keys.END
 VISITS = [
     ("srn", "AABBBB", [HOME], "AABBBB", 0, "Nothing read yet"),
     ("srn", "AABBBB", [LEFT, LEFT, RIGHT], "AABBBB", 5, "Symbol 5 of 6."),
-    ("srn", "AABBBB", [LEFT, END], "AABBBB", 6, "Symbol 6 of 6."),
     ("srn", "AABBBB", [HOME, "#step", "#step", "#step", "#back"], "AABBBB", 2, ""),
     ("srn", "AABBBB", [".read:nth-child(4)"], "AABBBB", 4, ""),
     # Within the field, keys edit the word.
@@ -173,9 +171,7 @@ def test_playing(browser):
 
 
 def test_the_address_has_the_word(browser):
-    browser.open("srn")
-    browser.js("(location.hash = 'ABB')")
-    browser.wait(lambda: browser.shown()[0] == "ABB")
+    browser.open("srn", word="ABB")
     browser.do("#symbols *")
     browser.wait(lambda: browser.driver.current_url.endswith("#ABBA"))
 
