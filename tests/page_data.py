@@ -31,12 +31,9 @@ def example(net, lang: str = "anb2n") -> SimpleNamespace:
     return SimpleNamespace(net=net, language=language, data=data)
 
 
-def examples() -> dict[str, SimpleNamespace]:
-    """Return an SRN, LSTMs of one, three and eight hidden units, and an SRN of words that end."""
-    return {
-        "srn": example(random_net(SRN, 2, 2)),
-        "lstm": example(random_net(LSTM, 3, 3), "anb2nc3n"),
-        "reber": example(random_net(SRN, 7, 2), "reber"),
-        "counter": example(counter_net()),
-        "large": example(random_net(LSTM, 7, 8), "reber"),
-    }
+EXAMPLES = {
+    "srn": example(random_net(SRN, 2, 2)),
+    "lstm": example(random_net(LSTM, 3, 3), "anb2nc3n"),
+    "large": example(random_net(LSTM, 7, 8), "reber"),
+    "counter": example(counter_net()),
+}

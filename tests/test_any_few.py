@@ -10,27 +10,21 @@ import seq_plot
 from recurrent.task import make_language
 from seq_models import LSTM, SRN
 
-# Standard deviations of the weights.
-KINDS = {"random": 1.0, "saturated": 20.0, "huge": 1e4, "tiny": 1e-3, "zero": 0.0}
-LANGUAGES = ("anbn", "anb2n", "anb2nc3n", "anbncn", "reber", "embedded")
-# Pixels, characters.
-MAX_SIDE, MAX_LINE = 4000, 200
+# Standard deviations of random, saturated, huge, tiny and zero weights.
+SIZES = (1.0, 20.0, 1e4, 1e-3, 0.0)
+LANGUAGES = ("anbn", "anb2n", "anb2nc3n", "anbncn", "reber", "reber --embed")
 
 
 def any_network(number: int, max_hid: int, trained: bool):
-    """Return the flags of a language, and a network for it, which depend on `number`; trained: by
-    60 updates."""
+    """Return the flags of a language, and a network for it; trained: by 60 updates."""
     random, lang = np.random.default_rng(number), LANGUAGES[number % len(LANGUAGES)]
-    kind, length = random.choice(list(KINDS)), int(random.integers(1, 10))
-    if lang in ("reber", "embedded"):
-        words = ["--lang", "reber", *["--embed"] * (lang == "embedded")]
-        language = make_language("reber", embed=lang == "embedded")
-    else:
-        words, language = ["--lang", lang, "--length", length], make_language(lang, length)
+    size, length = 0.3 if trained else random.choice(SIZES), int(random.integers(1, 10))
+    words = ["--lang", *lang.split(), "--length", length]
+    language = make_language(words[1], length, embed="--embed" in words)
     torch.manual_seed(number)
     net = random.choice([SRN, LSTM])(language.classes, int(random.integers(1, max_hid + 1)))
     for parameter in net.parameters():
-        torch.nn.init.normal_(parameter).data.mul_(0.3 if trained else KINDS[kind])
+        torch.nn.init.normal_(parameter).data.mul_(size)
     optimizer = torch.optim.Adam(net.parameters(), 0.05)
     for _ in range(60 if trained else 0):
         batch = language.batch(20, random)
@@ -42,18 +36,15 @@ def any_network(number: int, max_hid: int, trained: bool):
 
 
 def check_network(words, net, folder, sections: str, capsys) -> str:
-    """Run seq_plot.py on a network; check its pictures and its lines; return what it prints."""
+    """Run seq_plot.py on a network; check its pictures; return what it prints."""
     torch.save(net.state_dict(), folder / "net.pth")
     words = [*words, "--load", folder / "net.pth", "--plot", folder, "--only", sections]
     words += ["--no_show", "--num_plot", 2, "--seed", 0]
     assert seq_plot.main(list(map(str, words))) == 0
     for path in folder.glob("*.jpg"):
         with Image.open(path) as picture:
-            assert max(picture.size) <= MAX_SIDE
-    # But for activations, numpy's rows of weights, paths, and sequences of five words.
-    long, printed = ("[", str(folder), "symbol= "), capsys.readouterr().out
-    lines = [line for line in printed.splitlines() if not any(x in line for x in long)]
-    assert max(map(len, lines)) <= MAX_LINE, max(lines, key=len)
+            assert max(picture.size) <= 4000
+    printed = capsys.readouterr().out
     assert "\nIn short\n" in printed
     return printed
 

@@ -9,7 +9,6 @@ import pytest
 
 from recurrent import report
 from recurrent.task import make_language
-from seq_models import SRN
 
 AN_B2N, THREE = map(make_language, ("anb2n", "anb2nc3n"))
 REBER, EMBEDDED = make_language("reber"), make_language("reber", embed=True)
@@ -45,8 +44,8 @@ def counters(*rows) -> dict:
     return {"counters": rows, "unit_name": "context unit"}
 
 
-def leads(*points, unit: str = "hidden unit") -> dict:
-    return {"unit_name": unit, "fixed_points": points}
+def leads(*points) -> dict:
+    return {"unit_name": "hidden unit", "fixed_points": points}
 
 
 def slow(point=POINT, **change) -> dict:
@@ -60,10 +59,6 @@ CASES = [
     # Three standard deviations of 1,024 guesses are 48.
     ("remembered", memory(560), EMBEDDED, "the second symbol for 560 of 1,024 fresh words."),
     ("remembered", memory(559), EMBEDDED, "no ... in 559 of 1,024 ... guessing gives about"),
-    ("remembered", memory(464), EMBEDDED, "for 464 of"),
-    ("machine", {}, AN_B2N, None),
-    ("mistake", {}, REBER, None),
-    ("generalisation", exact(5, 5), AN_B2N, "up to n = 5 after other words."),
     ("generalisation", exact(99, 20), AN_B2N, "at least n = 20 after ... , up to n = 99 for a si"),
     ("generalisation", exact(100, 19), AN_B2N, "to n = 19 after other words, up to at least n = 1"),
     ("generalisation", exact(5, 5, ends=11), AN_B2N, "n = 5 after other words; in the word n = 6 "
@@ -81,22 +76,18 @@ CASES = [
     # A quarter less than undoes the first, and a little more.
     ("handed_on", counters(UP, ("B", 0, 0, 0, -0.375, 1.0)), AN_B2N, "-0.75 n."),
     ("handed_on", counters(UP, ("B", 0, 0, 0, -0.37, 1.0)), AN_B2N, None),
-    # In the same direction; by another unit; on no straight line; the B's read.
-    ("handed_on", counters(UP, ("B", 0, 0, 0, 0.5, 1.0)), AN_B2N, None),
+    # By another unit; on no straight line.
     ("handed_on", counters(UP, ("B", 1, 0, 0, -0.5, 1.0)), AN_B2N, None),
-    ("handed_on", counters(UP, ("B", 0, 0, 0, -0.5, 0.94)), AN_B2N, None),
-    ("handed_on", counters(UP, ("B", 0, -0.5, 1.0, -0.5, 0.3)), AN_B2N, None),
+    ("handed_on", counters(UP, ("B", 0, -0.5, 1.0, -0.5, 0.94)), AN_B2N, None),
     ("countdown", {"countdown": [COUNTDOWN, COUNTDOWN | {"run": "C", "up_to": 1}]}, THREE,
      "With 3 or fewer B's left ... within 0.1 ... by at least 1.5 ... with 1 or 0 C's left"),
     ("countdown", {"countdown": [COUNTDOWN | {"up_to": 0}]}, AN_B2N, None),
     ("boundary", {"boundary": "h0 > 1"}, AN_B2N, "predicts B where h0 > 1, else A"),
-    ("boundary", {"boundary": None}, AN_B2N, None),
     ("leads", leads(POINT | {"kind": "saddle"}, POINT, POINT, POINT | {"symbol": "B"}), AN_B2N,
      "attractors: A's to (0.50, -0.25) (eigenvalues 0.50+0.20i, 0.50-0.20i; 0.30 from the words), "
      "B's"),
     ("leads", leads(POINT | {"kind": "saddle"}), AN_B2N, None),
     ("leads", leads(POINT | {"after_10": 0.051}), AN_B2N, None),
-    ("leads", leads(POINT, unit="context unit"), AN_B2N, None),
     ("slow", slow(), AN_B2N, "B's pass a bottleneck at (0.10, 0.20) ... (speed 0.10, eigenvalue "
      "1.05), with 2 to 3 B's left (n = 2, 3, 4), and leave it in growing steps."),
     ("slow", slow(left=[3] * 4, growing=False), AN_B2N, "with 3 B's left (n = 2, 3, 4)."),
@@ -110,7 +101,6 @@ CASES = [
     # A fixed point of the same symbol beside it, and one of another.
     ("slow", slow(NEAR), AN_B2N, None),
     ("slow", slow(NEAR | {"symbol": "A"}), AN_B2N, "bottleneck"),
-    ("slow", {"slow_point": None}, AN_B2N, None),
 ]  # fmt: skip
 
 
@@ -124,36 +114,11 @@ def test_a_sentence_is_printed_only_where_it_holds(kind, facts, language, text):
 
 
 def test_the_answer_of_training():
-    results = exact(5, 5) | memory(512)
-    results |= {"max_loss": 0.0312, "loss_threshold": 0.05, "reference_loss": 0.0294}
-    results |= {"reports": [{"seen": 100_000}], "seconds": 2.34, "succeeded": True}
-    found = report.training_sentences(results, AN_B2N)
-    assert found[:2] == [
+    """After success, on a grammar; the golden text seq_train.txt has a failure to count."""
+    results = {"succeeded": True, "max_loss": 0.0312, "loss_threshold": 0.05, "seconds": 2.34}
+    results |= {"reports": [{"seen": 100_000}], "reference_loss": 0.0, "fresh_words": RIGHT}
+    assert report.training_sentences(results, REBER) == [
         "Training succeeded: the highest loss of the last reports is 0.0312 (required: below "
         "0.05), after 100,000 sequences in 2.3 s.",
-        "Predicting the true frequencies has a loss of 0.0294: after an A the loss compares with "
-        "0.8 and 0.2 instead.",
+        "Every symbol that is certain is predicted right in 1,024 fresh words.",
     ]
-    assert [text[:10] for text in found[2:]] == ["Every symb", "Trained on"]
-    results |= {"succeeded": False, "reference_loss": 0.0, "max_exact_n": None}
-    found = report.training_sentences(results, EMBEDDED)
-    assert [text[:12] for text in found] == ["Training did", "It remembers", "Every symbol"]
-
-
-def test_long_vectors_and_many_fixed_points_are_cut():
-    assert report.format_eigenvalue(-1 + 0.004j) == "-1.00"
-    assert report.format_eigenvalue(0.19 - 1.161j) == "0.19-1.16i"
-    assert report.format_vector(range(9)).endswith(" 5.00, ...)")
-    lines = report.point_table([POINT] * 6 + [POINT | {"symbol": "B"}]).splitlines()
-    assert set(lines[0].split()) == {*POINT}
-    assert [line[0] for line in lines[1:]] == [*"AAAAB"]
-    assert report.point_table([]) == ""
-
-
-def test_an_srn_has_no_context_units_to_print(capsys):
-    net = SRN(2, 2, init=1.0)
-    report.print_sequence(net, make_language("anbn"), "AB", context=True)
-    printed = capsys.readouterr().out
-    assert "\nhidden activations and output probabilities [AB]:\nA " in printed
-    report.print_sequence(net, make_language("anbn"), "AB", context=False)
-    assert capsys.readouterr().out == printed

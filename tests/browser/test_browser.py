@@ -5,7 +5,6 @@ message. Screenshots of both widths and themes are written to pytest's temporary
 """
 
 import base64
-import html
 import io
 import shutil
 import time
@@ -13,7 +12,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from page_data import example, examples, random_net
+from page_data import EXAMPLES
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -21,31 +20,25 @@ from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.keys import Keys
 
 from recurrent.page import page
-from seq_models import SRN
-
-EXAMPLES = examples()
 
 
 class Browser:
     """One page in Chromium, and what a visitor does with it."""
 
     def __init__(self, folder):
-        found = [shutil.which(name) for name in ("chromium", "google-chrome", "chromedriver")]
-        if not any(found[:2]) or not found[2]:
-            pytest.fail("no browser: apt-get install -y chromium chromium-driver", pytrace=False)
         options = webdriver.ChromeOptions()
-        options.binary_location = found[0] or found[1]
+        options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
         # No sandbox, because tests may run as root; no GPU is needed for a canvas.
         for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(found[2]))
+        service = webdriver.ChromeService(shutil.which("chromedriver"))
+        self.driver = webdriver.Chrome(options, service)
         self.path, self.command = folder / "page.html", self.driver.execute_cdp_cmd
 
-    def open(self, text: str, width: int = 1280, dark: bool = False, word: str = "") -> None:
-        """Open the page with this text, or of the example with this name."""
-        text = page(EXAMPLES[text].data) if text in EXAMPLES else text
-        self.path.write_text(text, encoding="utf-8")
+    def open(self, name: str, width: int = 1280, dark=False, word: str = "", **changes) -> None:
+        """Open the page of an example, some of whose data are changed."""
+        self.path.write_text(page(EXAMPLES[name].data | changes), encoding="utf-8")
         size = dict(width=width, height=900, deviceScaleFactor=1, mobile=width < 500)
         self.command("Emulation.setDeviceMetricsOverride", size)
         theme = dict(name="prefers-color-scheme", value="dark" if dark else "light")
@@ -110,25 +103,16 @@ def browser(chromium):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_activations_are_those_of_torch(name, browser):
-    """On a word that the language does not allow, and on a long one, pasted."""
+    """On a long word that the language does not allow."""
     net, language = EXAMPLES[name].net, EXAMPLES[name].language
-    for word in (language.symbols[::-1] * 2, language.symbols[0] * 50 + language.symbols[1] * 250):
-        browser.open(name)
-        browser.do("#word")
-        browser.js("document.execCommand('selectAll')")
-        browser.js("document.execCommand('insertText', false, arguments[0])", word)
-        with torch.no_grad():
-            states = net.states(torch.from_numpy(language.encode(word))[:, None])[:, 0]
-            expected = np.hstack([states, net.read_out(states).softmax(dim=-1)])
-        assert browser.shown()[:2] == (word, len(word))
-        values = np.array([row[1:] for row in browser.rows], float)
-        np.testing.assert_allclose(values, expected, atol=1e-4)
-    header = [cell.text for cell in browser.all("#activations th")]
-    assert len(header) == 1 + expected.shape[1]
-    assert (header[1], header[-1]) == ("hidden 0", f"P({language.symbols[-1]})")
-    # The current symbol stays in sight.
-    tape, cell = browser.all("#tape")[0].rect, browser.all("#tape .now")[0].rect
-    assert tape["y"] <= cell["y"] <= tape["y"] + tape["height"] - cell["height"]
+    word = language.symbols[::-1] * 2 + language.symbols[0] * 50 + language.symbols[1] * 200
+    browser.open(name, word=word)
+    with torch.no_grad():
+        states = net.states(torch.from_numpy(language.encode(word))[:, None])[:, 0]
+        expected = np.hstack([states, net.read_out(states).softmax(dim=-1)])
+    assert browser.shown()[:2] == (word, len(word))
+    values = np.array([row[1:] for row in browser.rows], float)
+    np.testing.assert_allclose(values, expected, atol=1e-4)
 
 
 def test_a_network_that_counts(browser):
@@ -137,11 +121,6 @@ def test_a_network_that_counts(browser):
     margins = browser.js("read.slice(1).map((r) => r.margin > 0)")
     assert margins == [True, True, False, False, False, True]
     assert "Most probable next symbol: A." in browser.shown()[2]
-    browser.do(Keys.ARROW_LEFT)
-    # The context is 1/2: the logit of B is 20 (tanh 1/2 - tanh 1/4).
-    bars = [bar.text.split() for bar in browser.all(".bar")]
-    assert bars == [["A", "0.013"], ["B", "0.987", "allowed"]]
-    assert browser.all(".bar.top b")[0].text == "B"
 
 
 LEFT, RIGHT, HOME, END = Keys.ARROW_LEFT, Keys.ARROW_RIGHT, Keys.HOME, Keys.END
@@ -149,24 +128,18 @@ LEFT, RIGHT, HOME, END = Keys.ARROW_LEFT, Keys.ARROW_RIGHT, Keys.HOME, Keys.END
 VISITS = [
     ("srn", "AABBBB", [HOME], "AABBBB", 0, "Nothing read yet"),
     ("srn", "AABBBB", [LEFT, LEFT, RIGHT], "AABBBB", 5, "Symbol 5 of 6."),
-    ("srn", "AABBBB", [LEFT, END, RIGHT], "AABBBB", 6, "Symbol 6 of 6."),
     ("srn", "AABBBB", [HOME, "#step", "#step", "#step", "#back"], "AABBBB", 2, ""),
     ("srn", "AABBBB", [".read:nth-child(4)"], "AABBBB", 4, ""),
-    # A chart is a slider.
-    ("srn", "AABBBB", ["#hidden"], "AABBBB", 3, ""),
     # Within the field, keys edit the word.
     ("srn", "AABBBB", ["#word", HOME, Keys.DELETE], "ABBBB", 5, "Symbol 4, B, is not allowed"),
-    ("srn", "A", ["#word", END, "1bxB"], "ABB", 3, ""),
     ("srn", "A", ["#word", END, "X"], "A", 1, "Left out, no such input: X."),
-    ("srn", "ABA", [LEFT], "ABA", 2, "Most probable"),
     ("srn", "A", ["#word", END, Keys.BACK_SPACE], "", 0, "The word is empty"),
     ("srn", "A", ["#symbols :last-child", "#symbols *"], "ABA", 3, "Symbol 3, A, is not allowed"),
-    # The arrows of the machine: the rest of the word is replaced. The focus follows.
+    # The arrows of the machine: the rest of the word is replaced.
     ("srn", "ABB", [HOME, ".arrow.out text"], "A", 1, ""),
-    ("srn", "A", [".arrow.out[data-symbol='1'] text", Keys.ENTER, Keys.SPACE], "ABBA", 4, ""),
     # At first one symbol before the end.
-    ("reber", "", [], "BPTVVE", 5, "Symbol 5 of 6."),
-    ("reber", "", [END], "BPTVVE", 6, "The word is over."),
+    ("large", "", [], "BPTVVE", 5, "Symbol 5 of 6."),
+    ("large", "", [END], "BPTVVE", 6, "The word is over."),
 ]  # fmt: skip
 
 
@@ -178,13 +151,9 @@ def test_visits(name, word, actions, read, position, status, browser):
     assert shown[:2] == (read, position)
     assert status in shown[2]
     assert ("not allowed" in shown[2]) == ("not allowed" in status)
-    off = [not browser.all(f"#{key}")[0].is_enabled() for key in ("back", "play", "step")]
-    assert off == [position == 0, not read, position == len(read)]
     # The machine's state is lit, or there is none.
     lit = [state.text for state in browser.all(".state.lit")]
     assert lit == ([] if "not allowed" in status else [browser.js("machine.names[read[now].q]")])
-    assert browser.all("#lost")[0].is_displayed() == (not lit)
-    assert browser.all("#countdown")[0].is_displayed() == (name == "srn")
 
 
 def test_playing(browser):
@@ -195,29 +164,16 @@ def test_playing(browser):
     browser.do(Keys.SPACE)
     paused = browser.shown()[1]
     time.sleep(0.2)
-    assert (browser.shown()[1], browser.all("#play")[0].text) == (paused, "play")
-    # To the end, and from there again.
-    for _ in range(2):
-        browser.do("#play")
-        assert browser.shown()[1] < 24
-        browser.wait(lambda: browser.all("#play")[0].text == "play")
-        assert browser.shown()[1] == 24
+    assert browser.shown()[1] == paused < 24
+    browser.do("#play")
+    browser.wait(lambda: browser.shown()[1] == 24)
+    assert browser.all("#play")[0].text == "play"
 
 
 def test_the_address_has_the_word(browser):
-    browser.open("srn")
-    browser.js("(location.hash = 'ABB')")
-    browser.wait(lambda: browser.shown()[0] == "ABB")
-    # A browser refuses, with a message, to change the address at every one of many keys.
-    browser.js("[...Array(300).keys()].map((n) => setWord('ABB'.repeat(n % 3)))")
-    browser.wait(lambda: browser.driver.current_url.endswith("#ABBABB"))
-    # In the preview of an editor, the page has no address of its own.
-    text = html.escape(page(EXAMPLES["srn"].data))
-    browser.open(f'<link rel="icon" href="data:,"><iframe srcdoc="{text}" width="900"></iframe>')
-    browser.driver.switch_to.frame(0)
-    browser.do("#step")
-    time.sleep(0.5)
-    browser.driver.switch_to.default_content()
+    browser.open("srn", word="ABB")
+    browser.do("#symbols *")
+    browser.wait(lambda: browser.driver.current_url.endswith("#ABBA"))
 
 
 @pytest.mark.parametrize("name", ["lstm", "srn"])
@@ -237,20 +193,6 @@ def test_mouse_and_keys_turn_the_picture(name, browser):
     np.testing.assert_array_equal(browser.picture(), first)
 
 
-def test_touch_turns_and_pinches(browser):
-    browser.open("lstm", width=400)
-    browser.js("document.querySelector('#space').scrollIntoView({block: 'center'})")
-    box = browser.js("document.querySelector('#space').getBoundingClientRect()")
-    x, y, yaw = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, browser.js("view.yaw")
-    for start, end in (([0], [60]), ([-30, 30], [-45, 45])):
-        for kind, points in (("Start", start), ("Move", end), ("End", [])):
-            touches = [dict(x=x + point, y=y, id=n) for n, point in enumerate(points)]
-            event = dict(type=f"touch{kind}", touchPoints=touches)
-            browser.command("Input.dispatchTouchEvent", event)
-    browser.wait(lambda: browser.js("view.yaw") > yaw + 0.1)
-    browser.wait(lambda: browser.js("view.zoom") == pytest.approx(1.5, abs=0.05))
-
-
 def test_choices(browser):
     browser.open("large")
     for key, value in (("axis0", "4"), ("kind", "context"), ("colour", "machine")):
@@ -263,9 +205,8 @@ def test_choices(browser):
 
 def test_decision_boundary(browser):
     """A network that predicts A where its first unit is above 0.85: bluish; B: reddish."""
-    net = random_net(SRN, 2, 2)
-    net.V.data, net.out_bias.data = torch.tensor([[1.0, -1], [0, 0]]), torch.tensor([-0.85, 0.85])
-    browser.open(page(example(net).data))
+    output = {"V": [[1, -1], [0, 0]], "out_bias": [-0.85, 0.85]}
+    browser.open("srn", weights=EXAMPLES["srn"].data["weights"] | output)
     browser.do(HOME)
     left, right = browser.js("axes[0].ends")
     script = "arguments[0].map(projection(space.clientWidth, space.clientHeight))"
@@ -274,29 +215,6 @@ def test_decision_boundary(browser):
         red, _, blue = np.median([browser.picture()[int(y), int(x)] for x, y, _ in points], axis=0)
         assert (blue > red) == (left + (right - left) * (across + 1) / 2 > 0.85)
         assert blue != red
-
-
-def test_saved_picture(browser, tmp_path):
-    browser.open("lstm", dark=True)
-    folder = dict(behavior="allow", downloadPath=str(tmp_path))
-    browser.command("Browser.setDownloadBehavior", folder)
-    dark = browser.picture()
-    browser.do("#save")
-    saved = tmp_path / "lstm3_state_space.png"
-    browser.wait(saved.exists)
-    picture = np.array(Image.open(saved).convert("RGB"))
-    # Three times as fine, on white for a report; the page stays dark.
-    assert picture.shape == (3 * len(dark), 3 * len(dark[0]), 3)
-    assert picture[5, 5].tolist() == [255, 255, 255]
-    np.testing.assert_array_equal(browser.picture(), dark)
-
-
-def test_one_hidden_unit_and_a_diverged_network(browser):
-    one, srn = example(random_net(SRN, 2, 1)).data, EXAMPLES["srn"].data
-    browser.open(page(one | {"machine": None, "language": None}))
-    assert not browser.all("#machine")[0].is_displayed()
-    browser.open(page(srn | {"weights": srn["weights"] | {"out_bias": [np.nan] * 2}}))
-    assert browser.rows[0][-1] == "NaN"
 
 
 @pytest.mark.parametrize("width", [1280, 400])
@@ -309,10 +227,3 @@ def test_screens(name, width, browser, tmp_path):
         browser.driver.save_screenshot(str(tmp_path / f"{name}_{width}_{dark}.png"))
     colours = {"#" + bytes(pixel).hex() for pixel in browser.picture().reshape(-1, 3)}
     assert len(colours & set(browser.js("data.colours.number"))) > 3
-    # Everything that can be pressed has a name, is on the screen and large enough to hit.
-    script = """[...document.querySelectorAll('input, select, button, canvas#space, .arrow')].map(
-        (x) => [x.ariaLabel || x.labels?.[0]?.innerText || x.innerText, x.matches('.arrow'),
-            x.getBoundingClientRect()])"""
-    for label, arrow, box in browser.js(script):
-        assert label
-        assert arrow or not box["width"] or (box["width"] >= 20 and box["right"] <= width)

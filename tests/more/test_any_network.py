@@ -11,10 +11,8 @@ from test_any_few import any_network, check_network
 from recurrent.extraction import MAX_DRAWN
 from seq_models import LSTM
 
-STEP = 1 if os.environ.get("ALL_NETWORKS") else 10
 
-
-@pytest.mark.parametrize("number", range(0, 200, STEP))
+@pytest.mark.parametrize("number", range(0, 200, 1 if os.environ.get("ALL_NETWORKS") else 10))
 def test_any_network_goes_through_all_sections(number, tmp_path, capsys):
     trained, sections = number >= 150, "scatter,states,dynamics,context"
     sections += ",page,film" if number % 10 == 0 and not trained else ""
@@ -26,8 +24,7 @@ def test_a_machine_of_more_states_than_can_be_drawn(tmp_path, capsys):
     net = LSTM(3, 2)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter)
-    sections = "states,page,film"
-    printed = check_network(["--lang", "anb2nc3n"], net, tmp_path, sections, capsys)
+    printed = check_network(["--lang", "anb2nc3n"], net, tmp_path, "states,page,film", capsys)
     assert f"states, more than {MAX_DRAWN}: no table and no picture" in printed
     assert "no film: " in printed
     drawn = {path.name for path in tmp_path.glob("anb2nc3n*")}
