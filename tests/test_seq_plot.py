@@ -82,12 +82,14 @@ def test_a_missing_network_is_trained_once_by_the_printed_command(tmp_path, monk
     words = ["--lang", "anbn", "--length", "2", "--epoch", "1", "--num_plot", "1", "--no_show"]
     words += ["--only", "scatter"]
 
-    def plot(seed: int) -> tuple[str, bytes]:
+    def plot(*more: str) -> tuple[str, bytes]:
         """Return what seq_plot.py prints, and the picture that it draws."""
-        assert seq_plot.main([*words, "--seed", str(seed)]) == 0
+        assert seq_plot.main([*words, *more]) == 0
         return capsys.readouterr().out, Path("plot/anbn_srn2_01.jpg").read_bytes()
 
-    (first, picture), (again, same), (other, _) = plot(3), plot(3), plot(4)
+    first, picture = plot("--seed", "3")
+    again, same = plot()
+    other, _ = plot("--seed", "4")
     trained = re.search(r"net/\S+ does not exist; training .*: (.*) \.\.\. \d+\.\d s\n", first)
     assert first == "seed: 3\n" + trained[0] + again
     assert picture == same
