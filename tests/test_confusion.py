@@ -9,7 +9,6 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import MonteCarloMethod, chi2_contingency, hypergeom
 from shared import characters
 
-from kuzu import NetConv, NetFull, NetLin
 from kuzushiji import confusion, pictures
 from kuzushiji.confusion import FORMS, TYPICAL, Result
 from kuzushiji.dataset import CLASSES, Images
@@ -45,7 +44,6 @@ def test_worst_confusions_are_the_largest_counts_off_the_diagonal(matrix, limit)
     wrong = [int(n) for (i, j), n in np.ndenumerate(matrix) if i != j and n]
     assert [count for _, _, count in worst] == sorted(wrong, reverse=True)[:limit]
     assert all(count == matrix[target, predicted] for target, predicted, count in worst)
-    assert len({item[:2] for item in worst}) == len(worst)
 
 
 @given(st.integers(1, 30), st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
@@ -92,34 +90,29 @@ def striped(counts: dict[int, tuple[int, ...]]) -> tuple[torch.Tensor, ...]:
 
 
 def test_forms_are_found_the_most_frequent_first_and_their_errors_counted():
-    # Class 2 in three forms, 5 in four, and 7, a single image; none of the others.
-    train = striped({2: (30, 50, 20), 5: (40, 30, 20, 10), 7: (1,)})
-    test = striped({2: (20, 20, 20), 5: (10, 10, 10, 10)})
+    # Class 5 in four forms, and 7, a single image; none of the others.
+    train = striped({5: (40, 30, 20, 10), 7: (1,)})
+    test = striped({5: (10, 10, 10, 10)})
     images = Images("stripes", *train, *test)
     found = confusion.find_forms(images)
     assert np.allclose(found.share[5], [0.4, 0.3, 0.2, 0.1])
-    # k-means splits one of class 2's forms.
-    assert found.share[2].sum() == pytest.approx(1)
     assert found.share[7].tolist() == [1, 0, 0, 0]
-    assert not found.share[[0, 1, 3, 4, 6, 8, 9]].any()
-    # Of class 5, the order of the stripes is that of their frequency.
-    assert found.test[60:].tolist() == [0] * 10 + [1] * 10 + [2] * 10 + [3] * 10
+    # The order of the stripes is that of their frequency.
+    assert found.test.tolist() == [0] * 10 + [1] * 10 + [2] * 10 + [3] * 10
     pixels, target = train[0].numpy(), train[1].numpy()
     for form, place in enumerate((0, 7, 14, 21)):
         members = (target == 5) & (pixels[:, place, 0] == 255)
         assert np.allclose(found.mean[5, form], pixels[members].mean(axis=0))
         assert members[found.typical[5, form]].all()
-        assert len(set(found.typical[5, form])) == TYPICAL
 
     target = test[1].numpy()
     predicted = target.copy()
-    predicted[65:72] = 2
+    predicted[5:12] = 2
     records = confusion.form_records(chooses(predicted, target), images)
     columns = ("share", "images", "errors", "error_rate")
     assert [[r[name] for name in columns] for r in records if r["target"] == "ha"] == [
         [0.4, 10, 5, 0.5], [0.3, 10, 2, 0.2], [0.2, 10, 0, 0], [0.1, 10, 0, 0],
     ]  # fmt: skip
-    assert all(record["p"] == 1 for record in records if record["target"] == "su")
     # No test image is of class 7.
     assert [r["error_rate"] for r in records if r["target"] == "ya"] == [None]
 
@@ -153,52 +146,20 @@ def test_confusion_picture_shows_every_count():
 
 
 def test_pictures_of_mistakes_and_forms(images):
-    target, random = images.test_target.numpy(), np.random.default_rng(0)
-    results = [
-        chooses(np.where(random.random(360) < share, (target + 1) % 10, target), target)
-        for share in (0.1, 0.3)
-    ]
+    target = images.test_target.numpy()
+    predicted = np.where(np.arange(360) % 5, target, (target + 1) % 10)
     # Misclassified images have a probability below them.
-    figure = pictures.mistakes_picture(results[0], images, "NetLin")
-    kept = {image.tobytes() for image in images.test.numpy()[results[0].predicted == target]}
+    figure = pictures.mistakes_picture(chooses(predicted, target), images, "NetLin")
+    kept = {image.tobytes() for image in images.test.numpy()[predicted == target]}
     shown = {image.tobytes() for image in drawn(figure)}
     tests = shown & {image.tobytes() for image in images.test.numpy()}
     assert len(tests) == sum("91%" in text for text in texts(figure)) > 15
     assert not shown & kept
     assert pictures.mistakes_picture(chooses(target, target), images, "NetLin") is None
 
-    names = ("NetLin", "NetConv")
-    records = [confusion.form_records(result, images) for result in results]
-    figure = pictures.forms_picture(dict(zip(names, records, strict=True)), images, "a title")
+    records = [confusion.form_records(chooses(p, target), images) for p in (predicted, target)]
+    named = dict(zip(("NetLin", "NetConv"), records, strict=True))
+    figure = pictures.forms_picture(named, images, "a title")
     assert len(drawn(figure)) == 10 * FORMS * (1 + TYPICAL)
-    for lin, conv in zip(*records, strict=True):
-        rates = f"Lin {lin['error_rate']:.0%}, Conv {conv['error_rate']:.0%}"
-        assert f"{lin['share']:.0%}; {rates}" in texts(figure)
-
-
-@pytest.mark.parametrize(
-    ("net", "count"),
-    [
-        (NetLin(), 20),
-        (NetFull(33), 20),
-        (NetConv((30, 2), fc=3), 1 + 48),
-        # Students' networks, of which the last is not the assignment's.
-        (torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(2, 2)), 1 + 4),
-        (torch.nn.Sequential(torch.nn.Linear(784, 9), torch.nn.Linear(10, 10)), None),
-    ],
-)
-def test_every_network_of_the_assignment_has_a_picture_of_weights(net, count, images):
-    figure = pictures.weights_picture(net, images, (0.5, 0.5), "a title")
-    assert (len(drawn(figure)) if figure else None) == count
-
-
-def test_the_unit_that_influences_the_outputs_most_is_drawn_first(images):
-    net = NetFull(7)
-    with torch.no_grad():
-        net.output.weight[:, 4] *= 50
-        # A constant unit does not influence the outputs, however large its weights.
-        net.output.weight[:, 2] *= 1000
-        net.hidden.weight[2] = 0
-    first, *_, last = drawn(pictures.weights_picture(net, images, (0.5, 0.5), "a title"))
-    assert np.allclose(first, net.hidden.weight[4].detach().view(28, 28))
-    assert not last.any()
+    for form in records[0]:
+        assert f"{form['share']:.0%}; Lin {form['error_rate']:.0%}, Conv 0%" in texts(figure)

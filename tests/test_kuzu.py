@@ -20,19 +20,6 @@ def arrays(net) -> dict[str, np.ndarray]:
     return {name: value.double().numpy() for name, value in net.state_dict().items()}
 
 
-@pytest.mark.parametrize(
-    ("net", "formula"),
-    [
-        (kuzu.NetLin(), "(28*28*10+10)"),
-        (kuzu.NetFull(100), "(28*28*100+100)+(100*10+10)"),
-        (kuzu.NetConv((64, 128), (5, 3), fc=0, batch_norm=False),
-         "(1*64*5*5+64)+(64*128*3*3+128)+(128*7*7*10+10)"),
-    ],
-)  # fmt: skip
-def test_parameter_sums_are_the_assignment_s(net, formula):
-    assert net.parameter_sum() == formula
-
-
 @settings(max_examples=15, deadline=None)
 @given(
     hid=st.integers(1, 400),
