@@ -7,18 +7,22 @@ import cli
 from cli import files, process, settings, tables, training
 from cli.process import UserError
 
+import ast
 import contextlib
 import errno
 import importlib.util
+import io
 import os
 import re
 import runpy
 import shlex
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import matplotlib
@@ -30,12 +34,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from shared import ROOT, full_disk
+from shared import ROOT, SCRIPTS, Bomb, full_disk
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 import kuzu_main
 from kuzushiji.recipes import RECIPES, Recipe
 
+WINDOWS = SimpleNamespace(name="nt")
 # A dataclass with flags of every type, and its parser.
 CONV = RECIPES["tuned", "conv"]
 PARSER = kuzu_main.build_parser()
@@ -70,11 +75,25 @@ def test_words_are_read_as_they_were_meant():
         assert (args.sweep, args.batch_norm, args.seed) == ((10, 2, 5), True, 1)
 
 
-def test_a_command_is_quoted_for_the_shell(monkeypatch):
-    # In another folder, the script is named with its folder.
-    monkeypatch.setattr(sys, "argv", [str(ROOT / "seq_plot.py")])
-    words = shlex.split(settings.command("seq_train.py", "--resume", "重み $(1)'s.pth"))
-    assert words[1:] == [str(ROOT / "seq_train.py"), "--resume", "重み $(1)'s.pth"]
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters='"'), min_size=1)
+
+
+@hypothesis_settings(deadline=None, derandomize=True)
+@given(name=NAMES)
+def test_a_command_is_quoted_for_the_shell(name):
+    """cmd.exe and PowerShell are emulated: a word is plain, or between double quotes."""
+    with pytest.MonkeyPatch.context() as patch:
+        # In another folder, the script is named with its folder.
+        patch.setattr(sys, "argv", [str(ROOT / "seq_plot.py")])
+        words = shlex.split(settings.command("seq_train.py", "--resume", name))
+        assert words[1:] == [str(ROOT / "seq_train.py"), "--resume", name]
+        patch.setattr(sys, "argv", ["seq_plot.py"])
+        patch.setattr(settings, "os", WINDOWS)
+        patch.setattr(sys, "executable", "/Python 3/pythonw.exe")
+        command = settings.command("seq_train.py", name)
+    quoted = command.removeprefix("python seq_train.py ")
+    assert quoted.strip('"') == name.strip('"')
+    assert quoted.startswith('"') or not set(name) & set(" ,;&|<>()^%$`'@{}#")
 
 
 def test_a_gpu_that_is_reported_but_fails_is_not_the_default(monkeypatch, capsys):
@@ -86,11 +105,11 @@ def test_a_gpu_that_is_reported_but_fails_is_not_the_default(monkeypatch, capsys
     assert capsys.readouterr().err == line
 
 
-# Running a script
-
-
 def throw(error: BaseException):
     raise error
+
+
+# Running a script
 
 
 def exit_status(main) -> int:
@@ -105,20 +124,70 @@ def exit_status(main) -> int:
         (UserError("no such\n  file \x1b[2J点\x07"), 1, "error: no such file ?[2J点?"),
         (KeyboardInterrupt(signal.SIGTERM), 143, "error: interrupted"),
         (OSError(errno.ENOSPC, "No space left", "a.jpg"), 1, "error: a.jpg: No space left"),
+        (MemoryError(), 1, "not enough memory for a network of this size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate"), 1, "not enough memory for a network"),
         (torch.OutOfMemoryError("Tried to allocate 2 GiB"), 1, "on the GPU: compute on the CPU"),
+        (OSError(errno.EINVAL, "Invalid argument"), 1, "error: standard output: Invalid argument"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 0, ""),
     ],
 )
 def test_an_error_becomes_one_line_and_an_exit_status(error, status, message, capsys):
     assert exit_status(lambda: throw(error)) == status
     errors = capsys.readouterr().err
     assert message in errors
-    assert errors.count("\n") == 1
+    assert errors.count("\n") == bool(message)
 
 
-def test_a_bug_keeps_its_traceback():
+def test_a_bug_keeps_its_traceback_and_a_closed_pipe_of_windows_is_not_an_error(monkeypatch):
+    """Windows is emulated by its name."""
     with pytest.raises(RuntimeError, match="shares memory"):
         process.run(lambda: throw(RuntimeError("a tensor that shares memory with another")))
+    monkeypatch.setattr(process, "os", WINDOWS)
+    assert exit_status(lambda: throw(OSError(errno.EINVAL, "Invalid argument"))) == 0
+
+
+def test_a_notebook_gets_its_handlers_and_its_style_back(monkeypatch):
+    """%run is emulated: handlers and style of another program, before and after."""
+    monkeypatch.setitem(matplotlib.rcParams, "font.size", 33)
+    handler, sizes = signal.getsignal(signal.SIGINT), []
+    assert exit_status(lambda: sizes.append(matplotlib.rcParams["font.size"])) == 0
+    assert sizes == [10]
+    assert matplotlib.rcParams["font.size"] == 33
+    assert signal.getsignal(signal.SIGINT) == handler
+
+
+def test_a_script_runs_in_another_thread():
+    """An IDE that runs scripts in a thread is emulated: no signals there."""
+    with ThreadPoolExecutor() as pool, pytest.raises(SystemExit, match="5"):
+        pool.submit(process.run, lambda: 5 + process.Stop().__enter__().status).result()
+
+
+class Shell(io.StringIO):
+    """The output of IDLE's shell or of a notebook: not a file, without reconfigure."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stdout", [Shell(), None])
+def test_output_may_be_a_window_or_not_exist(stdout, monkeypatch):
+    """IDLE and notebooks are emulated, then pythonw, both with `2>&-`."""
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "stderr", None)
+
+    def main():
+        print("点")
+        process.Progress(10).update(5, "half")
+        with process.Stop() as stop:
+            signal.raise_signal(signal.SIGINT)
+        raise UserError("the reason", status=stop.status)
+
+    assert exit_status(main) == 130
+    if stdout:
+        # The reason is not lost.
+        assert re.fullmatch(r"点\n.*: error: the reason\n", stdout.getvalue())
+    else:
+        sys.stdout.close()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -134,45 +203,84 @@ def test_a_signal_ends_a_loop_after_its_step_and_a_second_one_at_once(number, st
     assert signal.getsignal(number) == previous
 
 
+def test_the_time_left_is_shown_on_a_terminal_only(capsys):
+    # Two of twelve steps were done before, by a run that is resumed.
+    progress = process.Progress(12, first=2)
+    assert not progress.enabled
+    progress.enabled = True
+    for done, text in ((7, "half"), (11, "9")):
+        progress.start -= 60
+        progress.last -= 60
+        progress.update(done, text)
+    progress.clear()
+    shown = capsys.readouterr().err
+    assert shown == "\rhalf, 1:00 left\r9, 0:13 left   \r" + " " * 12 + "\r"
+
+
 # Machines on which a script cannot run
 
 
-def test_a_python_without_packages_is_named(monkeypatch):
-    """A Python without the environment is emulated."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "numpy" or None)
-    message = f"error: not installed: matplotlib, scipy, torch ({sys.executable}): activate the"
-    with pytest.raises(SystemExit, match=re.escape(message)):
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (sys.version_info, f"not installed: matplotlib, torch ({sys.executable}): activate the"),
+        ((3, 8), "Python 3.11 or newer is required, but this is 3.8"),
+    ],
+)
+def test_a_python_without_packages_or_too_old_is_named(version, message, monkeypatch):
+    """A Python without the environment is emulated, and Python 3.8, which can compile the scripts,
+    so that they reach the check."""
+    monkeypatch.setattr(sys, "version_info", version)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: name in ("numpy", "scipy") or None
+    )
+    with pytest.raises(SystemExit, match=re.escape(f"error: {message}")):
         runpy.run_path(str(ROOT / "cli" / "__init__.py"))
+    for name in (*SCRIPTS, "cli/__init__"):
+        ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
-def test_matplotlib_is_imported_without_the_backend_of_a_notebook(monkeypatch):
+INLINE = "module://matplotlib_inline.backend_inline"
+
+
+@pytest.mark.parametrize(("name", "backend"), [("TkAgg", "TkAgg"), (INLINE, "agg")])
+def test_matplotlib_is_imported_without_the_backend_of_a_notebook(name, backend, monkeypatch):
     """A notebook's `!python3 ...` is emulated by the backend that it passes on."""
-    backend = "module://matplotlib_inline.backend_inline"
-    monkeypatch.setitem(matplotlib.rcParams, "backend", "ps")
-    monkeypatch.setenv("MPLBACKEND", backend)
+    monkeypatch.setitem(matplotlib.rcParams, "backend", "agg")
+    monkeypatch.setenv("MPLBACKEND", name)
     # matplotlib's own import would fail.
     monkeypatch.setattr(
         importlib, "import_module", lambda _: None if "MPLBACKEND" in os.environ else matplotlib
     )
     cli._import_matplotlib()
-    assert (matplotlib.rcParams["backend"], os.environ["MPLBACKEND"]) == ("agg", backend)
+    assert (matplotlib.rcParams["backend"], os.environ["MPLBACKEND"]) == (backend, name)
 
 
 # Files
 
 
-@pytest.mark.parametrize(("failures", "text"), [(3, "new"), (1000, "old")])
-def test_a_file_is_written_or_stays_as_it_was(failures, text, tmp_path, monkeypatch):
-    """Windows is emulated: a virus scanner holds a file for a moment, or for ever."""
-    path, rename = tmp_path / "a.txt", os.replace
-    errors = iter([PermissionError(errno.EACCES, "Permission denied")] * failures)
+@pytest.mark.parametrize(
+    # Function of os that fails, the error, number of failures, and the text in the file then.
+    ("name", "error", "times", "text"),
+    [
+        ("fsync", errno.EINVAL, 1, "new"),
+        ("fsync", errno.EDQUOT, 1, "old"),
+        ("replace", errno.EACCES, 3, "new"),
+        ("replace", errno.EACCES, 1000, "old"),
+    ],
+)
+def test_a_file_is_written_or_stays_as_it_was(name, error, times, text, tmp_path, monkeypatch):
+    """Emulated are network drives that cannot synchronise or are full, and a virus scanner that
+    holds a file for a moment or for ever."""
+    path, function = tmp_path / "a.txt", getattr(os, name)
+    failures = iter([OSError(error, os.strerror(error))] * times)
 
-    def fail(*names):
+    def fail(*args):
         # A kill would keep the old file.
         assert path.read_text() == "old"
-        return throw(error) if (error := next(errors, None)) else rename(*names)
+        return throw(error) if (error := next(failures, None)) else function(*args)
 
-    monkeypatch.setattr(files.os, "replace", fail)
+    monkeypatch.setattr(files.os, name, fail)
     monkeypatch.setattr(files, "RENAME_TIMEOUT", 0.3)
     path.write_text("old")
     with contextlib.nullcontext() if text == "new" else pytest.raises(UserError):
@@ -190,16 +298,37 @@ def test_a_full_disk_is_reported_and_keeps_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["a.jpg"]
 
 
-def test_an_obstacle_to_writing_or_reading_is_reported(tmp_path):
+def test_an_obstacle_to_writing_or_reading_is_reported_at_once(tmp_path, monkeypatch):
+    """A protected folder of Windows is emulated: new files are refused, whatever the name."""
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "file").touch()
     for function, words, message in (
+        (files.write, ["folder.jpg", ""], "^cannot write .*folder.jpg: "),
         (files.require_writable, ["file"], "^cannot write into .*file: it is not a folder"),
         (files.require_savable, ["folder.jpg", "--save"], "^--save .* is a folder: choose a file"),
         (files.require_file, ["folder.jpg", "--load"], "^--load .*folder.jpg: not a file"),
     ):
         with pytest.raises(UserError, match=message):
             function(tmp_path / words[0], *words[1:])
+    refused = mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
+    monkeypatch.setattr(files, "open", refused, raising=False)
+    monkeypatch.setattr(files.Path, "touch", refused)
+    with pytest.raises(UserError, match=rf"^cannot write {re.escape(str(tmp_path))}.*: Permission"):
+        files.write(tmp_path / "a.txt", "new")
+    with pytest.raises(UserError, match=r"cannot write into .*: Permission denied"):
+        files.require_writable(tmp_path)
+    assert refused.call_count == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+def test_a_symbolic_link_stays_and_its_target_is_written(tmp_path):
+    link, target = tmp_path / "link.pth", tmp_path / "target" / "a.pth"
+    link.symlink_to(target)
+    files.write(files.require_savable(link, "--save"), b"old")
+    files.write(link, "点")
+    assert link.is_symlink()
+    assert target.read_text(encoding="utf-8") == "点"
+    assert os.listdir(target.parent) == ["a.pth"]
 
 
 # Checkpoints
@@ -223,13 +352,16 @@ def weight_in(path: Path, content: bytes) -> torch.Tensor | None:
             raise
 
 
-def test_a_checkpoint_is_read_and_a_truncated_one_rejected(saved):
+def test_a_checkpoint_is_read_and_a_truncated_or_malicious_one_rejected(saved, tmp_path):
     path, intact, weight = saved
     assert torch.equal(weight_in(path, intact), weight)
     assert files.read_checkpoint(path, "--resume")[1] == {"seed": 7}
     # In tenths, and without the last bytes, the table of contents of a zip archive.
     for length in (*(len(intact) * tenth // 10 for tenth in range(10)), -30, -22, -1):
         assert weight_in(path, intact[:length]) is None
+    torch.save({"weight": Bomb(tmp_path / "canary")}, path)
+    assert weight_in(path, path.read_bytes()) is None
+    assert not (tmp_path / "canary").exists()
 
 
 @hypothesis_settings(max_examples=50, derandomize=True, deadline=None)
@@ -256,15 +388,20 @@ def test_pictures_have_the_chosen_format(tmp_path, monkeypatch):
         assert path.read_bytes().startswith(start)
 
 
-def test_a_window_is_opened_where_there_is_a_screen(monkeypatch):
-    """A screen is emulated."""
-    shown = []
+def test_a_window_is_opened_where_there_is_a_screen(monkeypatch, capsys):
+    """A screen is emulated, then one that fails, then a notebook."""
+    shown, show = [], mock.Mock()
     monkeypatch.setattr(pyplot, "figure", lambda figsize: figsize)
-    monkeypatch.setattr(pyplot, "show", lambda: shown.append("window"))
-    for backend in ("agg", "TkAgg"):
-        monkeypatch.setattr(pyplot, "get_backend", lambda name=backend: name)
-        files.show_window(shown.append, (4, 3))
-    assert shown == [(4, 3), "window"]
+    monkeypatch.setattr(pyplot, "show", show)
+    monkeypatch.setattr(pyplot, "get_backend", lambda: "TkAgg")
+    files.show_window(shown.append, (4, 3))
+    assert capsys.readouterr() == ("close the window to continue\n", "")
+    files.show_window(lambda figure: throw(ImportError("no\ntkinter")), (4, 3))
+    assert capsys.readouterr() == ("", "no window: no tkinter\n")
+    monkeypatch.setattr(pyplot, "get_backend", lambda: INLINE)
+    files.show_window(shown.append, (4, 3))
+    assert shown == [(4, 3)]
+    assert show.call_count == 1
 
 
 # Training
@@ -311,6 +448,10 @@ def test_updates_follow_the_equations(name, monkeypatch):
             change = 0.2 * velocity / (1 - 0.8**step) / np.sqrt(square / (1 - 0.999**step))
         weight = weight - 0.1 * change
         assert np.allclose(net.weight.detach(), weight, atol=1e-5)
+    # A run of another network is refused.
+    saved = asdict(run) | {"optimizer": run.optimizer.state_dict()["state"]}
+    with pytest.raises(ValueError, match="optimizer is that of another network"):
+        training.resume(saved, recipe, torch.nn.Linear(3, 1))
 
 
 # Text

@@ -194,11 +194,12 @@ class NetConv(NetFull):
 
 
 @pytest.fixture
-def students(small, monkeypatch) -> None:
+def students(small, monkeypatch):
     """Replace kuzu.py by the course's, completed by a student as far as NetFull."""
     module = types.ModuleType("kuzu")
     exec(STUDENT, module.__dict__)
     monkeypatch.setattr(recipes, "kuzu", module)
+    return module
 
 
 @pytest.mark.usefixtures("students", "no_explanation")
@@ -209,11 +210,57 @@ def test_a_student_s_networks_are_trained():
     assert matrices(run("--load", "net.pth"))[0].tolist() == matrices(printed)[0].tolist()
 
 
-@pytest.mark.usefixtures("students")
-def test_a_student_s_unfinished_network_is_reported_before_others_are_trained(capsys):
-    message = "NetConv in kuzu.py must return log probabilities of the shape (N, 10), but"
-    check_refused("kuzu_main", ["--compare"], 1, message, capsys)
+@pytest.mark.parametrize(
+    ("words", "change", "message"),
+    [
+        ("--net conv", "", "'int' object has no attribute 'shape'"),
+        ("--net conv", "NetConv.forward = lambda self, x: self.linear(x.flatten(1))",
+         "its probabilities do not add up to 1: end with log_softmax"),
+        ("--net conv", "NetConv.forward = lambda self, x: x.flatten(1)",
+         "it returned the shape (2, 784) for 2 images"),
+        # Before the other networks are trained.
+        ("--compare", "", "NetConv in kuzu.py must return log probabilities"),
+        ("--sweep 10", "", "unexpected keyword argument 'hid'"),
+    ],
+)  # fmt: skip
+def test_a_student_s_unfinished_network_costs_one_line(students, words, change, message, capsys):
+    exec(change, students.__dict__)
+    check_refused("kuzu_main", words.split(), 1, message, capsys)
     assert not list(Path("plot").iterdir())
+
+
+# Devices; tests/test_cli.py has a GPU that cannot be used.
+
+
+class WithoutFloat64(torch.Tensor):
+    """A tensor on an emulated device that refuses float64, as Apple's does."""
+
+    def double(self):
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_float64_is_computed_on_the_cpu():
+    images = characters(10, 50)
+    run = kuzu_main.start("lin", recipes.RECIPES["assignment", "lin"], 1, 0, images)
+    tested = run, images.test, images.test_target
+    expected, forward = kuzu_main.test(*tested), run.net.forward
+    run.net.forward = lambda pixels: forward(pixels).as_subclass(WithoutFloat64)
+    assert kuzu_main.test(*tested).loss == expected.loss
+
+
+@pytest.mark.usefixtures("no_explanation", "small")
+def test_small_networks_use_one_thread(monkeypatch):
+    used, before = [], torch.get_num_threads()
+    monkeypatch.setattr(kuzu_main, "train", lambda *words: used.append(torch.get_num_threads()))
+    torch.set_num_threads(2)
+    for words in (["lin"], ["full"], ["conv"], ["lin", "--num_threads", 3]):
+        run("--net", *words)
+        assert torch.get_num_threads() == 2
+    assert used == [1, 1, 2, 3]
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
