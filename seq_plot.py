@@ -42,9 +42,8 @@ from seq_models import LSTM, SRN
 SECTIONS = ("scatter", "states", "dynamics", "context", "page", "film")
 # All but film, because it takes as long as the others together.
 DEFAULT_SECTIONS = SECTIONS[:-1]
-# Maximum number of hidden and of context units of which all pairs are drawn: 8 units have 28 pairs,
-# a picture each.
-MAX_HIDDEN, MAX_CONTEXT = 8, 4
+# Maximum number of hidden units of which all pairs are drawn: 8 units have 28, a picture each.
+MAX_HIDDEN = 8
 # Maximum number of checkpoints listed when one is missing.
 MAX_LISTED = 12
 
@@ -215,7 +214,7 @@ def show_scatter(found: Analysis, args: argparse.Namespace) -> None:
     printed = [report.print_sequence(net, language, text, args.context) for text in found.texts]
     found.results["sequences"] = printed
     start = found.states.vectors[0] if net.blocks == 1 else None
-    for pair in _pairs(net.hid, MAX_HIDDEN):
+    for pair in _pairs(net.hid):
         figure = pictures.pair_picture(
             dots.vectors, dots.number, pair, "hidden unit", title, language, start
         )
@@ -224,10 +223,10 @@ def show_scatter(found: Analysis, args: argparse.Namespace) -> None:
         found.save(_cube(found, context=False), "3d")
 
 
-def _pairs(hid: int, limit: int) -> list[tuple[int, int]]:
-    """Return all pairs j < k of units; of more than `limit` units print that, and return only
+def _pairs(hid: int) -> list[tuple[int, int]]:
+    """Return all pairs j < k of units; of more than MAX_HIDDEN units print that, and return only
     (0, 1), (2, 3), ..."""
-    if hid > limit:
+    if hid > MAX_HIDDEN:
         pairs = hid * (hid - 1) // 2
         print(f"pictures of units 0 and 1, 2 and 3, ... only: {hid} units have {pairs} pairs")
         return [(unit, unit + 1) for unit in range(0, hid - 1, 2)]

@@ -187,25 +187,25 @@ class Bomb:
         return open, (str(self.canary), "w")
 
 
-def automaton_net(language, spare: int = 0):
+def automaton_net(language):
     """Return an SRN that implements a language's automaton, with one hidden unit per transition:
-    close to 1 for the last transition, otherwise to -1. `spare` additional units are 0."""
+    close to 1 for the last transition, otherwise to -1."""
     nodes, symbols = np.nonzero(language.transitions >= 0)
     after, count = language.transitions[nodes, symbols], len(nodes)
     # The end of the last word is treated as the start of another, whose prediction is not used.
     after[after == language.end] = 0
     leads = torch.tensor(after[:, None] == nodes)
     logits = torch.tensor(np.log(np.maximum(language.sampling_probs, 1e-4)))[after]
-    net = SRN(language.classes, count + spare, init=0.0, identity=False)
+    net = SRN(language.classes, count, init=0.0, identity=False)
     # A unit is active if its symbol is read and the previous transition led to its node.
     with torch.no_grad():
-        net.H0[:count] = -4.0
+        net.H0[:] = -4.0
         net.H0[int(np.flatnonzero(after == 0)[0])] = 4.0
-        net.W[:, :count] = -6.0
+        net.W[:] = -6.0
         net.W[symbols, range(count)] = 6.0
-        net.U[:count, :count] = 6.0 * leads
-        net.hid_bias[:count] = 6.0 * (leads.sum(dim=0) - 2)
-        net.V[:count] = logits / 2
+        net.U[:] = 6.0 * leads
+        net.hid_bias[:] = 6.0 * (leads.sum(dim=0) - 2)
+        net.V[:] = logits / 2
         net.out_bias[:] = logits.sum(dim=0) / 2
     return net
 

@@ -4,6 +4,7 @@ from cli import files
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,9 +64,13 @@ def test_an_output_may_be_closed_or_full(shell, lines, error, tmp_path):
     assert done.stderr.count(b"\n") == bool(error)
 
 
-def test_a_killed_run_is_resumed(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(None, -9), (signal.SIGINT, 130)])
+def test_a_killed_or_interrupted_run_is_resumed(number, status, tmp_path):
     words = ["seq_train.py", "--lang", "anbn", "--epoch", "13", "--seed", "1"]
-    interrupt_script(*words, cwd=tmp_path, line="epoch: 11000", number=None)
+    line = "epoch: 11000"
+    code, printed, _ = interrupt_script(*words, cwd=tmp_path, line=line, number=number)
+    assert code == status
+    assert ("to go on: " in printed) == bool(number)
     checkpoints = list(tmp_path.glob("net/[!.]*.pth"))
     for path in checkpoints:
         torch.load(path, weights_only=True)
