@@ -125,7 +125,6 @@ def seeds_of(runs: dict, name: str) -> dict:
         "succeeded": sum(run["succeeded"] for run in trained),
         "mean": statistics.mean(losses),
         "worst": max(losses),
-        "seconds": statistics.median(run["seconds"] for run in trained),
         "isomorphic": sum(run["isomorphic"] for run in plots),
         "exact": [run["max_exact_n"][1] for run in trained],
     }

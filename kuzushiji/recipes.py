@@ -33,7 +33,7 @@ ARCHITECTURE = ("hid", "filters", "kernels", "fc", "batch_norm", "dropout")
 def _kernels(text: str) -> tuple[int, int]:
     sizes = CommaSeparated(Number(1, 11, int), count=2)(text)
     if any(size % 2 == 0 for size in sizes):
-        raise argparse.ArgumentTypeError(f"{sizes} must be odd, to preserve the image size")
+        raise argparse.ArgumentTypeError(f"{sizes} must be odd")
     return sizes
 
 

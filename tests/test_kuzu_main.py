@@ -268,7 +268,7 @@ def test_small_networks_use_one_thread(monkeypatch):
     ("words", "status", "message"),
     [
         ("--lr 0", 2, "argument --lr: '0' is not a number above 0 and at most 100"),
-        ("--kernels 4,3", 2, "(4, 3) must be odd, to preserve the image size"),
+        ("--kernels 4,3", 2, "(4, 3) must be odd"),
         ("--normalize 0.5,0", 2, "the second number must be at least 0.001"),
         ("--sweep 10 --net lin", 2, "omit --net lin"),
         ("--net conv --batch 1 --split 0", 2, "--batch 1"),
