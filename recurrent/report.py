@@ -169,10 +169,8 @@ def remembered_sentence(facts: dict, language: Language) -> str | None:
     return f"It remembers the second symbol for {correct:,} of {total:,} fresh words."
 
 
-def machine_sentence(facts: dict, language: Language) -> str | None:
+def machine_sentence(facts: dict, language: Language) -> str:
     """Return how many states the state vectors form, and whether that is the language's machine."""
-    if "states" not in facts:
-        return None
     agree = f"{facts['agreement']:,} of {facts['agreement_of']:,} words"
     head = f"On the words its state vectors form {count(facts['states'], 'state')}"
     if facts["isomorphic"]:
@@ -328,10 +326,8 @@ def slow_sentence(facts: dict, language: Language) -> str | None:
     )
 
 
-def mistake_sentence(facts: dict, language: Language) -> str | None:
+def mistake_sentence(facts: dict, language: Language) -> str:
     """Return the highest probability of an impossible symbol, and the lowest of a possible one."""
-    if "likeliest_mistake" not in facts:
-        return None
     worst, least = facts["likeliest_mistake"]["impossible"], facts["likeliest_mistake"]["possible"]
     return (
         f"The highest probability of a symbol that cannot follow is {worst['probability']:.3f} "

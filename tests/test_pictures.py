@@ -69,6 +69,8 @@ def test_the_film_shows_each_symbol_and_the_machine_s_state(net, language):
     # The marker of the machine's state, in the right half.
     gold = np.array([255, 204, 0])
     assert all((abs(frame[:, 500:] - gold).max(axis=-1) < 40).sum() > 50 for frame in frames)
+    # After a transition that the machine lacks.
+    assert film._following(extraction.machine, -1) == ""
 
 
 def test_the_plane_is_that_of_two_units_or_of_the_principal_components():
