@@ -1,12 +1,13 @@
 """seq_train.py as a user runs it: the assignment's commands, checkpoints, resuming, errors."""
 
-from cli import files
+from cli import files, training
 
 import json
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from shared import StopAfter, check_refused, counter_net, golden, run_here
 
@@ -120,6 +121,23 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, capsys, monkeypatc
     )
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert (rest["reports"], rest["done"]) == (whole["reports"], 3)
+
+
+def test_a_run_that_replaces_another_is_announced(tmp_path, capsys, monkeypatch):
+    """Each run fails where training would begin."""
+    monkeypatch.setattr(seq_train, "run_training", None)
+    words, path = ["--lang", "anbn", "--epoch", "1"], tmp_path / "net" / "anbn_srn2_1.pth"
+    saved = seq_train.start(seq_train.build_parser().parse_args([*words, "--seed", "1"]))
+    training.save(saved, path)
+    for more, expected in (
+        (["--seed", 1], ""),
+        (["--seed", 2], "with seed 1\n"),
+        (["--seed", 1, "--lr", 1], "with another recipe: --optim adam --lr 0.05"),
+    ):
+        with pytest.raises(TypeError):
+            run(*words, *more, folder=tmp_path, capsys=capsys)
+        printed = capsys.readouterr().out
+        assert (f"this run replaces {path}, of a run {expected}" in printed) == bool(expected)
 
 
 # Output
