@@ -1,6 +1,7 @@
 """Normalisation as in the course, and augmentation within its limits."""
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -47,6 +48,22 @@ def test_augmentation_keeps_ink_and_limits_shifts():
     right = (moved.sum(dim=(1, 2)) * torch.arange(28.0)).sum(dim=1) / ink - 13.5
     # Uniform shifts within 2 pixels, and displacements of about 1 pixel.
     assert (4 / 3) ** 0.5 < right.std() < 2
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_maps_are_drawn_within_their_limits(strength, monkeypatch):
+    drawn, affine = [], augmentation.affine
+    monkeypatch.setattr(
+        augmentation, "affine", lambda *values: drawn.extend(values) or affine(*values)
+    )
+    augmentation.augment(torch.zeros(2000, 1, 28, 28), strength)
+    drawn[2:4] = drawn[2].log(), drawn[3].log()
+    # Degrees; shear; scales; shifts in pixels, of which 14 are a unit.
+    limits = (10 * np.pi / 180, 0.1, 0.1, 0.1, 2 / 14, 2 / 14)
+    for values, limit in zip(drawn, limits, strict=True):
+        assert [values.min(), values.max()] == pytest.approx(
+            [-limit * strength, limit * strength], rel=0.02
+        )
 
 
 @given(st.integers(1, 9), st.integers(1, 9))

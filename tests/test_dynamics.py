@@ -189,6 +189,13 @@ def test_the_slow_point_is_the_bottleneck_beyond_a_saddle_node():
     assert not dynamics.passage(net, make_language("anbn", 16), found["point"], 1)["growing"]
 
 
+@pytest.mark.parametrize(
+    ("speed", "kind"), [(1e-10, "saddle"), (1e-8, None), (9e-4, None), (2e-3, "slow point")]
+)
+def test_between_fixed_and_slow_points_is_a_gap(speed, kind):
+    assert dynamics.kind_of(np.array([1.5, 0.5]), speed) == kind
+
+
 def test_the_decision_boundary_is_where_two_logits_are_equal():
     net = SRN(2, 2)
     with torch.no_grad():
