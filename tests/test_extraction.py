@@ -82,3 +82,23 @@ def test_vectors_of_a_state_count_once_and_have_the_course_s_numbers():
         (1, 1, 1.5, "B2"), (1.5, 1, 2, "B3"), (2, 0, 2, "A2"),
     ]  # fmt: skip
     assert states.symbol[0] == -1
+
+
+def test_a_network_that_forgets_has_one_state_for_several_of_the_language():
+    language = make_language("reber", embed=True)
+    names, transitions = language.machine.names, language.transitions.copy()
+    # After a P, as after a T.
+    transitions[1, language.symbols.index("P")] = names.index("T")
+    machine = replace(language.machine, transitions=transitions)
+    net = automaton_net(replace(language, machine=machine))
+    with torch.no_grad():
+        for parameter in (net.W, net.U, net.hid_bias, net.H0):
+            # Units of exactly 1 and -1.
+            parameter *= 3
+    found, agree = extracted(net, language)
+    assert not found.isomorphic
+    forgotten = {"T+P", *(f"T{k}+P{k}" for k in range(1, 7))}
+    assert set(found.machine.names) - {"T?", "P?"} == {"start", "B", *forgotten, "E?", "end"}
+    # At the symbol to be repeated it always predicts T.
+    correct = metrics.remembered(net, language, metrics.fresh_words(language))["correct"]
+    assert agree["agreement"] in (correct, 1024 - correct)
