@@ -36,31 +36,36 @@ def symbol_colour(symbol: int) -> str:
     return SYMBOL_COLOURS[symbol % len(SYMBOL_COLOURS)]
 
 
-def wrapped(title: str, figure: Figure) -> str:
-    """Return a title in lines as long as a figure is wide, at font size 11."""
-    return textwrap.fill(title, int(11 * figure.get_figwidth()))
+def wrapped(title: str, width: float) -> str:
+    """Return a title in lines as long as a figure of this width in inches, at font size 11."""
+    return textwrap.fill(title, int(11 * width))
 
 
 def panels(
+    title: str,
     rows: int,
     columns: int,
     size: tuple[float, float],
     between: float = 0.75,
     right: float = 0.3,
     bottom: float = 0.6,
-    top: float = 0.75,
+    top: float = 0.4,
     **options,
 ) -> tuple[Figure, np.ndarray]:
-    """Return a Figure with a grid of axes (rows, columns) of this size, in inches as all distances.
+    """Return a Figure with a grid of axes (rows, columns) of this size, in inches as all distances,
+    below a title in as many lines as it needs; top: room for the titles of the first row's axes.
 
     matplotlib's automatic layout takes longer than all the drawing.
     """
     width, height, left = *size, 0.8
     across = left + columns * width + (columns - 1) * between + right
+    title = wrapped(title, across)
+    top += 0.2 + 0.2 * title.count("\n")
     along = bottom + rows * height + (rows - 1) * between + top
     place = dict(left=left / across, right=1 - right / across, wspace=between / width)
     place |= dict(bottom=bottom / along, top=1 - top / along, hspace=between / height)
     figure = Figure(figsize=(across, along), dpi=DPI)
+    figure.suptitle(title, y=1 - 0.08 / along, fontsize=11)
     return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=place, **options)
 
 
@@ -98,7 +103,7 @@ def pair_picture(
         )
         figure.legend(loc="lower right", frameon=False)
     axes.set(xlabel=f"{units} {one}", ylabel=f"{units} {other}")
-    axes.set_title(wrapped(title, figure), fontsize=10)
+    axes.set_title(wrapped(title, figure.get_figwidth()), fontsize=10)
     axes.margins(0.06)
     axes.grid(alpha=0.25)
     colour_bar(figure, dots, language, cax=figure.add_axes((0.845, 0.13, 0.025, 0.79)))
@@ -140,7 +145,7 @@ def cube_picture(
     )  # fmt: skip
     units = "context unit" if context else "hidden unit"
     axes.set(xlabel=f"{units} 0", ylabel=f"{units} 1", zlabel=f"{units} 2")
-    axes.set_title(wrapped(title, figure), fontsize=10)
+    axes.set_title(wrapped(title, figure.get_figwidth()), fontsize=10)
     axes.locator_params(nbins=5)
     axes.tick_params(labelsize=8)
     elevation, azimuth = best_view(values[:, :3], number)
@@ -225,8 +230,8 @@ def time_picture(net, language: Language, title: str, own: str = "") -> Figure:
         rows = [("context units", net.memory(states)), *rows, *gates]
     rows.append(("P(next symbol)", net.read_out(states).softmax(-1)))
     width = float(np.clip(1.4 + 0.22 * len(symbols), 5.4, 14.4))
-    how = dict(between=0.15, right=0.9, top=0.45, sharex=True)
-    figure, grid = panels(len(rows), 1, (width, 1.25), **how)
+    how = dict(between=0.15, right=0.9, top=0.15, sharex=True)
+    figure, grid = panels(title, len(rows), 1, (width, 1.25), **how)
     steps, read = np.arange(len(symbols)), symbols[:, 0].numpy()
     for axes, (name, values) in zip(grid[:, 0], rows, strict=True):
         axes.use_sticky_edges = False
@@ -249,7 +254,6 @@ def time_picture(net, language: Language, title: str, own: str = "") -> Figure:
     axes.set_xlim(-0.5, len(symbols) - 0.5)
     named = f": {word_name(language, before)}, then {word_name(language, text)}" if before else ""
     axes.set_xlabel(f"symbol read{named}")
-    figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 
 
@@ -260,7 +264,7 @@ def countdown_picture(net, language: Language, title: str) -> Figure:
     """Draw the margin against the symbols left, a panel for each later run, a line for each n up to
     max_n, dashed for the next two."""
     runs = range(1, language.classes)
-    figure, grid = panels(1, len(runs), (3.9, 3.3), right=1.75)
+    figure, grid = panels(title, 1, len(runs), (3.9, 3.3), right=1.75)
     numbers = range(1, language.max_n + 3)
     colours = colormaps["viridis"](np.linspace(0.05, 0.9, len(numbers)))
     found = [margins(net, language, n) for n in numbers]
@@ -284,7 +288,6 @@ def countdown_picture(net, language: Language, title: str) -> Figure:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="center right", fontsize=8)
-    figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 
 
@@ -296,7 +299,7 @@ def maps_picture(net, language: Language, symbols: list[int], points: list[dict]
     """
     columns = min(len(symbols), 4)
     rows = -(-len(symbols) // columns)
-    figure, grid = panels(rows, columns, (3.9, 4.0), bottom=1.15)
+    figure, grid = panels(title, rows, columns, (3.9, 4.0), bottom=1.15)
     words = words_shown(language)
     colours = colormaps["viridis"](np.linspace(0.05, 0.85, len(words)))
     gold, drawn = dict(markerfacecolor="gold", markeredgecolor="black", linestyle=""), set()
@@ -334,7 +337,6 @@ def maps_picture(net, language: Language, symbols: list[int], points: list[dict]
     arrow = dict(marker=r"$\rightarrow$", markersize=12, linestyle="", color="0.6")
     handles += blank.plot([], [], label="step of the map (not to scale)", **arrow)
     figure.legend(handles=handles, loc="lower center", ncols=5, frameon=False, fontsize=9)
-    figure.suptitle(wrapped(title, figure), fontsize=11)
     return figure
 
 

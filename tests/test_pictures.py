@@ -99,3 +99,11 @@ def test_the_maps_show_decisions_and_the_points_of_their_symbol():
         assert (axes.get_title(), shown) == (f"symbol {symbol}", [[point]])
         regions = {text.get_text(): text.get_position()[0] for text in axes.texts}
         assert regions["B"] < 0 < regions["A"]
+
+
+def test_a_title_of_several_lines_has_room_above_the_axes():
+    figure, grid = pictures.panels("many words " * 20, 1, 2, (3, 2), top=0.15)
+    (title,) = figure.texts
+    assert title.get_text().count("\n") > 1
+    box = title.get_window_extent()
+    assert grid[0, 0].get_window_extent().y1 < box.y0 < box.y1 < figure.bbox.y1
