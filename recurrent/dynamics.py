@@ -300,8 +300,8 @@ def kind_of(values: np.ndarray, speed: float) -> str | None:
 
 
 def stationary_points(net, language: Language, states: States) -> list[dict]:
-    """Return a record for each fixed point found of each symbol's map of an SRN, and for the slow
-    point nearest to the words, by symbol, nearest to the words first.
+    """Return a record for each fixed or slow point found of each symbol's map of an SRN, by symbol,
+    nearest to the words first.
 
     speed: |f(h) - h|; distance: from the nearest state that the symbol reaches in words; after_10:
     the same after ten more of the symbol. The search starts from states in words and from random
@@ -329,9 +329,8 @@ def stationary_points(net, language: Language, states: States) -> list[dict]:
                     "after_10": float(np.linalg.norm(later.numpy() - point, axis=1).min()),
                 }
             )
-        rows = sorted((row for row in rows if row["kind"]), key=lambda row: row["distance"])
-        slow = [index for index, row in enumerate(rows) if row["kind"] == "slow point"]
-        records += [row for index, row in enumerate(rows) if index not in slow[1:]]
+        rows = (row for row in rows if row["kind"])
+        records += sorted(rows, key=lambda row: row["distance"])
     return records
 
 

@@ -129,11 +129,12 @@ def measure(net, language: Language, states: States, machine: Extraction) -> dic
     # An LSTM's points may be hundreds of units away from its words, and say nothing about them.
     if net.blocks == 1:
         points = dynamics.stationary_points(net, language, states)
-        slowest = {point["symbol"]: point for point in points if point["kind"] == "slow point"}
         results["fixed_points"] = [point for point in points if point["kind"] != "slow point"]
-        slow = slowest.get(language.symbols[1])
+        slow = [point for point in points if point["kind"] == "slow point"]
+        slow = [point for point in slow if point["symbol"] == language.symbols[1]]
         if slow and language.times:
-            results["slow_point"] = slow | dynamics.passage(net, language, slow["point"], 1)
+            passage = dynamics.passage(net, language, slow[0]["point"], 1)
+            results["slow_point"] = slow[0] | passage
     return results
 
 

@@ -94,11 +94,15 @@ def host(tmp_path, monkeypatch, no_network) -> Iterator[Path]:
         server.shutdown()
 
 
+def without_screen() -> dict[str, str]:
+    """Return the environment without a screen, and without exceptions from a proxy."""
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "NO_PROXY", "no_proxy")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
 def environment() -> dict[str, str]:
     """Return the environment for a script: no screen, no network."""
-    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND", "NO_PROXY", "no_proxy")
-    kept = {name: value for name, value in os.environ.items() if name not in hidden}
-    return kept | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
+    return without_screen() | {"PYTHONUNBUFFERED": "1", "http_proxy": NOWHERE}
 
 
 def start_script(*words, cwd: Path) -> subprocess.Popen:
@@ -125,9 +129,8 @@ def exit_status(name: str, *words) -> int:
 
 def run_here(*words, cwd: Path, capsys) -> subprocess.CompletedProcess:
     """Run a script as run_script does, but in this process, which saves 2 to 4 s of imports."""
-    # Without the proxy, which urllib would keep for later tests; the host refuses connections.
-    quiet = {name: value for name, value in environment().items() if name != "http_proxy"}
-    with contextlib.chdir(cwd), mock.patch.dict(os.environ, quiet, clear=True):
+    # Without a proxy, which urllib would keep for later tests; the host refuses connections.
+    with contextlib.chdir(cwd), mock.patch.dict(os.environ, without_screen(), clear=True):
         status = exit_status(words[0].removesuffix(".py"), *words[1:])
     return subprocess.CompletedProcess(words, status, *capsys.readouterr())
 
